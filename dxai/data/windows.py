@@ -1,0 +1,155 @@
+"""Long demand tables to panels, and panels to forecast windows: past, dates and truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dxai.contract import Contract, Frequency
+from dxai.errors import DataError
+
+STEP_DAYS: dict[Frequency, float] = {"weekly": 7.0, "monthly": 365.2425 / 12, "quarterly": 365.2425 / 4}
+"""Mean length of one step in days."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series side by side, aligned at their last step.
+
+    Attributes:
+        ids: Series names ``[series]``.
+        values: ``[series, time]`` in the target's unit; NaN before a series begins and where a value is missing.
+        last_day: Date of the last step ``[series]``, days since 1970-01-01.
+    """
+
+    ids: tuple[str, ...]
+    values: NDArray[np.float32]
+    last_day: NDArray[np.int64]
+
+    def until(self, steps_before_end: int, frequency: Frequency) -> Panel:
+        """The panel as it stood ``steps_before_end`` steps before its end."""
+        if steps_before_end == 0:
+            return self
+        last = np.array([shift_day(int(day), -steps_before_end, frequency) for day in np.unique(self.last_day)])
+        return Panel(self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last_day, return_inverse=True)[1]])
+
+    def history(self, context: int) -> NDArray[np.float32]:
+        """The last ``context`` steps ``[series, context]``, padded with NaN on the left."""
+        held = self.values[:, -context:]
+        return np.pad(held, ((0, 0), (context - held.shape[1], 0)), constant_values=np.nan)
+
+
+def shift_day(day: int, steps: int, frequency: Frequency) -> int:
+    """The day ``steps`` steps later; month and quarter steps keep to month ends.
+
+    >>> shift_day(0, 2, "weekly")
+    14
+    >>> shift_day(30, 1, "monthly") - 30
+    28
+    """
+    if frequency == "weekly":
+        return day + 7 * steps
+    month = np.datetime64(day, "D").astype("datetime64[M]") + steps * (1 if frequency == "monthly" else 3)
+    return int(((month + 1).astype("datetime64[D]") - 1).astype(np.int64))
+
+
+def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
+    """Long rows (series, time, target) to a panel.
+
+    Steps without a row become 0 or NaN as the contract says (``absentSteps``), from each series' first row on.
+    With ``zero`` all series end at the table's last step.
+
+    Raises:
+        DataError: Dates off the contract's grid, repeated steps, or a history that is too short.
+    """
+    series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
+    assert contract.frequency is not None  # checked when the contract was read
+    index = _steps(frame[time], contract.frequency, where)
+    table = frame.select(pl.col(series), index.alias("step"), pl.col(target).alias("value")).sort(series, "step")
+    _refuse_repeats(table, series, where)
+    ends = table.group_by(series, maintain_order=True).agg(pl.col("step").min().alias("first"), pl.col("step").max().alias("last"))
+    if contract.absent == "zero":
+        ends = ends.with_columns(pl.lit(int(index.max())).alias("last"))  # type: ignore[arg-type]
+    first, last = ends["first"].to_numpy(), ends["last"].to_numpy()
+    length = int((last - first).max()) + 1
+    column = np.arange(length)[None, :]
+    begin = (length - 1 - (last - first))[:, None]
+    values = np.where((column >= begin) & (contract.absent == "zero"), np.float32(0), np.float32(np.nan))
+    row = np.repeat(np.arange(len(ends)), table.group_by(series, maintain_order=True).len()["len"].to_numpy())
+    values[row, length - 1 - (last[row] - table["step"].to_numpy())] = table["value"].to_numpy()
+    ids = tuple(ends[series].to_list())
+    _refuse_short(ids, values, contract, where)
+    days = np.array([_day(int(step), contract.frequency, frame[time]) for step in last], dtype=np.int64)
+    return Panel(ids, values, days)
+
+
+def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
+    """Number of each date on the frequency's grid; the grid goes through the first date of the table."""
+    if frequency == "weekly":
+        days = dates.cast(pl.Int32)
+        anchor = int(days.min() or 0)  # type: ignore[call-overload]
+        off = (days - anchor) % 7 != 0
+        steps = (days - anchor) // 7
+    else:
+        off = dates != dates.dt.month_end()
+        steps = dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32)
+        if frequency == "quarterly":
+            off, steps = off | (dates.dt.month() % 3 != 0), steps // 3
+    if off.any():
+        rows = ", ".join(f"row {i + 2}: {dates[i]}" for i in off.arg_true().head(3).to_list())
+        grid = {"weekly": "one weekday", "monthly": "the last day of a month", "quarterly": "the last day of a quarter"}
+        raise DataError(
+            f"{int(off.sum())} dates are not on the {frequency} grid ({rows}).",
+            where=f"{where}, column {dates.name!r}", fix=f"Use dates on {grid[frequency]} throughout.",
+        )  # fmt: skip
+    return steps
+
+
+def _day(step: int, frequency: Frequency, dates: pl.Series) -> int:
+    if frequency == "weekly":
+        return int(dates.cast(pl.Int32).min() or 0) + 7 * step  # type: ignore[call-overload]
+    month = np.datetime64("0000-01") + (step * (3 if frequency == "quarterly" else 1) - 1)
+    return shift_day(int(month.astype("datetime64[D]").astype(np.int64)), 0, "monthly")
+
+
+def _refuse_repeats(table: pl.DataFrame, series: str, where: str) -> None:
+    repeated = table.filter(table.select(series, "step").is_duplicated())
+    if len(repeated):
+        raise DataError(
+            f"{len(repeated)} rows repeat a step of their series, the first of series {repeated[series][0]!r}.",
+            where=where, fix="Give every series one row per step: add up or drop the repeats.",
+        )  # fmt: skip
+
+
+def _refuse_short(ids: tuple[str, ...], values: NDArray[np.float32], contract: Contract, where: str) -> None:
+    known = np.isfinite(values).sum(axis=1)
+    short = [(ids[i], int(known[i])) for i in np.flatnonzero(known < contract.minimum_history)]
+    if short:
+        told = ", ".join(f"{name!r} has {steps}" for name, steps in short[:5])
+        raise DataError(
+            f"{len(short)} series have fewer than the {contract.minimum_history} {contract.frequency} steps that a forecast needs: {told}.",
+            where=where, fix="Add their earlier rows, or leave these series out.",
+        )  # fmt: skip
+
+
+def training_windows(panel: Panel, contract: Contract, context: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Every (series, origin) of a panel with enough history before and at least one known step after.
+
+    Returns:
+        Histories ``[windows, context]`` and targets ``[windows, horizon]``, NaN where unknown, and the day of each
+        origin's last step ``[windows]``, to a day or two where steps are months or quarters.
+    """
+    assert contract.frequency is not None  # checked when the contract was read
+    series, steps = panel.values.shape
+    horizon = contract.horizon
+    padded = np.pad(panel.values, ((0, 0), (context, horizon)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, context + horizon, axis=1)
+    known = np.cumsum(np.isfinite(panel.values), axis=1)
+    follows = known[:, -1:] > known
+    row, step = np.nonzero((known >= contract.minimum_history) & follows)
+    chosen = windows[row, step + 1]
+    days = panel.last_day[row] - np.round((steps - 1 - step) * STEP_DAYS[contract.frequency]).astype(np.int64)
+    return chosen[:, :context], days, chosen[:, context:]

@@ -1,0 +1,87 @@
+"""Every error a person can meet: the problem, where it is, how to fix it, and the command's exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DxaiError(Exception):
+    """A mistake outside our own code, told in one short message.
+
+    Args:
+        problem: What is wrong, with the value seen.
+        where: File, key, column or row that is wrong.
+        fix: What to do, in words that can be pasted where possible.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, where: str = "", fix: str = "") -> None:
+        self.problem, self.where, self.fix = problem, where, fix
+        super().__init__(self.message())
+
+    def message(self) -> str:
+        """The text shown to a person: one line each for problem, place and fix."""
+        lines = [self.problem]
+        lines += [f"  where: {self.where}"] if self.where else []
+        lines += [f"  fix:   {self.fix}"] if self.fix else []
+        return "\n".join(lines)
+
+
+class SettingsError(DxaiError):
+    """A wrong command line or configuration."""
+
+    exit_code = 2
+
+
+class NotFoundError(DxaiError):
+    """A file, bundle, source or host that is not there."""
+
+    exit_code = 3
+
+
+class IntegrityError(DxaiError):
+    """Bytes that are not the ones promised."""
+
+    exit_code = 4
+
+
+class DataError(DxaiError):
+    """Rows that break their contract."""
+
+    exit_code = 6
+
+
+class ModelError(DxaiError):
+    """A model that must not be used: parity, non-finite loss, bad graph."""
+
+    exit_code = 7
+
+
+class NoSpaceError(DxaiError):
+    """A full disk."""
+
+    exit_code = 8
+
+
+class InterruptedRunError(DxaiError):
+    """A stop by signal: nothing half-written is left, the command can be given again."""
+
+    exit_code = 75
+
+
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """The option that looks most like ``word``, or None when nothing is close.
+
+    >>> nearest("epocs", ["max_epochs", "epochs", "seed"])
+    'epochs'
+    """
+    matches = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def bullet_list(problems: Iterable[str]) -> str:
+    """Several problems as one message body; a single one stays a plain sentence."""
+    items = list(problems)
+    return items[0] if len(items) == 1 else "\n".join([f"{len(items)} problems:", *(f"  - {p}" for p in items)])

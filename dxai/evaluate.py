@@ -1,0 +1,113 @@
+"""Evaluate: a run folder in; metrics, pictures and a report out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dxai.errors import DataError
+from dxai.files import whole_folder
+from dxai.learn.quality import QualityTask
+from dxai.learn.task import Task
+from dxai.record.demand_report import demand_report
+from dxai.record.provenance import table_fingerprint
+from dxai.record.quality_report import quality_report
+from dxai.record.report import Report
+from dxai.record.runs import Run
+from dxai.record.seeding import settle
+from dxai.record.tracking import Tracker
+from dxai.train import task_of
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Where the evaluation lies and what it says."""
+
+    folder: Path
+    scores: dict[str, Any]
+    report: Report
+
+
+def evaluate(run: Run, folder: Path, checkout: Path) -> Evaluation:
+    """Score held-out predictions against truths and yardsticks; write metrics.json, plots, figures and the report.
+
+    Args:
+        run: As `dxai.train.train` left it.
+        folder: Where the evaluation goes; takes its place whole, or not at all.
+        checkout: Holds configs/, data/ and mlflow.db.
+
+    Raises:
+        DataError: The table is not the one that the run was trained on.
+    """
+    settings = run.settings
+    settle(settings.seed, settings.threads)
+    task = task_of(settings, checkout)
+    _refuse_other_table(task, run)
+    held_out, scores = run.held_out, task.scores(run.held_out)
+    with whole_folder(folder) as work:
+        (work / "figures").mkdir()
+        report = _report(task, run, held_out, scores, work / "figures")
+        report.write(work)
+        _write_plots(task, held_out, work / "plots")
+        (work / "metrics.json").write_text(json.dumps(_rounded(scores), indent=2) + "\n", "utf-8")
+    _log(run, folder, scores, checkout)
+    return Evaluation(folder, scores, report)
+
+
+def _refuse_other_table(task: Task, run: Run) -> None:
+    if table_fingerprint(task.table) != run.record.provenance.data:
+        raise DataError(
+            f"The table {run.settings.data.name!r} has changed since this run was trained.",
+            where=str(run.folder), fix="Train again.",
+        )  # fmt: skip
+
+
+def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], figures: Path) -> Report:
+    facts = _facts(task, run)
+    if isinstance(task, QualityTask):
+        predictors = {f.label: task.predictor() for f in task.folds if f.split == task.split.kind}
+        for label, predictor in predictors.items():
+            predictor.load_state_dict(run.state(label))
+            predictor.eval()
+        rises = task.importance(predictors, task.settings.evaluate.permutations)
+        return quality_report(task, held_out, scores, rises, facts, figures)
+    return demand_report(task, held_out, scores, facts, figures)
+
+
+def _facts(task: Task, run: Run) -> tuple[tuple[str, str], ...]:
+    settings, record = run.settings, run.record
+    versions = ", ".join(f"{name} {number}" for name, number in record.provenance.packages.items())
+    return (
+        ("data", f"{settings.data.name}: {len(task.table):,} rows, {settings.data.licence}"),
+        ("source", settings.data.citation),
+        ("rows, sha256", record.provenance.data),
+        ("contract", f"{task.contract.id} {task.contract.version}"),
+        ("model", ", ".join(f"{k} {v}" for k, v in settings.model.model_dump().items())),
+        ("trainer", ", ".join(f"{k} {v}" for k, v in settings.trainer.model_dump().items())),
+        ("split", ", ".join(f"{k} {v}" for k, v in settings.split.model_dump().items())),
+        ("seed", str(settings.seed)),
+        ("versions", versions),
+    )
+
+
+def _write_plots(task: Task, held_out: pl.DataFrame, folder: Path) -> None:
+    """Numbers behind two pictures, for `dvc plots`."""
+    folder.mkdir()
+    for name, frame in task.plots(held_out).items():
+        frame.write_csv(folder / f"{name}.csv", float_precision=4)
+
+
+def _rounded(scores: dict[str, Any]) -> dict[str, Any]:
+    """Six significant digits: differences below that are noise in a diff."""
+    return {k: _rounded(v) if isinstance(v, dict) else float(f"{v:.6g}") for k, v in scores.items()}
+
+
+def _log(run: Run, folder: Path, scores: dict[str, Any], checkout: Path) -> None:
+    tracker, run_id = Tracker(checkout), run.record.run_id
+    if tracker.knows(run_id):
+        tracker.log_scores(run_id, scores)
+        tracker.log_folder(run_id, folder, "report")

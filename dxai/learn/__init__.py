@@ -1,0 +1,1 @@
+"""From batch to fitted predictor."""

@@ -1,0 +1,33 @@
+"""Split-conformal calibration: how far intervals must reach, from rows the training did not see."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dxai.errors import DataError
+from dxai.learn.metrics import COVERAGE
+
+
+def conformal_quantile(scores: NDArray[np.floating], coverage: float = COVERAGE) -> float:
+    """The ⌈(n+1)·coverage⌉-th smallest of n nonconformity scores.
+
+    An interval that admits this score covers a new exchangeable row with at least the promised probability.
+
+    Source: Vovk, Gammerman, Shafer (2005); Lei et al. (2018); for quantile bounds Romano, Patterson, Candès (2019).
+
+    Raises:
+        DataError: Too few calibration rows to promise this coverage.
+
+    >>> conformal_quantile(np.array([3.0, 1.0, 2.0, 4.0]), 0.8)
+    4.0
+    """
+    rank = math.ceil((scores.size + 1) * coverage)
+    if rank > scores.size:
+        raise DataError(
+            f"{scores.size} calibration rows cannot promise {coverage:.0%} coverage.",
+            where="split.calibration", fix="Hold out more rows, or bring more data.",
+        )  # fmt: skip
+    return float(np.partition(scores.ravel(), rank - 1)[rank - 1])

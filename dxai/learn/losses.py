@@ -1,0 +1,44 @@
+"""Training losses on scaled targets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dxai.learn.metrics import QUANTILES
+
+
+def members_squared_error(answers: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each ensemble member by itself, not of their average.
+
+    Args:
+        answers: ``[batch, members]``.
+        target: ``[batch]``.
+    """
+    return ((answers - target[:, None]) ** 2).mean()
+
+
+class ForecastLoss:
+    """Pinball loss of the quantiles and Huber loss of the mean, in units of each series' scale.
+
+    Series are weighted by scale ** ``scale_weight``: 0 counts all alike, 1 counts units, as the weighted quantile loss.
+
+    Source: Koenker and Bassett (1978), Regression Quantiles; Huber (1964).
+    """
+
+    def __init__(self, *, scale_weight: float, mean_weight: float, mean_delta: float) -> None:
+        self.scale_weight, self.mean_weight, self.mean_delta = scale_weight, mean_weight, mean_delta
+
+    def __call__(self, answer: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
+        """Answer of `ScaledForecast`, target ``[series, horizon]`` in its unit, NaN where unknown; one number."""
+        quantiles, mean, scale = answer
+        known = (~target.isnan()).float()
+        scaled = target.nan_to_num(0.0) / scale
+        weight = scale**self.scale_weight
+        weight = known * weight / weight.mean()
+        levels = torch.tensor(QUANTILES, dtype=quantiles.dtype)
+        error = scaled[..., None] - quantiles
+        pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+        huber = 2 * functional.huber_loss(mean, scaled, reduction="none", delta=self.mean_delta)
+        return ((pinball + self.mean_weight * huber) * weight).sum() / known.sum()

@@ -1,0 +1,180 @@
+"""Quality prediction: folds, fit, calibration, held-out predictions, scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dxai.config.settings import LinearModel, MlpModel, RunSettings, TabmModel
+from dxai.contract import Contract
+from dxai.data import splits
+from dxai.data.batch import feature_arrays, target_array
+from dxai.errors import SettingsError
+from dxai.learn import metrics, yardsticks
+from dxai.learn.conformal import conformal_quantile
+from dxai.learn.losses import members_squared_error
+from dxai.learn.module import Epoch, OnEpoch, fit
+from dxai.learn.predictor import QualityPredictor
+from dxai.learn.transform import encode
+from dxai.networks.linear import Linear
+from dxai.networks.mlp import Mlp
+from dxai.networks.tabm import TabM
+
+
+@dataclass(frozen=True)
+class QualityFold:
+    """One fit: which split it belongs to, its number there, its rows."""
+
+    split: str
+    number: int
+    rows: splits.Fold
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the fold has test rows; the released model's has none."""
+        return len(self.rows.test) > 0
+
+    @property
+    def label(self) -> str:
+        """Name in files and progress bars."""
+        return f"{self.split}-{self.number}" if self.is_test else self.split
+
+
+class QualityTask:
+    """A quality table with its folds.
+
+    Raises:
+        SettingsError: The model or the split is none of quality prediction, or the split leaks.
+    """
+
+    def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
+        if not isinstance(settings.model, LinearModel | MlpModel) or settings.split.kind == "rolling":
+            raise SettingsError(
+                f"model={settings.model.kind} with split={settings.split.kind} does not predict quality, and data={settings.data.name} asks for that.",
+                where="model and split", fix="Choose model=linear, mlp or tabm and split=grouped or random.",
+            )  # fmt: skip
+        self.contract, self.table, self.settings, self.split = contract, table, settings, settings.split
+        self.columns = encode(feature_arrays(table, contract), contract)
+        self.target = target_array(table, contract)
+
+    @cached_property
+    def folds(self) -> list[QualityFold]:
+        """Honest folds, then their random twins where the contract has a group, then the released model's."""
+        honest = splits.folds(self.table, self.contract, self.split)
+        twins = splits.random_folds(self.table, self.split) if self.split.kind == "grouped" and self.contract.group else []
+        final = splits.whole(self.table, self.contract, self.split)
+        return [
+            *(QualityFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),
+            *(QualityFold("random", i, rows) for i, rows in enumerate(twins)),
+            QualityFold("final", 0, final),
+        ]
+
+    def predictor(self) -> QualityPredictor:
+        """An unfitted predictor of the right shape."""
+        return QualityPredictor(self.contract, network_for(self.settings.model, self.contract))
+
+    def fit(self, fold: QualityFold, on_epoch: OnEpoch) -> tuple[QualityPredictor, list[Epoch]]:
+        """Fit on the fold's rows and calibrate the interval on its calibration rows."""
+        torch.manual_seed(self.settings.seed)
+        predictor = self.predictor()
+        rows, calibration = fold.rows.fit, fold.rows.calibration
+        predictor.transform.fit(self._take(rows))
+        predictor.scale.fit(self.target[rows])
+        curve = fit(
+            predictor.network, members_squared_error, self._scaled(predictor, rows), self._scaled(predictor, calibration),
+            self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch,
+        )  # fmt: skip
+        residual = np.abs(self.target[calibration] - predictor.predict(self._take(calibration))[predictor.target])
+        predictor.half_width = torch.tensor(conformal_quantile(residual))
+        return predictor, curve
+
+    def held_out(self, predictor: QualityPredictor, fold: QualityFold) -> pl.DataFrame:
+        """Truth, prediction and interval of the fold's test rows."""
+        test = fold.rows.test
+        names = dict(zip(predictor.output_names, ("prediction", "lower", "upper"), strict=True))
+        answers = {names[k]: v for k, v in predictor.predict(self._take(test)).items()}
+        place = {"split": [fold.split] * len(test), "fold": [fold.number] * len(test), "row": test}
+        return pl.DataFrame({**place, "truth": self.target[test], **answers})
+
+    def yardsticks(self, fold: QualityFold) -> dict[str, NDArray[np.float32]]:
+        """Predictions of the yardsticks for the fold's test rows, fitted on all its other rows."""
+        train = np.concatenate([fold.rows.fit, fold.rows.calibration])
+        transform = self.predictor().transform.fit(self._take(train))
+        train_x, test_x = (self._design(transform, rows) for rows in (train, fold.rows.test))
+        return {name: rule(train_x, self.target[train], test_x) for name, rule in yardsticks.QUALITY.items()}
+
+    def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
+        """All metrics: the honest split's, its random twin's, the yardsticks'; means over folds."""
+        by_fold = {f.label: held_out.filter(split=f.split, fold=f.number) for f in self.folds if f.is_test}
+        honest = [f for f in self.folds if f.split == self.split.kind]
+        twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]
+        yard = [self.yardsticks(f) for f in honest]
+        made = {
+            "model": _mean_scores([_scores(by_fold[f.label]) for f in honest]),
+            "yardstick": {
+                name: _mean_scores([_point_scores(by_fold[f.label]["truth"].to_numpy(), y[name]) for f, y in zip(honest, yard, strict=True)])
+                for name in yardsticks.QUALITY
+            },
+        }  # fmt: skip
+        if twins:
+            made["random_split"] = _mean_scores([_scores(by_fold[f.label]) for f in twins])
+            made["random_split"]["rmse_gap"] = made["model"]["rmse"] - made["random_split"]["rmse"]
+        return made
+
+    def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Numbers to plot: truth and prediction of the honest split."""
+        return {"predicted_true": held_out.filter(split=self.split.kind).select("truth", "prediction")}
+
+    def importance(self, predictors: dict[str, QualityPredictor], repeats: int) -> dict[str, list[float]]:
+        """Permutation importance per feature: the rise of RMSE on test rows when the column is shuffled (Breiman 2001)."""
+        generator = np.random.default_rng(self.settings.seed)
+        rises: dict[str, list[float]] = {c.name: [] for c in self.contract.features}
+        for fold in (f for f in self.folds if f.split == self.split.kind):
+            predictor, test = predictors[fold.label], fold.rows.test
+            columns, truth = self._take(test), self.target[test]
+            base = metrics.rmse(truth, predictor.predict(columns)[predictor.target])
+            for name in rises:
+                for _ in range(repeats):
+                    shuffled = columns | {name: columns[name][torch.as_tensor(generator.permutation(len(test)))]}
+                    rises[name].append(metrics.rmse(truth, predictor.predict(shuffled)[predictor.target]) - base)
+        return rises
+
+    def _take(self, rows: splits.Rows) -> dict[str, Tensor]:
+        return {name: values[torch.as_tensor(rows)] for name, values in self.columns.items()}
+
+    def _scaled(self, predictor: QualityPredictor, rows: splits.Rows) -> tuple[Tensor, ...]:
+        return (*predictor.transform(self._take(rows)), predictor.scale(torch.as_tensor(self.target[rows])))
+
+    def _design(self, transform: nn.Module, rows: splits.Rows) -> NDArray[np.float32]:
+        """Scaled numbers beside one-hot categories ``[rows, features]``."""
+        numbers, categories = transform(self._take(rows))
+        one_hot = [nn.functional.one_hot(categories[:, i], len(c.categories) + 1) for i, c in enumerate(self.contract.categories)]
+        return torch.cat([numbers, *one_hot], dim=1).numpy()
+
+
+def network_for(model: Any, contract: Contract) -> nn.Module:
+    """The network that the model settings name, sized for the contract's features."""
+    size = {"numbers": len(contract.numbers), "cardinalities": [len(c.categories) for c in contract.categories]}
+    networks: dict[type, type[nn.Module]] = {LinearModel: Linear, MlpModel: Mlp, TabmModel: TabM}
+    return networks[type(model)](**size, **model.model_dump(exclude={"kind"}))
+
+
+def _point_scores(truth: NDArray[np.float32], prediction: NDArray[np.float32]) -> dict[str, float]:
+    return {"rmse": metrics.rmse(truth, prediction), "mae": metrics.mae(truth, prediction), "r2": metrics.r2(truth, prediction)}
+
+
+def _scores(rows: pl.DataFrame) -> dict[str, float]:
+    truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
+    interval = {"coverage": metrics.coverage(truth, lower, upper), "width": metrics.width(lower, upper)}
+    return _point_scores(truth, prediction) | interval
+
+
+def _mean_scores(folds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]}

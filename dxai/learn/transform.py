@@ -1,0 +1,184 @@
+"""Fitted statistics as buffers: the same code in training and inside the ONNX graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dxai.contract import Contract
+from dxai.data.batch import Arrays
+
+
+def encode(arrays: Arrays, contract: Contract) -> dict[str, Tensor]:
+    """Arrays to the tensors that `ColumnTransform` takes: categories become their number, unseen ones the last + 1.
+
+    The exported graph does the same with a LabelEncoder per column.
+    """
+    known = {c.name: {text: i for i, text in enumerate(c.categories)} for c in contract.categories}
+    return {
+        name: torch.as_tensor(
+            values if name not in known else np.array([known[name].get(v, len(known[name])) for v in values], np.int64)
+        )
+        for name, values in arrays.items()
+    }
+
+
+class ColumnTransform(nn.Module):
+    """Fills missing numbers with the training median, takes logs of skewed ones, scales to mean 0 and deviation 1.
+
+    A number is logged when it is never negative in training and its skewness is above 1: ages, counts, amounts.
+    """
+
+    fill: Tensor
+    logged: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        self.numbers = [c.name for c in contract.numbers]
+        self.categories = [c.name for c in contract.categories]
+        for name, start in (("fill", 0.0), ("center", 0.0), ("spread", 1.0)):
+            self.register_buffer(name, torch.full((len(self.numbers),), start))
+        self.register_buffer("logged", torch.zeros(len(self.numbers), dtype=torch.bool))
+
+    def fit(self, columns: Mapping[str, Tensor]) -> ColumnTransform:
+        """Take the statistics of training rows: one tensor ``[rows]`` per column, NaN where missing."""
+        if not self.numbers:
+            return self
+        numbers = torch.stack([columns[name] for name in self.numbers], dim=1).double()
+        self.fill = torch.nanmedian(numbers, dim=0).values.nan_to_num(0.0).float()
+        filled = torch.where(numbers.isnan(), self.fill.double(), numbers)
+        self.logged = (filled.amin(dim=0) >= 0) & (_skewness(filled) > 1)
+        shaped = self._shape(filled)
+        self.center = shaped.mean(dim=0).float()
+        self.spread = _spread(shaped)
+        return self
+
+    def forward(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Columns ``[rows]`` to scaled numbers ``[rows, numbers]`` and category numbers ``[rows, categories]``."""
+        rows = next(iter(columns.values())).shape[0]
+        numbers, categories = torch.zeros(rows, 0), torch.zeros(rows, 0, dtype=torch.int64)
+        if self.numbers:
+            raw = torch.stack([columns[name] for name in self.numbers], dim=1)
+            numbers = (self._shape(torch.where(raw.isnan(), self.fill, raw)) - self.center) / self.spread
+        if self.categories:
+            categories = torch.stack([columns[name] for name in self.categories], dim=1)
+        return numbers, categories
+
+    def _shape(self, numbers: Tensor) -> Tensor:
+        """Logs where training was skewed; symmetric, so that a negative newcomer stays finite."""
+        return torch.where(self.logged, numbers.sign() * numbers.abs().log1p(), numbers)
+
+
+class TargetScale(nn.Module):
+    """The target to mean 0 and standard deviation 1, and back."""
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+
+    def fit(self, target: NDArray[np.float32]) -> TargetScale:
+        """Take mean and standard deviation of training targets ``[rows]``."""
+        values = torch.as_tensor(target).double()[:, None]
+        self.center, self.spread = values.mean().float(), _spread(values)[0]
+        return self
+
+    def forward(self, target: Tensor) -> Tensor:
+        """The target's unit to scaled."""
+        return (target - self.center) / self.spread
+
+    def inverse(self, scaled: Tensor) -> Tensor:
+        """Scaled to the target's unit."""
+        return scaled * self.spread + self.center
+
+
+class SeriesScale(nn.Module):
+    """Brings every series to one size, by its own past alone.
+
+    ``residual="none"``: divided by the mean absolute value, recent steps counting most; forecasts are multiples of it.
+    ``residual="seasonal_naive"``: for series with a trend; differences from the last value, divided by the mean
+    absolute seasonal difference; forecasts are added to the value of one season ago.
+    """
+
+    recent: Tensor
+    season_ago: Tensor
+
+    def __init__(self, *, context: int, horizon: int, season: int, residual: str, recency: float, floor: float) -> None:
+        """``recency``: steps after which a value counts 1/e; ``floor``: smallest scale, in the target's unit."""
+        super().__init__()
+        self.context, self.season, self.floor, self.seasonal = context, season, floor, residual == "seasonal_naive"
+        age = torch.arange(context, 0, -1).float()
+        self.register_buffer("recent", torch.exp(-age / recency), persistent=False)
+        index = [context - season + step % season for step in range(horizon)] if self.seasonal else []
+        self.register_buffer("season_ago", torch.tensor(index, dtype=torch.int64), persistent=False)
+
+    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """History ``[series, time]`` (NaN: missing) of any length to a scaled past.
+
+        Returns:
+            Scaled past and 0/1 mask ``[series, context]``, scale ``[series, 1]``, and the base that forecasts are
+            added to ``[series, horizon or 1]``, in units of the scale.
+        """
+        missing = torch.full_like(history[:, :1], torch.nan).expand(-1, self.context)
+        history = torch.cat([missing, history], dim=1)[:, -self.context :]
+        known = (~history.isnan()).float()
+        values = history.nan_to_num(0.0)
+        scale = self._scale(values, known).clamp(min=self.floor)
+        level = values[:, -1:] if self.seasonal else torch.zeros_like(scale)
+        base = values[:, self.season_ago] / scale if self.seasonal else torch.zeros_like(scale)
+        return torch.asinh((values - level) * known / scale), known, scale, base
+
+    def _scale(self, values: Tensor, known: Tensor) -> Tensor:
+        if not self.seasonal:
+            weight = known * self.recent
+            return (values.abs() * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1e-6)
+        m = self.season
+        both = known[:, m:] * known[:, :-m]
+        change = (values[:, m:] - values[:, :-m]).abs() * both
+        return change.sum(1, keepdim=True) / both.sum(1, keepdim=True).clamp(min=1)
+
+
+class Calendar(nn.Module):
+    """Sines and cosines of the year for every future step, from the date of the last known one."""
+
+    ahead: Tensor
+    turns: Tensor
+
+    def __init__(self, *, horizon: int, step_days: float, harmonics: int, dropout: float) -> None:
+        """``dropout``: share of training series whose calendar is blanked."""
+        super().__init__()
+        self.dropout = dropout
+        self.register_buffer("ahead", torch.arange(1, horizon + 1).float() * step_days, persistent=False)
+        self.register_buffer("turns", torch.arange(1, harmonics + 1).float() * (2 * math.pi), persistent=False)
+
+    def forward(self, last_day: Tensor) -> Tensor:
+        """Days since 1970-01-01 ``[series]`` to ``[series, horizon, 2 * harmonics]``."""
+        years = (last_day.float()[:, None] + self.ahead) / 365.2425
+        angle = (years - years.floor())[:, :, None] * self.turns
+        features = torch.cat([angle.sin(), angle.cos()], dim=2)
+        if self.training and self.dropout:
+            features = features * (torch.rand(len(features), 1, 1) >= self.dropout)
+        return features
+
+
+def _spread(values: Tensor) -> Tensor:
+    """Standard deviation of each column ``[rows, columns]``; 1 for a column that is constant up to rounding."""
+    spread = values.std(dim=0, correction=0)
+    constant = spread <= 1e-6 * values.mean(dim=0).abs()
+    return torch.where(constant, torch.ones_like(spread), spread).float()
+
+
+def _skewness(values: Tensor) -> Tensor:
+    """Third standardised moment of each column ``[rows, columns]``; 0 for a constant one."""
+    centered = values - values.mean(dim=0)
+    return (centered**3).mean(dim=0) / (centered**2).mean(dim=0).clamp_min(1e-30) ** 1.5

@@ -1,0 +1,47 @@
+"""Multilayer perceptron on embedded numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dxai.networks.embeddings import OneHot, embed, periodic
+
+
+class Mlp(nn.Module):
+    """Blocks of Linear, ReLU and Dropout on periodic embeddings of the numbers.
+
+    Source: Gorishniy, Rubachev, Babenko (2022), On Embeddings for Numerical Features in Tabular Deep Learning.
+    """
+
+    def __init__(
+        self,
+        *,
+        numbers: int,
+        cardinalities: Sequence[int],
+        embedding: int,
+        frequencies: int,
+        frequency_scale: float,
+        width: int,
+        blocks: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.numbers = periodic(
+            numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale
+        )
+        self.categories = OneHot(cardinalities) if cardinalities else None
+        widths = [numbers * embedding + (self.categories.width if self.categories else 0)] + [width] * blocks
+        self.hidden = nn.Sequential(
+            *(
+                nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+                for before, after in zip(widths, widths[1:], strict=False)
+            )
+        )
+        self.output = nn.Linear(width, 1)
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        """``[batch, numbers]`` and ``[batch, categories]`` to ``[batch, 1]`` in scaled target units."""
+        return torch.as_tensor(self.output(self.hidden(embed(numbers, categories, self.numbers, self.categories))))

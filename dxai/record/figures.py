@@ -1,0 +1,139 @@
+"""Pictures of a run, as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+Array = NDArray[np.floating]
+
+INK, ACCENT, MUTED, BAND = "#1f2933", "#0b6e99", "#9aa5b1", "#b3d8e8"
+_STYLE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e7eb",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
+        yield list(axes[0])
+        # No version or date inside the file: the same run draws the same bytes.
+        figure.savefig(path, metadata={"Software": None})
+        plt.close(figure)
+
+
+def predicted_true(path: Path, truth: Array, prediction: Array, *, label: str, unit: str) -> None:
+    """Held-out predictions against truths, the diagonal is perfection."""
+    with _figure(path, 5.2, 4.8) as (axes,):
+        low, high = min(truth.min(), prediction.min()), max(truth.max(), prediction.max())
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, zorder=1)
+        axes.scatter(truth, prediction, s=10, alpha=0.5, color=ACCENT, linewidths=0)
+        axes.set(xlabel=f"true {label} [{unit}]", ylabel=f"predicted {label} [{unit}]", title="Predicted against true, held-out rows")
+        axes.set_aspect("equal")
+
+
+def residuals(path: Path, truth: Array, prediction: Array, *, label: str, unit: str) -> None:
+    """Residuals over the prediction and their histogram."""
+    error = prediction - truth
+    with _figure(path, 9, 3.8, columns=2) as (left, right):
+        left.axhline(0, color=MUTED, linewidth=1)
+        left.scatter(prediction, error, s=10, alpha=0.5, color=ACCENT, linewidths=0)
+        left.set(xlabel=f"predicted {label} [{unit}]", ylabel=f"predicted − true [{unit}]", title="Residuals")
+        right.hist(error, bins=40, color=ACCENT)
+        right.axvline(error.mean(), color=INK, linewidth=1, linestyle="--", label=f"mean {error.mean():+.2f}")
+        right.set(xlabel=f"predicted − true [{unit}]", ylabel="rows", title="How large, how often")
+        right.legend()
+
+
+def coverage_by_size(path: Path, truth: Array, prediction: Array, lower: Array, upper: Array, *, promised: float, unit: str) -> None:
+    """Coverage of the interval in fifths of the prediction: an average can hide a bad corner."""
+    edges = np.quantile(prediction, np.linspace(0, 1, 6))
+    part = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, 4)
+    inside = (lower <= truth) & (truth <= upper)
+    shares = [inside[part == i].mean() for i in range(5)]
+    with _figure(path, 6.2, 3.8) as (axes,):
+        axes.bar([f"{edges[i]:.0f} to {edges[i + 1]:.0f}" for i in range(5)], shares, color=BAND, edgecolor=ACCENT)
+        axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
+        for i, share in enumerate(shares):
+            axes.annotate(f"{share:.0%}", (i, share), ha="center", va="bottom", xytext=(0, 2), textcoords="offset points")
+        axes.set(ylim=(0, 1.12), xlabel=f"prediction [{unit}]", ylabel="truths inside the interval", title="Coverage of the 80 % interval")
+        axes.legend(loc="lower right")
+
+
+def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str], *, unit: str) -> None:
+    """Permutation importance, the most important column on top."""
+    order = sorted(rises, key=lambda name: float(np.mean(rises[name])))
+    means = [float(np.mean(rises[name])) for name in order]
+    spread = [float(np.std(rises[name])) for name in order]
+    with _figure(path, 6.8, 0.6 + 0.4 * max(4, len(order))) as (axes,):
+        axes.barh([labels[name] for name in order], means, xerr=spread, color=ACCENT, ecolor=MUTED)
+        axes.set(xlabel=f"rise of RMSE when the column is shuffled [{unit}]", title="Permutation importance, held-out rows")
+
+
+def fans(path: Path, charts: Sequence[tuple[str, Array, Array, Array, Array]], *, label: str) -> None:
+    """Fan charts side by side: (title, past, truth, quantiles ``[horizon, level]``, mean)."""
+    with _figure(path, 12, 3.9, columns=len(charts)) as panels:
+        for axes, (title, past, truth, quantiles, mean) in zip(panels, charts, strict=True):
+            steps = np.arange(1, len(truth) + 1)
+            axes.plot(np.arange(1 - len(past), 1), past, color=MUTED, linewidth=1)
+            for i, shade in enumerate((0.25, 0.4, 0.55, 0.7)):
+                axes.fill_between(steps, quantiles[:, i], quantiles[:, -1 - i], color=ACCENT, alpha=shade * 0.5, linewidth=0)
+            middle = quantiles[:, quantiles.shape[1] // 2]
+            axes.plot(steps, middle, color=ACCENT, linewidth=1.6, label="median")
+            axes.plot(steps, mean, color=ACCENT, linewidth=1.2, linestyle=":", label="mean")
+            axes.plot(steps, truth, color=INK, marker="o", markersize=3, linewidth=1, label="truth")
+            axes.set(title=title, xlabel="steps after the forecast", ylabel=label)
+        panels[0].legend(loc="upper left")
+
+
+def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> None:
+    """One line per forecaster over the horizon."""
+    with _figure(path, 6.4, 3.8) as (axes,):
+        for i, (name, values) in enumerate(errors.items()):
+            style = {"color": ACCENT, "linewidth": 2.2} if i == 0 else {"linewidth": 1.2, "color": [INK, MUTED, "#c58b5a"][(i - 1) % 3]}
+            axes.plot(np.arange(1, len(values) + 1), values, marker="o", markersize=3, label=name, **style)
+        axes.set(xlabel="steps ahead", ylabel=label, title="Error by horizon", ylim=(0, None))
+        axes.legend()
+
+
+def calibration(path: Path, levels: Sequence[float], shares: Sequence[float]) -> None:
+    """Share of truths at or below each quantile; the diagonal is perfection."""
+    with _figure(path, 4.8, 4.4) as (axes,):
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
+        axes.plot(levels, shares, color=ACCENT, marker="o")
+        axes.set(xlabel="quantile level", ylabel="truths at or below it", title="Calibration of the quantiles", xlim=(0, 1), ylim=(0, 1))
+        axes.set_aspect("equal")
+
+
+def loss_curves(path: Path, curves: dict[str, tuple[Array, Array]]) -> None:
+    """Loss per epoch of every fit: rows to fit (solid) and calibration rows (dotted)."""
+    with _figure(path, 6.4, 3.8) as (axes,):
+        for fit_loss, watch_loss in curves.values():
+            axes.plot(fit_loss, color=ACCENT, alpha=0.5, linewidth=1)
+            axes.plot(watch_loss, color=INK, alpha=0.5, linewidth=1, linestyle=":")
+        axes.set(xlabel="epoch", ylabel="loss, scaled target", title="Training (solid) and calibration rows (dotted)", yscale="log")

@@ -1,0 +1,86 @@
+"""The report of a quality run: scores, pictures, words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dxai.learn.metrics import COVERAGE
+from dxai.learn.quality import QualityTask
+from dxai.record import figures
+from dxai.record.report import Figure, Report, Table, verdict
+
+
+def quality_report(
+    task: QualityTask, held_out: pl.DataFrame, scores: dict[str, Any], rises: dict[str, list[float]],
+    facts: tuple[tuple[str, str], ...], folder: Path,
+) -> Report:  # fmt: skip
+    """Draw the figures into ``folder`` and put the report together.
+
+    Args:
+        task: The table and its folds.
+        held_out: Held-out predictions of all splits.
+        scores: Of `QualityTask.scores`.
+        rises: Permutation importance per feature.
+        facts: What made the run.
+        folder: Gets the PNG files.
+    """
+    target = task.contract.target
+    model, yardsticks = scores["model"], scores["yardstick"]
+    beats, told = verdict(model["rmse"], {k: v["rmse"] for k, v in yardsticks.items()}, metric="RMSE", unit=target.unit)
+    return Report(
+        title=f"{task.contract.title_en}: {task.settings.model.kind}",
+        verdict=told,
+        beats=beats,
+        notes=_notes(task, scores),
+        scores=_score_table(task, scores),
+        figures=_draw(task, held_out.filter(split=task.split.kind), rises, folder),
+        facts=facts,
+    )
+
+
+def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
+    model, unit = scores["model"], task.contract.target.unit
+    notes = [
+        f"The {COVERAGE:.0%} interval covers {model['coverage']:.0%} of held-out rows and is {model['width']:.3g} {unit} wide on average."
+    ]
+    if twin := scores.get("random_split"):
+        notes.append(
+            f"Scored on a random split the RMSE would read {twin['rmse']:.3g} {unit}, {twin['rmse_gap']:.2g} {unit} less: "
+            f"rows of one group ({', '.join(task.contract.group)}) would stand on both sides. Only the grouped figure is honest."
+        )
+    return tuple(notes)
+
+
+def _score_table(task: QualityTask, scores: dict[str, Any]) -> Table:
+    unit = task.contract.target.unit
+    named = {f"{task.settings.model.kind} (this model)": scores["model"], **{f"yardstick: {k}": v for k, v in scores["yardstick"].items()}}
+    if "random_split" in scores:
+        named["this model, random split (leaks)"] = scores["random_split"]
+    rows = tuple(
+        (name, f"{s['rmse']:.2f}", f"{s['mae']:.2f}", f"{s['r2']:.3f}", _share(s.get("coverage")), f"{s['width']:.1f}" if "width" in s else "")
+        for name, s in named.items()
+    )
+    return Table((f"mean of {task.split.folds} {task.split.kind} folds", f"RMSE [{unit}]", f"MAE [{unit}]", "R²", "coverage (80 %)", f"width [{unit}]"), rows)  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
+    target, titles = task.contract.target, {c.name: c.title_en for c in task.contract.columns}
+    truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
+    label = target.title_en.lower()
+    figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=target.unit)
+    figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=target.unit)
+    figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=target.unit)
+    figures.importance(folder / "importance.png", rises, titles, unit=target.unit)
+    return (
+        Figure("predicted_true.png", "Predicted against true", "Every dot is a row that the network which predicts it did not see. On the line the prediction is right."),
+        Figure("residuals.png", "Residuals", "Left: errors should scatter evenly around zero at every prediction. Right: how they are distributed."),
+        Figure("coverage.png", "Coverage of the interval", "Fifths of the rows by prediction. Bars near the dashed line mean that the interval keeps its promise there."),
+        Figure("importance.png", "Permutation importance", "How much worse held-out predictions become when one column is shuffled; the grey line is the spread over folds and shuffles."),
+    )  # fmt: skip

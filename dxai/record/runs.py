@@ -1,0 +1,81 @@
+"""The folder of one run: what training leaves for evaluation and release."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from dxai.config.settings import RunSettings
+from dxai.errors import NotFoundError
+from dxai.files import write_whole
+from dxai.record.provenance import Provenance
+
+
+class RunRecord(BaseModel):
+    """What a run was, beside its settings.
+
+    Attributes:
+        run_id: Of MLflow.
+        seconds: Wall-clock time of all fits.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    provenance: Provenance
+    seconds: float
+
+
+class Run:
+    """A run folder: ``settings.yaml``, ``run.json``, ``held_out.parquet``, ``predictors/LABEL.pt``."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "run.json").is_file():
+            raise NotFoundError(
+                "This is not the folder of a finished run.", where=str(folder),
+                fix="Name a folder under runs/ that holds run.json; `dxai train` prints it at the end.",
+            )  # fmt: skip
+        self.folder = folder
+
+    @staticmethod
+    def write(folder: Path, settings: RunSettings, record: RunRecord, held_out: pl.DataFrame) -> None:
+        """Settings, record and held-out predictions; ``run.json`` comes last and says that all is there."""
+        held_out.write_parquet(folder / "held_out.parquet", statistics=False)
+        text = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
+        write_whole(folder / "settings.yaml", text.encode())
+        write_whole(folder / "run.json", record.model_dump_json(indent=2).encode())
+
+    @staticmethod
+    def write_predictor(folder: Path, label: str, predictor: nn.Module) -> None:
+        """The weights and fitted statistics of one fit."""
+        (folder / "predictors").mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(predictor.state_dict(), buffer)
+        write_whole(folder / "predictors" / f"{label}.pt", buffer.getvalue())
+
+    @property
+    def settings(self) -> RunSettings:
+        """As they were when the run was made."""
+        return RunSettings.model_validate(yaml.safe_load((self.folder / "settings.yaml").read_text("utf-8")))
+
+    @property
+    def record(self) -> RunRecord:
+        """Provenance and cost."""
+        return RunRecord.model_validate_json((self.folder / "run.json").read_text("utf-8"))
+
+    @property
+    def held_out(self) -> pl.DataFrame:
+        """Predictions of rows that the fit which made them did not see."""
+        return pl.read_parquet(self.folder / "held_out.parquet")
+
+    def state(self, label: str) -> dict[str, Any]:
+        """Weights of one fit; only tensors are loaded, never code."""
+        state: dict[str, Any] = torch.load(self.folder / "predictors" / f"{label}.pt", weights_only=True)
+        return state

@@ -1,0 +1,95 @@
+"""MLflow on SQLite: a log for the platform team. The only file that knows MLflow."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from dxai.errors import InterruptedRunError
+from dxai.learn.module import Epoch
+from dxai.record.provenance import Provenance
+
+
+class Tracker:
+    """One checkout's MLflow store: ``mlflow.db`` and ``mlartifacts/``.
+
+    The database is made when the tracker is: make one in the parent before any parallel launch, because two
+    processes that start on a missing database collide in its migrations.
+    """
+
+    def __init__(self, checkout: Path) -> None:
+        self.artifacts = checkout / "mlartifacts"
+        self.client = MlflowClient(tracking_uri=f"sqlite:///{checkout / 'mlflow.db'}")
+        self.client.search_experiments(max_results=1)
+
+    @contextmanager
+    def run(self, experiment: str, name: str, settings: Mapping[str, Any], provenance: Provenance) -> Iterator[str]:
+        """Open a run, log what it is made from, and close it with how it ended; gives the run's id."""
+        run_id: str = self.client.create_run(self._experiment(experiment), run_name=name).info.run_id
+        params = [Param(key, str(value)) for key, value in _flat(settings)]
+        made_from = {"git_commit": provenance.commit, "data_sha256": provenance.data, "contract": provenance.contract}
+        tags = [RunTag(key, value) for key, value in (made_from | provenance.packages).items()]
+        self.client.log_batch(run_id, params=params, tags=tags)
+        status = "FAILED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        except (KeyboardInterrupt, InterruptedRunError):
+            status = "KILLED"
+            raise
+        finally:
+            self.client.set_terminated(run_id, status)
+
+    def log_curve(self, run_id: str, label: str, curve: Sequence[Epoch]) -> None:
+        """Both losses of every epoch of one fit."""
+        now = int(time.time() * 1000)
+        points = [
+            Metric(f"{label}/{name}", value, now, epoch.number)
+            for epoch in curve
+            for name, value in (("fit_loss", epoch.fit_loss), ("calibration_loss", epoch.calibration_loss))
+        ]
+        for start in range(0, len(points), 1000):  # MLflow's limit for one batch
+            self.client.log_batch(run_id, metrics=points[start : start + 1000])
+
+    def log_scores(self, run_id: str, scores: Mapping[str, Any]) -> None:
+        """Nested scores as metrics with dotted names."""
+        now = int(time.time() * 1000)
+        points = [Metric(name.replace(" ", "_"), float(value), now, 0) for name, value in _flat(scores)]
+        self.client.log_batch(run_id, metrics=points)
+
+    def log_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Every file of a folder as artifacts under ``name``."""
+        self.client.log_artifacts(run_id, str(folder), name)
+
+    def knows(self, run_id: str) -> bool:
+        """Whether this store still has the run."""
+        try:
+            return bool(self.client.get_run(run_id))
+        except MlflowException:
+            return False
+
+    def _experiment(self, name: str) -> str:
+        known = self.client.get_experiment_by_name(name)
+        if known is not None:
+            return str(known.experiment_id)
+        return str(self.client.create_experiment(name, artifact_location=(self.artifacts / name).as_uri()))
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested mapping."""
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

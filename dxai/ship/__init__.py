@@ -1,0 +1,1 @@
+"""What leaves the house, and what runs at a member firm."""

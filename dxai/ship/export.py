@@ -1,0 +1,169 @@
+"""A fitted predictor to one ONNX graph that takes raw rows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, nn
+
+from dxai.contract import Contract
+from dxai.learn.demand import DemandPredictor
+from dxai.learn.predictor import QualityPredictor
+
+OPSET, IR_VERSION = 20, 10
+"""Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
+
+_LABEL_OPSET = 3
+_NUMBER = "_number"
+
+
+class _Positional(nn.Module):
+    """Calls a predictor that takes named columns with columns in order, as the exporter wants it."""
+
+    def __init__(self, predictor: QualityPredictor, names: Sequence[str]) -> None:
+        super().__init__()
+        self.predictor, self.names = predictor, list(names)
+
+    def forward(self, *columns: Tensor) -> tuple[Tensor, ...]:
+        answers = self.predictor(dict(zip(self.names, columns, strict=True)))
+        return tuple(answers[name] for name in self.predictor.output_names)
+
+
+def export_quality(predictor: QualityPredictor, contract: Contract) -> bytes:
+    """One input ``[batch]`` per feature column (float32, NaN for missing; string for a category), three outputs.
+
+    The same predictor gives the same bytes, whatever the folder.
+    """
+    names = [c.name for c in contract.features]
+    batch = torch.export.Dim("batch", min=1)
+    example = tuple(torch.ones(3) if c.kind == "number" else torch.zeros(3, dtype=torch.int64) for c in contract.features)
+    graph_names = [c.name if c.kind == "number" else c.name + _NUMBER for c in contract.features]
+    model = _export(
+        _Positional(predictor, names), example, graph_names, predictor.output_names,
+        {"columns": tuple({0: batch} for _ in example)},
+    )  # fmt: skip
+    for column in contract.categories:
+        _prepend_label_encoder(model, column.name, column.categories)
+    _order_inputs(model, names)
+    return _finish(model, contract)
+
+
+def export_demand(predictor: DemandPredictor, contract: Contract) -> bytes:
+    """Inputs ``history [series, context]`` (float32, NaN for missing) and ``last_day [series]`` (int64, days since 1970).
+
+    ``context`` may be shorter or longer than the network's: the graph pads with NaN or keeps the last steps.
+    """
+    series, context = torch.export.Dim("series", min=1), torch.export.Dim("context", min=1)
+    example = (torch.ones(3, predictor.context + 5), torch.full((3,), 15_000, dtype=torch.int64))
+    model = _export(
+        predictor, example, ["history", "last_day"], predictor.output_names,
+        {"history": {0: series, 1: context}, "last_day": {0: series}},
+    )  # fmt: skip
+    return _finish(model, contract)
+
+
+def _export(
+    module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str], shapes: dict[str, Any]
+) -> onnx.ModelProto:
+    module.eval()
+    loud = logging.getLogger("torch.onnx")
+    level = loud.level
+    loud.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
+                input_names=list(inputs), output_names=list(outputs),
+            )  # fmt: skip
+    finally:
+        loud.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
+def _prepend_label_encoder(model: onnx.ModelProto, column: str, categories: Sequence[str]) -> None:
+    """Let the graph take the category's text: known texts get their number, all others the number after the last."""
+    graph, number = model.graph, column + _NUMBER
+    (old,) = [i for i in graph.input if i.name == number]
+    axis = old.type.tensor_type.shape.dim[0].dim_param
+    graph.input.remove(old)
+    graph.input.append(helper.make_tensor_value_info(column, TensorProto.STRING, [axis]))
+    encoder = helper.make_node(
+        "LabelEncoder", [column], [number], domain="ai.onnx.ml", keys_strings=list(categories),
+        values_int64s=list(range(len(categories))), default_int64=len(categories), name=f"encode_{column}",
+    )  # fmt: skip
+    graph.node.insert(0, encoder)
+
+
+def _order_inputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
+    inputs = {i.name: i for i in model.graph.input}
+    kept = [onnx.ValueInfoProto() for _ in names]
+    for copy, name in zip(kept, names, strict=True):
+        copy.CopyFrom(inputs[name])
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+
+
+def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
+    _strip(model)
+    domains = {op.domain or "": op.version for op in model.opset_import}
+    if any(node.domain == "ai.onnx.ml" for node in model.graph.node):
+        domains["ai.onnx.ml"] = _LABEL_OPSET
+    used = {node.domain for node in model.graph.node} | {""}
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, domains[domain]) for domain in sorted(used))
+    model.ir_version, model.producer_name, model.producer_version = IR_VERSION, "dxai", ""
+    model.graph.name = contract.id.replace("-", "_")
+    labels = {c.name: {"en": c.title_en, "ko": c.title_ko, "unit": c.unit} for c in contract.columns}
+    helper.set_model_props(model, {
+        "dxai.contract": f"{contract.id} {contract.version}",
+        "dxai.columns": json.dumps(labels, ensure_ascii=False, sort_keys=True),
+    })  # fmt: skip
+    _refuse_static(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what names source files of this machine: it would leak paths and change the bytes with the folder."""
+
+    def strip_graph(graph: onnx.GraphProto) -> None:
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for value in (*graph.value_info, *graph.input, *graph.output, *graph.initializer):
+            value.doc_string = ""
+            del value.metadata_props[:]
+        strip_nodes(graph.node)
+
+    def strip_nodes(nodes: Any) -> None:
+        for node in nodes:
+            node.doc_string = ""
+            del node.metadata_props[:]
+            for attribute in node.attribute:
+                attribute.doc_string = ""
+                for graph in ((attribute.g,) if attribute.HasField("g") else ()) + tuple(attribute.graphs):
+                    strip_graph(graph)
+
+    del model.metadata_props[:]
+    model.doc_string = ""
+    strip_graph(model.graph)
+    for function in model.functions:
+        function.doc_string = ""
+        del function.metadata_props[:]
+        strip_nodes(function.node)
+
+
+def _refuse_static(model: onnx.ModelProto) -> None:
+    """The exporter may freeze the batch silently: every input and output must keep a free first axis."""
+    fixed = [v.name for v in (*model.graph.input, *model.graph.output) if not v.type.tensor_type.shape.dim[0].dim_param]
+    assert not fixed, f"the batch axis of {fixed} is frozen"

@@ -1,0 +1,77 @@
+"""Train: settings in, a run folder out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from dxai.config.settings import RunSettings
+from dxai.data.table import contract_of, prepared_table
+from dxai.files import whole_folder
+from dxai.learn.module import Epoch
+from dxai.learn.task import Task, task_for
+from dxai.record.provenance import provenance
+from dxai.record.runs import Run, RunRecord
+from dxai.record.seeding import settle
+from dxai.record.tracking import Tracker
+
+
+class FitProgress(Protocol):
+    """Told where a training stands."""
+
+    def start(self, name: str, fits: int, epochs: int) -> None:
+        """A run begins: so many fits of so many epochs."""
+
+    def fit(self, label: str) -> None:
+        """One fit begins."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One epoch of it is done."""
+
+
+def task_of(settings: RunSettings, checkout: Path) -> Task:
+    """The table and the folds that the settings name."""
+    return task_for(contract_of(settings.data, checkout), prepared_table(settings.data, checkout), settings)
+
+
+def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress) -> Run:
+    """Fit every fold and the model to release, predict the held-out rows, log to MLflow, write the run folder.
+
+    Args:
+        settings: All of the run's settings.
+        folder: Where the run goes; takes its place whole, or not at all.
+        checkout: Holds configs/, data/ and mlflow.db.
+        progress: Told of fits and epochs.
+
+    Raises:
+        DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
+    """
+    settle(settings.seed, settings.threads)
+    task = task_of(settings, checkout)
+    made_from = provenance(task.table, task.contract.fingerprint(), checkout)
+    tracker, begin = Tracker(checkout), time.monotonic()
+    with (
+        whole_folder(folder) as work,
+        tracker.run(settings.data.name, settings.name, settings.model_dump(), made_from) as run_id,
+    ):
+        held_out = _fit_all(task, work, tracker, run_id, progress)
+        record = RunRecord(run_id=run_id, provenance=made_from, seconds=round(time.monotonic() - begin, 1))
+        Run.write(work, settings, record, held_out)
+    return Run(folder)
+
+
+def _fit_all(task: Task, work: Path, tracker: Tracker, run_id: str, progress: FitProgress) -> pl.DataFrame:
+    """Fit, store and apply one predictor per fold; returns all held-out predictions."""
+    settings, held_out = task.settings, []
+    progress.start(settings.name, len(task.folds), settings.trainer.max_epochs)
+    for fold in task.folds:
+        progress.fit(fold.label)
+        predictor, curve = task.fit(fold, progress.epoch)  # type: ignore[arg-type]
+        tracker.log_curve(run_id, fold.label, curve)
+        Run.write_predictor(work, fold.label, predictor)
+        if fold.is_test:
+            held_out.append(task.held_out(predictor, fold))  # type: ignore[arg-type]
+    return pl.concat(held_out)
