@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from dxai.config.settings import RunSettings
 from dxai.errors import DataError
 from dxai.files import whole_folder
 from dxai.learn.quality import QualityTask
@@ -32,18 +33,19 @@ class Evaluation:
     report: Report
 
 
-def evaluate(run: Run, folder: Path, checkout: Path) -> Evaluation:
+def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = None) -> Evaluation:
     """Score held-out predictions against truths and yardsticks; write metrics.json, plots, figures and the report.
 
     Args:
         run: As `dxai.train.train` left it.
         folder: Where the evaluation goes; takes its place whole, or not at all.
         checkout: Holds configs/, data/ and mlflow.db.
+        now: Takes the place of the run's own settings where they do not concern training.
 
     Raises:
         DataError: The table is not the one that the run was trained on.
     """
-    settings = run.settings
+    settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
     _refuse_other_table(task, run)
@@ -59,7 +61,7 @@ def evaluate(run: Run, folder: Path, checkout: Path) -> Evaluation:
 
 
 def _refuse_other_table(task: Task, run: Run) -> None:
-    if table_fingerprint(task.table) != run.record.provenance.data:
+    if table_fingerprint(task.table) != run.provenance.data:
         raise DataError(
             f"The table {run.settings.data.name!r} has changed since this run was trained.",
             where=str(run.folder), fix="Train again.",
@@ -79,12 +81,12 @@ def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any]
 
 
 def _facts(task: Task, run: Run) -> tuple[tuple[str, str], ...]:
-    settings, record = run.settings, run.record
-    versions = ", ".join(f"{name} {number}" for name, number in record.provenance.packages.items())
+    settings, made_from = task.settings, run.provenance
+    versions = ", ".join(f"{name} {number}" for name, number in made_from.packages.items())
     return (
         ("data", f"{settings.data.name}: {len(task.table):,} rows, {settings.data.licence}"),
         ("source", settings.data.citation),
-        ("rows, sha256", record.provenance.data),
+        ("rows, sha256", made_from.data),
         ("contract", f"{task.contract.id} {task.contract.version}"),
         ("model", ", ".join(f"{k} {v}" for k, v in settings.model.model_dump().items())),
         ("trainer", ", ".join(f"{k} {v}" for k, v in settings.trainer.model_dump().items())),
@@ -107,7 +109,7 @@ def _rounded(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 def _log(run: Run, folder: Path, scores: dict[str, Any], checkout: Path) -> None:
-    tracker, run_id = Tracker(checkout), run.record.run_id
-    if tracker.knows(run_id):
+    tracker = Tracker(checkout)
+    if run_id := tracker.find(run.settings.data.name, run.fingerprint):
         tracker.log_scores(run_id, scores)
         tracker.log_folder(run_id, folder, "report")

@@ -33,7 +33,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
             work.rename(target)
     except OSError as error:
         if error.errno == 28:  # ENOSPC
-            raise NoSpaceError("The disk is full.", where=str(target), fix="Free some space and give the command again.") from None
+            raise NoSpaceError(
+                "The disk is full.", where=str(target), fix="Free some space and give the command again."
+            ) from None
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)

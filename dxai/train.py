@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +13,7 @@ from dxai.files import whole_folder
 from dxai.learn.module import Epoch
 from dxai.learn.task import Task, task_for
 from dxai.record.provenance import provenance
-from dxai.record.runs import Run, RunRecord
+from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
 
@@ -52,14 +51,13 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
     made_from = provenance(task.table, task.contract.fingerprint(), checkout)
-    tracker, begin = Tracker(checkout), time.monotonic()
+    tracker = Tracker(checkout)
     with (
         whole_folder(folder) as work,
-        tracker.run(settings.data.name, settings.name, settings.model_dump(), made_from) as run_id,
+        tracker.run(settings, made_from) as run_id,
     ):
         held_out = _fit_all(task, work, tracker, run_id, progress)
-        record = RunRecord(run_id=run_id, provenance=made_from, seconds=round(time.monotonic() - begin, 1))
-        Run.write(work, settings, record, held_out)
+        Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
 

@@ -81,12 +81,16 @@ def refuse_mistakes(overrides: Sequence[str], checkout: Path) -> None:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise SettingsError(
-            f"An override cannot be read: {str(error).splitlines()[0]}", where="command line", fix="Write key=value; quote values with blanks or commas."
+            f"An override cannot be read: {str(error).splitlines()[0]}",
+            where="command line",
+            fix="Write key=value; quote values with blanks or commas.",
         ) from None
     with initialize_config_dir(str(configs), version_base="1.3"):
         mistakes = _mistakes(parsed, configs)
     if mistakes:
-        raise SettingsError(bullet_list(mistakes), where="command line and configs/", fix="dxai train --help lists groups and settings.")
+        raise SettingsError(
+            bullet_list(mistakes), where="command line and configs/", fix="dxai train --help lists groups and settings."
+        )
 
 
 def _mistakes(parsed: list[Override], configs: Path) -> list[str]:
@@ -112,7 +116,9 @@ def _mistakes(parsed: list[Override], configs: Path) -> list[str]:
     files = _files(config, configs)
     mistakes = list(wrong)
     for variant in plain:
-        mistakes += [m for m in key_mistakes(variant, files, configs.parent, known_bad_groups=bool(wrong)) if m not in mistakes]
+        mistakes += [
+            m for m in key_mistakes(variant, files, configs.parent, known_bad_groups=bool(wrong)) if m not in mistakes
+        ]
     return mistakes
 
 
@@ -139,7 +145,9 @@ def _with_values(config: DictConfig, overrides: list[Override]) -> list[dict[str
 
 def _files(config: DictConfig, configs: Path) -> dict[str, Path]:
     """The YAML file behind each group that takes part, the root's under the empty name."""
-    chosen = {group: configs / group / f"{choice}.yaml" for group, choice in config.hydra.runtime.choices.items() if choice}
+    chosen = {
+        group: configs / group / f"{choice}.yaml" for group, choice in config.hydra.runtime.choices.items() if choice
+    }
     return {"": configs / f"{ROOT}.yaml", **{g: f for g, f in chosen.items() if f.is_file()}}
 
 
@@ -153,10 +161,8 @@ def _typed(config: DictConfig) -> RunSettings:
     return RunSettings.model_validate({k: v for k, v in _plain(config).items() if k != "hydra"})
 
 
-def complete(words: Sequence[str], incomplete: str) -> list[str]:
+def complete(incomplete: str) -> list[str]:
     """Shell completions of one override of ``dxai train``: groups, choices and keys."""
     search = create_config_search_path(str(find_checkout() / "configs"))
-    loader = ConfigLoaderImpl(config_search_path=search)
     plugin = next(p for p in Plugins.instance().discover(CompletionPlugin) if p.provides() == "bash")
-    line = " ".join([*words, incomplete])
-    return list(plugin(loader)._query(config_name=ROOT, line=line))
+    return list(plugin(ConfigLoaderImpl(config_search_path=search))._query(config_name=ROOT, line=incomplete))

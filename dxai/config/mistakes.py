@@ -63,7 +63,9 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
         kinds = error["ctx"]["expected_tags"].replace("'", "")
         return f"{key}.kind={error['ctx']['tag']}: there is no such kind. Choose with {key}=NAME, in {place}. Allowed: {kinds}."
     allowed = _allowed(fields[path[-1]].annotation) if path[-1] in fields else ""
-    return f"{key}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]} ({place})." + (f" Allowed: {allowed}." if allowed else "")
+    return f"{key}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]} ({place})." + (
+        f" Allowed: {allowed}." if allowed else ""
+    )
 
 
 def _path_in_settings(loc: tuple[int | str, ...], settings: dict[str, Any]) -> list[str]:
@@ -86,8 +88,12 @@ def _model_at(path: Sequence[str], settings: dict[str, Any]) -> type[BaseModel] 
         if model is None or part not in model.model_fields:
             return None
         at = at.get(part, {})
-        options = [m for m in _members(model.model_fields[part].annotation) if isinstance(m, type) and issubclass(m, BaseModel)]
-        tagged = [m for m in options if at.get("kind") in get_args(getattr(m.model_fields.get("kind"), "annotation", None))]
+        options = [
+            m for m in _members(model.model_fields[part].annotation) if isinstance(m, type) and issubclass(m, BaseModel)
+        ]
+        tagged = [
+            m for m in options if at.get("kind") in get_args(getattr(m.model_fields.get("kind"), "annotation", None))
+        ]
         model = (tagged or options or [None])[0]
     return model
 

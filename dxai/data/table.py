@@ -46,7 +46,9 @@ def prepare_table(data: DataSettings, checkout: Path) -> Path:
 def prepared_table(data: DataSettings, checkout: Path) -> pl.DataFrame:
     """The table by its contract; made on first use and again when its source, recipe or contract has changed."""
     path = _prepared_path(data, checkout)
-    if not path.is_file() or pl.read_parquet_metadata(path).get(_MADE_FROM) != _made_from(data, contract_of(data, checkout)):
+    if not path.is_file() or pl.read_parquet_metadata(path).get(_MADE_FROM) != _made_from(
+        data, contract_of(data, checkout)
+    ):
         prepare_table(data, checkout)
     return pl.read_parquet(path)
 

@@ -34,7 +34,9 @@ class Panel:
         if steps_before_end == 0:
             return self
         last = np.array([shift_day(int(day), -steps_before_end, frequency) for day in np.unique(self.last_day)])
-        return Panel(self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last_day, return_inverse=True)[1]])
+        return Panel(
+            self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last_day, return_inverse=True)[1]]
+        )
 
     def history(self, context: int) -> NDArray[np.float32]:
         """The last ``context`` steps ``[series, context]``, padded with NaN on the left."""
@@ -70,7 +72,9 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     index = _steps(frame[time], contract.frequency, where)
     table = frame.select(pl.col(series), index.alias("step"), pl.col(target).alias("value")).sort(series, "step")
     _refuse_repeats(table, series, where)
-    ends = table.group_by(series, maintain_order=True).agg(pl.col("step").min().alias("first"), pl.col("step").max().alias("last"))
+    ends = table.group_by(series, maintain_order=True).agg(
+        pl.col("step").min().alias("first"), pl.col("step").max().alias("last")
+    )
     if contract.absent == "zero":
         ends = ends.with_columns(pl.lit(int(index.max())).alias("last"))  # type: ignore[arg-type]
     first, last = ends["first"].to_numpy(), ends["last"].to_numpy()
@@ -135,7 +139,9 @@ def _refuse_short(ids: tuple[str, ...], values: NDArray[np.float32], contract: C
         )  # fmt: skip
 
 
-def training_windows(panel: Panel, contract: Contract, context: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+def training_windows(
+    panel: Panel, contract: Contract, context: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Every (series, origin) of a panel with enough history before and at least one known step after.
 
     Returns:

@@ -111,7 +111,11 @@ class DemandTask:
             harmonics=model.harmonics, dropout=model.calendar_dropout,
         )  # fmt: skip
         # Starting points near what scaled demand looks like: a fit begins with plausible quantiles.
-        start = {"median": 0.6, "gap": 0.25, "mean": 0.9} if model.residual == "none" else {"median": 0.0, "gap": 0.15, "mean": 0.0}
+        start = (
+            {"median": 0.6, "gap": 0.25, "mean": 0.9}
+            if model.residual == "none"
+            else {"median": 0.0, "gap": 0.15, "mean": 0.0}
+        )
         head = QuantileHead(len(QUANTILES), **start)
         return DemandPredictor(contract, ScaledForecast(scale, calendar, network_for(model, contract), head))
 
@@ -154,7 +158,10 @@ class DemandTask:
         made = {n: yardsticks.forecast(n, past, self.contract.horizon, self.contract.season) for n in yardsticks.DEMAND}
         if minimum is None:
             return made
-        return {n: yardsticks.Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
+        return {
+            n: yardsticks.Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum))
+            for n, f in made.items()
+        }
 
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """All metrics of the model and of the yardsticks, means over the origins."""
@@ -164,8 +171,14 @@ class DemandTask:
             past = self.panel.until(fold.origin, self.frequency).values
             ours = yardsticks.Forecast(rows["quantiles"][..., len(QUANTILES) // 2], rows["quantiles"])
             scored = self._scores(rows["truth"], ours, past)
-            mean = {"bias_of_mean": metrics.bias(rows["truth"], rows["mean"]), "rmsse_of_mean": metrics.rmsse(rows["truth"], rows["mean"], past, self.lag)}
-            interval = {"coverage": metrics.coverage(rows["truth"], rows["lower"], rows["upper"]), "width": metrics.width(rows["lower"], rows["upper"])}
+            mean = {
+                "bias_of_mean": metrics.bias(rows["truth"], rows["mean"]),
+                "rmsse_of_mean": metrics.rmsse(rows["truth"], rows["mean"], past, self.lag),
+            }
+            interval = {
+                "coverage": metrics.coverage(rows["truth"], rows["lower"], rows["upper"]),
+                "width": metrics.width(rows["lower"], rows["upper"]),
+            }
             model.append(scored | mean | interval)
             yard.append({name: self._scores(rows["truth"], f, past) for name, f in self.yardsticks(fold).items()})
         return {
@@ -209,12 +222,21 @@ class DemandTask:
     def _steps_after(self, past: Panel, steps_before_end: int) -> Array:
         """The horizon that follows a panel which ends so many steps before the table ``[series, horizon]``."""
         start = past.values.shape[1]
-        return self.panel.values[:, start : start + self.contract.horizon] if steps_before_end else self.panel.values[:, :0]
+        return (
+            self.panel.values[:, start : start + self.contract.horizon]
+            if steps_before_end
+            else self.panel.values[:, :0]
+        )
 
 
 def network_for(model: ForecastModel, contract: Contract) -> nn.Module:
     """The network that the model settings name, sized for the contract's horizon."""
-    size = {"context": model.context, "horizon": contract.horizon, "calendar": 2 * model.harmonics, "channels": len(QUANTILES) + 1}
+    size = {
+        "context": model.context,
+        "horizon": contract.horizon,
+        "calendar": 2 * model.harmonics,
+        "channels": len(QUANTILES) + 1,
+    }
     if isinstance(model, NHitsModel):
         return NHits(**size, pools=model.pools, knots=model.knots, width=model.width)
     assert isinstance(model, DLinearModel)

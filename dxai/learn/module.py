@@ -72,7 +72,10 @@ class Regression(LightningModule):
         named = list(self.named_parameters())
         weights = [p for name, p in named if name.endswith("weight")]
         others = [p for name, p in named if not name.endswith("weight")]  # biases, and the scalings of TabM's members
-        groups = [{"params": weights, "weight_decay": self.settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": weights, "weight_decay": self.settings.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step / max(1, steps), self.settings.warmup))
@@ -120,7 +123,9 @@ def fit(
     trainer = _quiet_trainer(settings)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Lightning advises DataLoader workers and loggers that are left out on purpose
+            warnings.simplefilter(
+                "ignore"
+            )  # Lightning advises DataLoader workers and loggers that are left out on purpose
             trainer.fit(module, datamodule=data)
     except (KeyboardInterrupt, SIGTERMException):
         raise _interrupted() from None

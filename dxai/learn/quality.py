@@ -68,7 +68,9 @@ class QualityTask:
     def folds(self) -> list[QualityFold]:
         """Honest folds, then their random twins where the contract has a group, then the released model's."""
         honest = splits.folds(self.table, self.contract, self.split)
-        twins = splits.random_folds(self.table, self.split) if self.split.kind == "grouped" and self.contract.group else []
+        twins = (
+            splits.random_folds(self.table, self.split) if self.split.kind == "grouped" and self.contract.group else []
+        )
         final = splits.whole(self.table, self.contract, self.split)
         return [
             *(QualityFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),
@@ -155,7 +157,10 @@ class QualityTask:
     def _design(self, transform: nn.Module, rows: splits.Rows) -> NDArray[np.float32]:
         """Scaled numbers beside one-hot categories ``[rows, features]``."""
         numbers, categories = transform(self._take(rows))
-        one_hot = [nn.functional.one_hot(categories[:, i], len(c.categories) + 1) for i, c in enumerate(self.contract.categories)]
+        one_hot = [
+            nn.functional.one_hot(categories[:, i], len(c.categories) + 1)
+            for i, c in enumerate(self.contract.categories)
+        ]
         return torch.cat([numbers, *one_hot], dim=1).numpy()
 
 
@@ -167,7 +172,11 @@ def network_for(model: Any, contract: Contract) -> nn.Module:
 
 
 def _point_scores(truth: NDArray[np.float32], prediction: NDArray[np.float32]) -> dict[str, float]:
-    return {"rmse": metrics.rmse(truth, prediction), "mae": metrics.mae(truth, prediction), "r2": metrics.r2(truth, prediction)}
+    return {
+        "rmse": metrics.rmse(truth, prediction),
+        "mae": metrics.mae(truth, prediction),
+        "r2": metrics.r2(truth, prediction),
+    }
 
 
 def _scores(rows: pl.DataFrame) -> dict[str, float]:

@@ -53,7 +53,9 @@ def periodic(numbers: int, *, embedding: int, frequencies: int, frequency_scale:
     )
 
 
-def embed(numbers: Tensor, categories: Tensor, number_module: nn.Module | None, category_module: nn.Module | None) -> Tensor:
+def embed(
+    numbers: Tensor, categories: Tensor, number_module: nn.Module | None, category_module: nn.Module | None
+) -> Tensor:
     """Both kinds of input side by side ``[batch, features]``; a kind without a module is absent."""
     parts = [] if number_module is None else [number_module(numbers).flatten(1)]
     parts += [] if category_module is None else [category_module(categories)]

@@ -29,9 +29,7 @@ class Mlp(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.numbers = periodic(
-            numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale
-        )
+        self.numbers = periodic(numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale)
         self.categories = OneHot(cardinalities) if cardinalities else None
         widths = [numbers * embedding + (self.categories.width if self.categories else 0)] + [width] * blocks
         self.hidden = nn.Sequential(

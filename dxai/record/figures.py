@@ -53,7 +53,11 @@ def predicted_true(path: Path, truth: Array, prediction: Array, *, label: str, u
         low, high = min(truth.min(), prediction.min()), max(truth.max(), prediction.max())
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, zorder=1)
         axes.scatter(truth, prediction, s=10, alpha=0.5, color=ACCENT, linewidths=0)
-        axes.set(xlabel=f"true {label} [{unit}]", ylabel=f"predicted {label} [{unit}]", title="Predicted against true, held-out rows")
+        axes.set(
+            xlabel=f"true {label} [{unit}]",
+            ylabel=f"predicted {label} [{unit}]",
+            title="Predicted against true, held-out rows",
+        )
         axes.set_aspect("equal")
 
 
@@ -70,7 +74,9 @@ def residuals(path: Path, truth: Array, prediction: Array, *, label: str, unit: 
         right.legend()
 
 
-def coverage_by_size(path: Path, truth: Array, prediction: Array, lower: Array, upper: Array, *, promised: float, unit: str) -> None:
+def coverage_by_size(
+    path: Path, truth: Array, prediction: Array, lower: Array, upper: Array, *, promised: float, unit: str
+) -> None:
     """Coverage of the interval in fifths of the prediction: an average can hide a bad corner."""
     edges = np.quantile(prediction, np.linspace(0, 1, 6))
     part = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, 4)
@@ -80,8 +86,15 @@ def coverage_by_size(path: Path, truth: Array, prediction: Array, lower: Array, 
         axes.bar([f"{edges[i]:.0f} to {edges[i + 1]:.0f}" for i in range(5)], shares, color=BAND, edgecolor=ACCENT)
         axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
         for i, share in enumerate(shares):
-            axes.annotate(f"{share:.0%}", (i, share), ha="center", va="bottom", xytext=(0, 2), textcoords="offset points")
-        axes.set(ylim=(0, 1.12), xlabel=f"prediction [{unit}]", ylabel="truths inside the interval", title="Coverage of the 80 % interval")
+            axes.annotate(
+                f"{share:.0%}", (i, share), ha="center", va="bottom", xytext=(0, 2), textcoords="offset points"
+            )
+        axes.set(
+            ylim=(0, 1.12),
+            xlabel=f"prediction [{unit}]",
+            ylabel="truths inside the interval",
+            title="Coverage of the 80 % interval",
+        )
         axes.legend(loc="lower right")
 
 
@@ -92,7 +105,9 @@ def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str]
     spread = [float(np.std(rises[name])) for name in order]
     with _figure(path, 6.8, 0.6 + 0.4 * max(4, len(order))) as (axes,):
         axes.barh([labels[name] for name in order], means, xerr=spread, color=ACCENT, ecolor=MUTED)
-        axes.set(xlabel=f"rise of RMSE when the column is shuffled [{unit}]", title="Permutation importance, held-out rows")
+        axes.set(
+            xlabel=f"rise of RMSE when the column is shuffled [{unit}]", title="Permutation importance, held-out rows"
+        )
 
 
 def fans(path: Path, charts: Sequence[tuple[str, Array, Array, Array, Array]], *, label: str) -> None:
@@ -102,7 +117,9 @@ def fans(path: Path, charts: Sequence[tuple[str, Array, Array, Array, Array]], *
             steps = np.arange(1, len(truth) + 1)
             axes.plot(np.arange(1 - len(past), 1), past, color=MUTED, linewidth=1)
             for i, shade in enumerate((0.25, 0.4, 0.55, 0.7)):
-                axes.fill_between(steps, quantiles[:, i], quantiles[:, -1 - i], color=ACCENT, alpha=shade * 0.5, linewidth=0)
+                axes.fill_between(
+                    steps, quantiles[:, i], quantiles[:, -1 - i], color=ACCENT, alpha=shade * 0.5, linewidth=0
+                )
             middle = quantiles[:, quantiles.shape[1] // 2]
             axes.plot(steps, middle, color=ACCENT, linewidth=1.6, label="median")
             axes.plot(steps, mean, color=ACCENT, linewidth=1.2, linestyle=":", label="mean")
@@ -115,7 +132,11 @@ def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> Non
     """One line per forecaster over the horizon."""
     with _figure(path, 6.4, 3.8) as (axes,):
         for i, (name, values) in enumerate(errors.items()):
-            style = {"color": ACCENT, "linewidth": 2.2} if i == 0 else {"linewidth": 1.2, "color": [INK, MUTED, "#c58b5a"][(i - 1) % 3]}
+            style = (
+                {"color": ACCENT, "linewidth": 2.2}
+                if i == 0
+                else {"linewidth": 1.2, "color": [INK, MUTED, "#c58b5a"][(i - 1) % 3]}
+            )
             axes.plot(np.arange(1, len(values) + 1), values, marker="o", markersize=3, label=name, **style)
         axes.set(xlabel="steps ahead", ylabel=label, title="Error by horizon", ylim=(0, None))
         axes.legend()
@@ -126,7 +147,13 @@ def calibration(path: Path, levels: Sequence[float], shares: Sequence[float]) ->
     with _figure(path, 4.8, 4.4) as (axes,):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
         axes.plot(levels, shares, color=ACCENT, marker="o")
-        axes.set(xlabel="quantile level", ylabel="truths at or below it", title="Calibration of the quantiles", xlim=(0, 1), ylim=(0, 1))
+        axes.set(
+            xlabel="quantile level",
+            ylabel="truths at or below it",
+            title="Calibration of the quantiles",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
         axes.set_aspect("equal")
 
 
@@ -136,4 +163,9 @@ def loss_curves(path: Path, curves: dict[str, tuple[Array, Array]]) -> None:
         for fit_loss, watch_loss in curves.values():
             axes.plot(fit_loss, color=ACCENT, alpha=0.5, linewidth=1)
             axes.plot(watch_loss, color=INK, alpha=0.5, linewidth=1, linestyle=":")
-        axes.set(xlabel="epoch", ylabel="loss, scaled target", title="Training (solid) and calibration rows (dotted)", yscale="log")
+        axes.set(
+            xlabel="epoch",
+            ylabel="loss, scaled target",
+            title="Training (solid) and calibration rows (dotted)",
+            yscale="log",
+        )

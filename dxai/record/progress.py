@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from dxai.learn.module import Epoch
 
 console = Console(stderr=True)
+
+_BYTES = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
 
 
 class FitBar:
@@ -30,7 +41,9 @@ class FitBar:
         """One fit begins."""
         self.label, self.done = label, self.done + 1
         if not console.is_terminal:
-            console.print(f"{self.name}: fit {self.done} of {self.fits} ({label}), {time.monotonic() - self.begin:.0f} s so far")
+            console.print(
+                f"{self.name}: fit {self.done} of {self.fits} ({label}), {time.monotonic() - self.begin:.0f} s so far"
+            )
 
     def epoch(self, epoch: Epoch) -> None:
         """One epoch of it is done."""
@@ -41,6 +54,20 @@ class FitBar:
 @contextmanager
 def fit_bar() -> Iterator[FitBar]:
     """A bar that is shown while the block runs."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield FitBar(bar)
+
+
+@contextmanager
+def byte_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over the bytes of a download; gives a function of (bytes so far, bytes in all or 0)."""
+    with Progress(*_BYTES, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -10,14 +10,19 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from dxai.config.settings import RunSettings
+
 PACKAGES = ("torch", "lightning", "numpy", "polars", "onnx", "onnxruntime", "tabm", "scikit-learn")
+
+_CODE = ("dxai", "configs", "pipelines", "pyproject.toml", "constraints.txt")
 
 
 class Provenance(BaseModel):
     """What must be the same to get the same model again.
 
     Attributes:
-        commit: Git commit, with ``-dirty`` behind it when files had changed; empty outside git.
+        commit: Last git commit that changed code or settings, ``-dirty`` behind it when they had changed since;
+            empty outside git.
         data: sha256 of the table's values, independent of how the file stores them.
         contract: Fingerprint of the contract.
         packages: Versions of the packages that shape the numbers.
@@ -34,7 +39,7 @@ class Provenance(BaseModel):
 def provenance(table: pl.DataFrame, contract_fingerprint: str, checkout: Path) -> Provenance:
     """Collect the provenance of a run on ``table``."""
     return Provenance(
-        commit=git_commit(checkout),
+        commit=code_commit(checkout),
         data=table_fingerprint(table),
         contract=contract_fingerprint,
         packages={name: version(name).split("+")[0] for name in PACKAGES},
@@ -48,16 +53,21 @@ def table_fingerprint(table: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def git_commit(checkout: Path) -> str:
-    """Commit that is checked out, ``-dirty`` behind it when tracked files outside models/ differ."""
+def run_fingerprint(settings: RunSettings, made_from: Provenance) -> str:
+    """sha256 of all that determines a run; finds the run again in MLflow."""
+    text = settings.model_dump_json() + made_from.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_commit(checkout: Path) -> str:
+    """Last commit that changed what makes a model: later commits of documents or of released models change nothing."""
 
     def git(*words: str) -> str:
+        command = ["git", "-C", str(checkout), *words, "--", *_CODE]
         try:
-            return subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True, check=True).stdout
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return ""
 
-    commit = git("rev-parse", "HEAD").strip()
-    # models/ and dvc.lock are what a reproduction writes: they do not make its code another.
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!models", ":!dvc.lock").strip()
-    return f"{commit}-dirty" if commit and changed else commit
+    commit = git("log", "-1", "--format=%H")
+    return f"{commit}-dirty" if commit and git("status", "--porcelain") else commit

@@ -10,7 +10,7 @@ import polars as pl
 from dxai.learn.metrics import COVERAGE
 from dxai.learn.quality import QualityTask
 from dxai.record import figures
-from dxai.record.report import Figure, Report, Table, verdict
+from dxai.record.report import Figure, Report, Table, Verdict
 
 
 def quality_report(
@@ -29,11 +29,10 @@ def quality_report(
     """
     target = task.contract.target
     model, yardsticks = scores["model"], scores["yardstick"]
-    beats, told = verdict(model["rmse"], {k: v["rmse"] for k, v in yardsticks.items()}, metric="RMSE", unit=target.unit)
+    best = Verdict.against_best("RMSE", target.unit, model["rmse"], {k: v["rmse"] for k, v in yardsticks.items()})
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.kind}",
-        verdict=told,
-        beats=beats,
+        verdict=best,
         notes=_notes(task, scores),
         scores=_score_table(task, scores),
         figures=_draw(task, held_out.filter(split=task.split.kind), rises, folder),
@@ -56,11 +55,21 @@ def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
 
 def _score_table(task: QualityTask, scores: dict[str, Any]) -> Table:
     unit = task.contract.target.unit
-    named = {f"{task.settings.model.kind} (this model)": scores["model"], **{f"yardstick: {k}": v for k, v in scores["yardstick"].items()}}
+    named = {
+        f"{task.settings.model.kind} (this model)": scores["model"],
+        **{f"yardstick: {k}": v for k, v in scores["yardstick"].items()},
+    }
     if "random_split" in scores:
         named["this model, random split (leaks)"] = scores["random_split"]
     rows = tuple(
-        (name, f"{s['rmse']:.2f}", f"{s['mae']:.2f}", f"{s['r2']:.3f}", _share(s.get("coverage")), f"{s['width']:.1f}" if "width" in s else "")
+        (
+            name,
+            f"{s['rmse']:.2f}",
+            f"{s['mae']:.2f}",
+            f"{s['r2']:.3f}",
+            _share(s.get("coverage")),
+            f"{s['width']:.1f}" if "width" in s else "",
+        )
         for name, s in named.items()
     )
     return Table((f"mean of {task.split.folds} {task.split.kind} folds", f"RMSE [{unit}]", f"MAE [{unit}]", "R²", "coverage (80 %)", f"width [{unit}]"), rows)  # fmt: skip
@@ -76,7 +85,9 @@ def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], 
     label = target.title_en.lower()
     figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=target.unit)
     figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=target.unit)
-    figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=target.unit)
+    figures.coverage_by_size(
+        folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=target.unit
+    )
     figures.importance(folder / "importance.png", rises, titles, unit=target.unit)
     return (
         Figure("predicted_true.png", "Predicted against true", "Every dot is a row that the network which predicts it did not see. On the line the prediction is right."),

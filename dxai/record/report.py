@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,44 +28,66 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """The model against its best yardstick, by one metric of which less is better."""
+
+    metric: str
+    unit: str
+    model: float
+    yardstick: float
+    name: str
+
+    @property
+    def beats(self) -> bool:
+        """Whether the model is better than the yardstick."""
+        return self.model < self.yardstick
+
+    @property
+    def sentence(self) -> str:
+        """The same in plain words.
+
+        >>> Verdict("RMSE", "MPa", model=5.0, yardstick=10.0, name="linear").sentence
+        'The model beats its best yardstick: RMSE 5.00 MPa against 10.0 MPa of linear, 50 % less.'
+        """
+        behind = f" {self.unit}" if self.unit else ""
+        change = abs(self.model - self.yardstick) / self.yardstick * 100
+        told = f"{self.metric} {self.model:#.3g}{behind} against {self.yardstick:#.3g}{behind} of {self.name}, {change:.0f} %"
+        if self.beats:
+            return f"The model beats its best yardstick: {told} less."
+        return f"The model does NOT beat its best yardstick: {told} more. Use the yardstick instead."
+
+    @staticmethod
+    def against_best(metric: str, unit: str, model: float, yardsticks: dict[str, float]) -> Verdict:
+        """Hold the model against the best of several yardsticks."""
+        name = min(yardsticks, key=lambda key: yardsticks[key])
+        return Verdict(metric, unit, model, yardsticks[name], name)
+
+
+@dataclass(frozen=True)
 class Report:
     """What a person reads after a run.
 
     Attributes:
-        verdict: One plain sentence: does the model beat its yardstick?
-        beats: The same as a truth value.
+        verdict: Does the model beat its yardstick?
         notes: Further sentences a reader must not miss.
-        facts: Data, settings, commit; key and value.
+        facts: Data, settings, versions; key and value.
     """
 
     title: str
-    verdict: str
-    beats: bool
+    verdict: Verdict
     notes: tuple[str, ...]
     scores: Table
     figures: tuple[Figure, ...]
     facts: tuple[tuple[str, str], ...]
 
     def write(self, folder: Path) -> None:
-        """Write report.html (pictures inside) and report.md (pictures linked) into ``folder``."""
+        """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""
         pictures = {f.file: base64.b64encode((folder / "figures" / f.file).read_bytes()).decode() for f in self.figures}
         for name in ("report.html", "report.md"):
             text = _templates().get_template(f"{name}.j2").render(report=self, pictures=pictures)
             (folder / name).write_text(text, "utf-8")
-
-
-def verdict(model: float, yardsticks: dict[str, float], *, metric: str, unit: str = "") -> tuple[bool, str]:
-    """Whether the model beats its best yardstick, and the sentence that says so; smaller is better.
-
-    >>> verdict(5.0, {"mean": 16.0, "linear": 10.0}, metric="RMSE", unit="MPa")[1]
-    'The model beats its best yardstick: RMSE 5.00 MPa against 10.0 MPa of linear, 50 % less.'
-    """
-    name = min(yardsticks, key=lambda key: yardsticks[key])
-    best, behind = yardsticks[name], f" {unit}" if unit else ""
-    told = f"{metric} {model:#.3g}{behind} against {best:#.3g}{behind} of {name}, {abs(model - best) / best * 100:.0f} %"
-    if model < best:
-        return True, f"The model beats its best yardstick: {told} less."
-    return False, f"The model does NOT beat its best yardstick: {told} more. Use the yardstick instead."
+        summary = {**asdict(self), "sentence": self.verdict.sentence}
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _templates() -> Environment:

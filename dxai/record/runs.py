@@ -9,28 +9,12 @@ from typing import Any
 import polars as pl
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from dxai.config.settings import RunSettings
 from dxai.errors import NotFoundError
 from dxai.files import write_whole
-from dxai.record.provenance import Provenance
-
-
-class RunRecord(BaseModel):
-    """What a run was, beside its settings.
-
-    Attributes:
-        run_id: Of MLflow.
-        seconds: Wall-clock time of all fits.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    provenance: Provenance
-    seconds: float
+from dxai.record.provenance import Provenance, run_fingerprint
 
 
 class Run:
@@ -45,12 +29,12 @@ class Run:
         self.folder = folder
 
     @staticmethod
-    def write(folder: Path, settings: RunSettings, record: RunRecord, held_out: pl.DataFrame) -> None:
-        """Settings, record and held-out predictions; ``run.json`` comes last and says that all is there."""
+    def write(folder: Path, settings: RunSettings, made_from: Provenance, held_out: pl.DataFrame) -> None:
+        """Settings, provenance and held-out predictions; ``run.json`` comes last and says that all is there."""
         held_out.write_parquet(folder / "held_out.parquet", statistics=False)
         text = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
         write_whole(folder / "settings.yaml", text.encode())
-        write_whole(folder / "run.json", record.model_dump_json(indent=2).encode())
+        write_whole(folder / "run.json", made_from.model_dump_json(indent=2).encode())
 
     @staticmethod
     def write_predictor(folder: Path, label: str, predictor: nn.Module) -> None:
@@ -65,10 +49,21 @@ class Run:
         """As they were when the run was made."""
         return RunSettings.model_validate(yaml.safe_load((self.folder / "settings.yaml").read_text("utf-8")))
 
+    def settings_now(self, now: RunSettings | None) -> RunSettings:
+        """The run's settings with the sections that do not concern training as they are ``now``."""
+        if now is None:
+            return self.settings
+        return self.settings.model_copy(update={"data": now.data, "evaluate": now.evaluate, "release": now.release})
+
     @property
-    def record(self) -> RunRecord:
-        """Provenance and cost."""
-        return RunRecord.model_validate_json((self.folder / "run.json").read_text("utf-8"))
+    def provenance(self) -> Provenance:
+        """What the run was made from."""
+        return Provenance.model_validate_json((self.folder / "run.json").read_text("utf-8"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Finds this run in MLflow."""
+        return run_fingerprint(self.settings, self.provenance)
 
     @property
     def held_out(self) -> pl.DataFrame:

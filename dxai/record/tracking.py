@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +15,13 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
+from dxai.config.settings import RunSettings
 from dxai.errors import InterruptedRunError
 from dxai.learn.module import Epoch
-from dxai.record.provenance import Provenance
+from dxai.record.provenance import Provenance, run_fingerprint
+
+_FINGERPRINT = "dxai_run"
 
 
 class Tracker:
@@ -30,17 +33,24 @@ class Tracker:
 
     def __init__(self, checkout: Path) -> None:
         self.artifacts = checkout / "mlartifacts"
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         self.client = MlflowClient(tracking_uri=f"sqlite:///{checkout / 'mlflow.db'}")
         self.client.search_experiments(max_results=1)
 
     @contextmanager
-    def run(self, experiment: str, name: str, settings: Mapping[str, Any], provenance: Provenance) -> Iterator[str]:
+    def run(self, settings: RunSettings, made_from: Provenance) -> Iterator[str]:
         """Open a run, log what it is made from, and close it with how it ended; gives the run's id."""
-        run_id: str = self.client.create_run(self._experiment(experiment), run_name=name).info.run_id
-        params = [Param(key, str(value)) for key, value in _flat(settings)]
-        made_from = {"git_commit": provenance.commit, "data_sha256": provenance.data, "contract": provenance.contract}
-        tags = [RunTag(key, value) for key, value in (made_from | provenance.packages).items()]
-        self.client.log_batch(run_id, params=params, tags=tags)
+        experiment = self._experiment(settings.data.name)
+        run_id: str = self.client.create_run(experiment, run_name=settings.name).info.run_id
+        params = [Param(key, str(value)) for key, value in _flat(settings.model_dump())]
+        tags = {
+            _FINGERPRINT: run_fingerprint(settings, made_from),
+            "git_commit": made_from.commit,
+            "data_sha256": made_from.data,
+            "contract_sha256": made_from.contract,
+        }
+        self.client.log_batch(run_id, params=params, tags=[RunTag(k, v) for k, v in (tags | made_from.packages).items()])
         status = "FAILED"
         try:
             yield run_id
@@ -72,12 +82,15 @@ class Tracker:
         """Every file of a folder as artifacts under ``name``."""
         self.client.log_artifacts(run_id, str(folder), name)
 
-    def knows(self, run_id: str) -> bool:
-        """Whether this store still has the run."""
-        try:
-            return bool(self.client.get_run(run_id))
-        except MlflowException:
-            return False
+    def find(self, experiment: str, fingerprint: str) -> str | None:
+        """Id of the newest run with this fingerprint; None when this store has none."""
+        known = self.client.get_experiment_by_name(experiment)
+        if known is None:
+            return None
+        runs = self.client.search_runs(
+            [known.experiment_id], f"tags.{_FINGERPRINT} = '{fingerprint}'", max_results=1, order_by=["start_time DESC"]
+        )
+        return str(runs[0].info.run_id) if runs else None
 
     def _experiment(self, name: str) -> str:
         known = self.client.get_experiment_by_name(name)

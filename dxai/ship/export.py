@@ -45,7 +45,9 @@ def export_quality(predictor: QualityPredictor, contract: Contract) -> bytes:
     """
     names = [c.name for c in contract.features]
     batch = torch.export.Dim("batch", min=1)
-    example = tuple(torch.ones(3) if c.kind == "number" else torch.zeros(3, dtype=torch.int64) for c in contract.features)
+    example = tuple(
+        torch.ones(3) if c.kind == "number" else torch.zeros(3, dtype=torch.int64) for c in contract.features
+    )
     graph_names = [c.name if c.kind == "number" else c.name + _NUMBER for c in contract.features]
     model = _export(
         _Positional(predictor, names), example, graph_names, predictor.output_names,
@@ -72,14 +74,22 @@ def export_demand(predictor: DemandPredictor, contract: Contract) -> bytes:
 
 
 def _export(
-    module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str], shapes: dict[str, Any]
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    shapes: dict[str, Any],
 ) -> onnx.ModelProto:
     module.eval()
     loud = logging.getLogger("torch.onnx")
     level = loud.level
     loud.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,

@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint ui clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.install-stamp
+# One thread a process: small networks are faster and repeatable; no telemetry from any tool.
+export OMP_NUM_THREADS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything for training, tests and releases
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dxai needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@mkdir -p -m 700 .dvc/tmp/site
+	@$(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.dvc/tmp/site'
+	@touch $@
+
+demo: install ## Fetch the real data, reproduce both reference models, predict with them
+	@$(BIN)/python -m pipelines.demo
+
+test: install ## Run all tests
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+lint: install ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+ui: install ## Open MLflow's pages on http://127.0.0.1:5000
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+clean: ## Remove runs, data and caches; the models in git stay
+	rm -rf data runs mlflow.db mlartifacts .dvc/cache .dvc/tmp

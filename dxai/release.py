@@ -1,0 +1,129 @@
+"""Release: an evaluated run in, a bundle out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+
+from dxai.config.settings import RunSettings
+from dxai.data.table import contract_path
+from dxai.errors import NotFoundError
+from dxai.files import whole_folder
+from dxai.learn.demand import DemandTask
+from dxai.learn.quality import QualityTask
+from dxai.learn.task import Task
+from dxai.record.runs import Run
+from dxai.record.seeding import settle
+from dxai.record.tracking import Tracker
+from dxai.ship.bundle import CARD, CONTRACT, GOLDEN_OUTPUTS, GOLDEN_ROWS, MODEL, Bundle, Manifest, write_manifest
+from dxai.ship.card import card
+from dxai.ship.export import export_demand, export_quality
+from dxai.ship.parity import Parity, demand_parity, quality_parity
+from dxai.ship.runtime import Model, predict_file
+from dxai.train import task_of
+
+
+def release(
+    run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSettings | None = None
+) -> Bundle:
+    """Export the run's final predictor, prove it, and write the bundle.
+
+    Args:
+        run: As `dxai.train.train` left it.
+        evaluation: Folder that `dxai.evaluate.evaluate` wrote.
+        folder: Where the bundle goes; takes its place whole, or not at all.
+        checkout: Holds configs/, data/ and mlflow.db.
+        now: Takes the place of the run's own settings where they do not concern training.
+
+    Raises:
+        NotFoundError: The run has not been evaluated.
+        ModelError: The exported graph does not repeat the trained model; nothing is written.
+    """
+    if not (evaluation / "summary.json").is_file():
+        raise NotFoundError("This run has no evaluation.", where=str(evaluation), fix=f"dxai evaluate {run.folder}")
+    settings = run.settings_now(now)
+    settle(settings.seed, settings.threads)
+    task = task_of(settings, checkout)
+    graph, context, parity = _export(task, run)
+    model = Model(graph, task.contract, context=context)
+    with whole_folder(folder) as work:
+        (work / MODEL).write_bytes(graph)
+        shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
+        shutil.copytree(evaluation / "figures", work / "figures")
+        shutil.copyfile(evaluation / "metrics.json", work / "metrics.json")
+        (work / CARD).write_text(_card(task, evaluation, model, parity), "utf-8")
+        _write_golden(task, model, work)
+        write_manifest(work, _manifest(task, run, context))
+    _log(run, folder, checkout)
+    return Bundle(folder)
+
+
+def _export(task: Task, run: Run) -> tuple[bytes, int, Parity]:
+    """Bytes of the graph, steps of history it looks at, and its proven parity."""
+    predictor, tolerance = task.predictor(), task.settings.release.tolerance
+    predictor.load_state_dict(run.state("final"))
+    predictor.eval()
+    if isinstance(task, QualityTask):
+        graph = export_quality(predictor, task.contract)  # type: ignore[arg-type]
+        parity = quality_parity(predictor, task.contract, _unseen_rows(task), Model(graph, task.contract), tolerance)  # type: ignore[arg-type]
+        return graph, 0, parity
+    graph = export_demand(predictor, task.contract)  # type: ignore[arg-type]
+    context = task.model.context
+    return graph, context, demand_parity(predictor, task.panel, Model(graph, task.contract, context=context), tolerance)  # type: ignore[arg-type]
+
+
+def _unseen_rows(task: QualityTask) -> pl.DataFrame:
+    """The rows that calibrated the final model: it was not fitted on them."""
+    return task.table[task.folds[-1].rows.calibration]
+
+
+def _card(task: Task, evaluation: Path, model: Model, parity: Parity) -> str:
+    settings = task.settings
+    return card(
+        task.contract, settings.data, bundle=settings.release.bundle, version=settings.release.version,
+        context=model.context, outputs=model.outputs, parity=parity,
+        summary=json.loads((evaluation / "summary.json").read_text("utf-8")),
+        figures=sorted(p.name for p in (evaluation / "figures").iterdir()),
+    )  # fmt: skip
+
+
+def _write_golden(task: Task, model: Model, work: Path) -> None:
+    """A few real rows with the outputs a healthy copy of the model gives, through the same door as a firm's rows."""
+    (work / GOLDEN_ROWS).parent.mkdir()
+    golden_rows(task).write_csv(work / GOLDEN_ROWS)
+    predict_file(model, work / GOLDEN_ROWS, work / GOLDEN_OUTPUTS)
+
+
+def golden_rows(task: Task) -> pl.DataFrame:
+    """Raw rows that the released model was not fitted on; of a demand table whole histories of some series."""
+    count = task.settings.release.golden_rows
+    if isinstance(task, DemandTask):
+        series = task.contract.only("series").name
+        return task.table.filter(
+            pl.col(series).is_in(list(task.panel.ids[:: max(1, len(task.panel.ids) // count)][:count]))
+        )
+    return _unseen_rows(task).head(count).drop(task.contract.target.name)
+
+
+def _manifest(task: Task, run: Run, context: int) -> Manifest:
+    settings, made_from = task.settings, run.provenance
+    return Manifest(
+        name=settings.release.bundle,
+        version=settings.release.version,
+        task=task.contract.task,
+        context=context,
+        files={},
+        versions=made_from.packages,
+        settings=settings.model_dump(mode="json"),
+        data_sha256=made_from.data,
+        commit=made_from.commit,
+    )
+
+
+def _log(run: Run, folder: Path, checkout: Path) -> None:
+    tracker = Tracker(checkout)
+    if run_id := tracker.find(run.settings.data.name, run.fingerprint):
+        tracker.log_folder(run_id, folder, "bundle")

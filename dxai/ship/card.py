@@ -1,0 +1,41 @@
+"""The card: what a member firm must know before it uses a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dxai.config.settings import DataSettings
+from dxai.contract import Contract
+from dxai.ship.parity import Parity
+
+
+def card(
+    contract: Contract, data: DataSettings, *, bundle: str, version: str, context: int, outputs: list[str],
+    summary: dict[str, Any], parity: Parity, figures: list[str],
+) -> str:  # fmt: skip
+    """Markdown, the same bytes for the same run: no date, no host, no commit (those are in the manifest).
+
+    Args:
+        contract: Inputs, units, ranges, purpose, limits.
+        data: Licence and citation.
+        bundle: Name of the bundle.
+        version: Of the bundle.
+        context: Steps of history of a demand model.
+        outputs: Names of the graph's outputs.
+        summary: ``summary.json`` of the evaluation.
+        parity: Figures of the export's check.
+        figures: File names under figures/.
+    """
+    template = Environment(
+        loader=PackageLoader("dxai.ship", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    ).get_template("card.md.j2")
+    return template.render(
+        contract=contract, data=data, bundle=bundle, version=version, context=context, outputs=outputs, summary=summary,
+        parity=parity, figures=figures,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""One file per DVC stage; each composes the settings and calls dxai."""

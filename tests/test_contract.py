@@ -1,0 +1,214 @@
+"""A contract file is standard ODCS with UCUM units and two languages, and a broken one is refused in words."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import ucumvert
+import yaml
+
+from dxai.contract import load_contract, parse_contract
+from dxai.errors import DataError, NotFoundError
+
+CONTRACTS = sorted((Path(__file__).parents[1] / "configs" / "contract").glob("*.yaml"), key=lambda path: path.name)
+each_contract = pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def odcs_schema() -> jsonschema.Draft201909Validator:
+    text = (importlib.resources.files("open_data_contract_standard") / "schema.json").read_text("utf-8")
+    schema = json.loads(text)
+    return jsonschema.validators.validator_for(schema)(schema)
+
+
+@pytest.fixture(scope="module")
+def ucum() -> ucumvert.PintUcumRegistry:
+    return ucumvert.PintUcumRegistry()
+
+
+@pytest.fixture(scope="module")
+def concrete_text(checkout: Path) -> str:
+    return (checkout / "configs" / "contract" / "concrete_strength.yaml").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def retail_text(checkout: Path) -> str:
+    return (checkout / "configs" / "contract" / "retail_demand.yaml").read_text("utf-8")
+
+
+def edited(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+def refusal(text: str) -> DataError:
+    with pytest.raises(DataError) as caught:
+        parse_contract(text, where="mine.yaml")
+    assert caught.value.exit_code == 6
+    assert "mine.yaml" in str(caught.value)
+    return caught.value
+
+
+def test_there_are_contracts_for_both_tasks() -> None:
+    assert {load_contract(path).task for path in CONTRACTS} == {"quality", "demand"}
+
+
+@each_contract
+def test_contract_is_valid_odcs(path: Path, odcs_schema: jsonschema.Draft201909Validator) -> None:
+    errors = [f"{list(e.absolute_path)}: {e.message}" for e in odcs_schema.iter_errors(yaml.safe_load(path.read_text("utf-8")))]
+    assert errors == []
+
+
+@each_contract
+def test_every_unit_is_a_ucum_code(path: Path, ucum: ucumvert.PintUcumRegistry) -> None:
+    for column in load_contract(path).columns:
+        ucum.from_ucum(column.unit)  # raises on any other text
+
+
+def test_ucum_registry_refuses_a_plain_english_unit(ucum: ucumvert.PintUcumRegistry) -> None:
+    with pytest.raises(ucumvert.parser.InvalidUcumError):
+        ucum.from_ucum("kilograms")
+
+
+@each_contract
+def test_titles_stand_there_in_english_and_korean(path: Path) -> None:
+    contract = load_contract(path)
+    for thing in (contract, *contract.columns):
+        assert re.search(r"[A-Za-z]", thing.title_en)
+        assert re.search(r"[가-힣]", thing.title_ko), f"{thing.title_ko!r} has no Hangul"
+
+
+def test_columns_keep_their_order_and_meaning(concrete_text: str) -> None:
+    contract = parse_contract(concrete_text, where="concrete")
+    assert contract.names[:3] == ("cement", "blast_furnace_slag", "fly_ash")
+    assert [c.name for c in contract.features] == list(contract.names[:-1])
+    assert (contract.target.name, contract.target.unit, contract.target.maximum) == ("strength", "MPa", 200)
+    assert "age" not in contract.group
+    assert len(contract.group) == 7
+
+
+def test_demand_contract_tells_its_time_grain(retail_text: str) -> None:
+    contract = parse_contract(retail_text, where="retail")
+    assert (contract.frequency, contract.horizon, contract.season) == ("weekly", 8, 52)
+    assert (contract.minimum_history, contract.absent) == (8, "zero")
+    assert (contract.only("series").name, contract.only("time").name) == ("stock_code", "week")
+
+
+def test_categories_are_read_from_the_valid_values(concrete_text: str) -> None:
+    column = (
+        "    properties:\n"
+        "      - name: cement_type\n"
+        "        logicalType: string\n"
+        "        quality: [{metric: invalidValues, mustBe: 0, arguments: {validValues: [I, II, 3]}}]\n"
+        "        customProperties:\n"
+        "          - {property: role, value: feature}\n"
+        "          - {property: titleEn, value: Type}\n"
+        "          - {property: titleKo, value: 종류}\n"
+    )
+    contract = parse_contract(edited(concrete_text, "    properties:\n", column), where="mine.yaml")
+    assert [c.name for c in contract.categories] == ["cement_type"]
+    assert contract.categories[0].categories == ("I", "II", "3")
+
+
+def test_fingerprint_ignores_comments_and_layout(concrete_text: str) -> None:
+    other = "# another comment\n" + yaml.safe_dump(yaml.safe_load(concrete_text), allow_unicode=True, sort_keys=True)
+    assert other != concrete_text
+    assert parse_contract(other, where="b").fingerprint() == parse_contract(concrete_text, where="a").fingerprint()
+
+
+def test_fingerprint_changes_with_a_range(concrete_text: str) -> None:
+    other = edited(concrete_text, "{minimum: 0, maximum: 3650}", "{minimum: 0, maximum: 3651}")
+    assert parse_contract(other, where="b").fingerprint() != parse_contract(concrete_text, where="a").fingerprint()
+
+
+def test_two_targets_are_refused(concrete_text: str) -> None:
+    error = refusal(edited(concrete_text, "role, value: feature", "role, value: target"))
+    assert "exactly one column has the role 'target', however: 2" in str(error)
+
+
+def test_column_name_in_korean_is_refused(concrete_text: str) -> None:
+    error = refusal(edited(concrete_text, "- name: age", "- name: 재령"))
+    assert "ASCII" in str(error)
+    assert "재령" in str(error)
+
+
+def test_repeated_column_name_is_refused(concrete_text: str) -> None:
+    assert "must differ, however: ['cement']" in str(refusal(edited(concrete_text, "- name: age", "- name: cement")))
+
+
+def test_group_of_an_unknown_column_is_refused(concrete_text: str) -> None:
+    assert "['cemnt']" in str(refusal(edited(concrete_text, "[cement, ", "[cemnt, ")))
+
+
+def test_demand_without_time_is_refused(retail_text: str) -> None:
+    error = refusal(edited(retail_text, "role, value: time", "role, value: feature"))
+    assert "'time'" in str(error)
+
+
+def test_demand_without_frequency_is_refused(retail_text: str) -> None:
+    assert "frequency" in str(refusal(edited(retail_text, "      - {property: frequency, value: weekly}\n", "")))
+
+
+def test_several_broken_rules_come_in_one_message(concrete_text: str) -> None:
+    text = edited(edited(concrete_text, "- name: age", "- name: Age"), "role, value: target", "role, value: feature")
+    error = refusal(text)
+    assert "ASCII" in str(error)
+    assert "'target', however: 0" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("role, value: target", "role, value: targett", "targett|role"),
+        ("logicalType: number", "logicalType: float", "float"),
+        ("task, value: quality", "task, value: qualty", "task"),
+        ("maximum: 3650", "maximum: many", "maximum"),
+        ("id: concrete-strength\n", "", "id"),
+        ("          - {property: titleKo, value: 재령}\n", "", "titleKo"),
+    ],
+)
+def test_unusable_value_or_missing_key_is_told(concrete_text: str, old: str, new: str, told: str) -> None:
+    assert re.search(told, str(refusal(edited(concrete_text, old, new))))
+
+
+@pytest.mark.parametrize(("old", "new"), [("{property: horizon,", "{property: horizn,"), ("{property: unit,", "{property: unitt,")])
+def test_unknown_custom_property_is_refused(retail_text: str, old: str, new: str) -> None:
+    """A misspelt key would otherwise fall back to its default in silence."""
+    error = refusal(edited(retail_text, old, new))
+    assert new.split()[1].strip(",") in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- list", "a: [1", "schema: []\nid: x", "\t- tab: 1"])
+def test_text_that_is_no_contract_is_refused(text: str) -> None:
+    assert refusal(text)
+
+
+def test_two_tables_in_one_contract_are_refused(concrete_text: str) -> None:
+    odcs = yaml.safe_load(concrete_text)
+    odcs["schema"] *= 2
+    assert refusal(yaml.safe_dump(odcs))
+
+
+def test_contract_file_that_is_not_utf8_is_refused(concrete_text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(concrete_text.encode("cp949"))
+    with pytest.raises(DataError, match="UTF-8"):
+        load_contract(path)
+
+
+def test_missing_contract_suggests_the_nearest(checkout: Path) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        load_contract(checkout / "configs" / "contract" / "concrete_strenght.yaml")
+    assert caught.value.exit_code == 3
+    assert "There is no contract 'concrete_strenght.yaml'" in str(caught.value)
+    assert "Did you mean 'concrete_strength'?" in str(caught.value)
+
+
+def test_missing_contract_unlike_any_lists_what_there_is(checkout: Path) -> None:
+    with pytest.raises(NotFoundError, match="Contracts here: .*concrete_strength.*retail_demand"):
+        load_contract(checkout / "configs" / "contract" / "zzz.yaml")
