@@ -96,7 +96,9 @@ def evaluate(run: Path) -> None:
 
 @cli.command()
 @click.argument("run", type=FOLDER)
-@click.option("--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength.")
+@click.option(
+    "--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength."
+)
 def release(run: Path, folder: Path) -> None:
     """Export an evaluated RUN as a bundle: one ONNX file, card, contract, golden rows."""
     _need_training_extra()

@@ -132,7 +132,11 @@ def load_contract(path: Path) -> Contract:
             where=str(path),
             fix=f"Did you mean {hint!r}?" if hint else f"Contracts here: {', '.join(sorted(others)) or 'none'}.",
         )
-    return parse_contract(path.read_text("utf-8"), where=str(path))
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise DataError("The contract is not UTF-8 text.", where=str(path), fix="Save it as UTF-8.") from None
+    return parse_contract(text, where=str(path))
 
 
 def parse_contract(text: str, *, where: str) -> Contract:
@@ -140,7 +144,7 @@ def parse_contract(text: str, *, where: str) -> Contract:
     try:
         odcs = yaml.safe_load(text)
         contract = _from_odcs(odcs)
-    except (yaml.YAMLError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, IndexError, AttributeError, _Unusable) as error:
         raise DataError(
             f"This is not a readable ODCS contract: {type(error).__name__} {error}.",
             where=where,
@@ -154,9 +158,11 @@ def parse_contract(text: str, *, where: str) -> Contract:
 
 
 def _from_odcs(odcs: dict[str, Any]) -> Contract:
+    if len(odcs["schema"]) != 1:
+        raise _Unusable(f"a contract describes one table, however schema has {len(odcs['schema'])}")
     (table,) = odcs["schema"]
-    custom = _custom(table)
-    title = _custom(odcs)
+    custom = _custom(table, _TABLE_KEYS)
+    title = _custom(odcs, _TITLE_KEYS)
     return Contract(
         id=odcs["id"],
         version=str(odcs["version"]),
@@ -176,7 +182,7 @@ def _from_odcs(odcs: dict[str, Any]) -> Contract:
 
 
 def _column(odcs: dict[str, Any]) -> Column:
-    custom, options = _custom(odcs), odcs.get("logicalTypeOptions", {})
+    custom, options = _custom(odcs, _COLUMN_KEYS), odcs.get("logicalTypeOptions", {})
     valid = [q["arguments"]["validValues"] for q in odcs.get("quality", []) if q.get("metric") == "invalidValues"]
     return Column(
         name=odcs["name"],
@@ -193,8 +199,21 @@ def _column(odcs: dict[str, Any]) -> Column:
     )
 
 
-def _custom(odcs: dict[str, Any]) -> dict[str, Any]:
-    return {p["property"]: p["value"] for p in odcs.get("customProperties", [])}
+class _Unusable(Exception):
+    """A rule of dxai that a readable contract breaks."""
+
+
+_TITLE_KEYS = ("titleEn", "titleKo")
+_TABLE_KEYS = ("task", "group", "frequency", "horizon", "season", "minimumHistory", "absentSteps", *_TITLE_KEYS)
+_COLUMN_KEYS = ("role", "unit", *_TITLE_KEYS)
+
+
+def _custom(odcs: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    found = {p["property"]: p["value"] for p in odcs.get("customProperties", [])}
+    for name in found:
+        if name not in known:
+            raise _Unusable(f"there is no custom property {name!r}, did you mean {nearest(name, known)!r}?")
+    return found
 
 
 def _refuse_unusable(contract: Contract, where: str) -> None:

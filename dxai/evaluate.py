@@ -13,7 +13,7 @@ from dxai.config.settings import RunSettings
 from dxai.errors import DataError
 from dxai.files import whole_folder
 from dxai.learn.quality import QualityTask
-from dxai.learn.task import Task
+from dxai.learn.task import Task, task_of
 from dxai.record.demand_report import demand_report
 from dxai.record.provenance import table_fingerprint
 from dxai.record.quality_report import quality_report
@@ -21,7 +21,6 @@ from dxai.record.report import Report
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
-from dxai.train import task_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dxai.errors import NotFoundError
 from dxai.files import whole_folder
 from dxai.learn.demand import DemandTask
 from dxai.learn.quality import QualityTask
-from dxai.learn.task import Task
+from dxai.learn.task import Task, task_of
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
@@ -23,12 +23,9 @@ from dxai.ship.card import card
 from dxai.ship.export import export_demand, export_quality
 from dxai.ship.parity import Parity, demand_parity, quality_parity
 from dxai.ship.runtime import Model, predict_file
-from dxai.train import task_of
 
 
-def release(
-    run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSettings | None = None
-) -> Bundle:
+def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSettings | None = None) -> Bundle:
     """Export the run's final predictor, prove it, and write the bundle.
 
     Args:

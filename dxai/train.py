@@ -8,10 +8,9 @@ from typing import Protocol
 import polars as pl
 
 from dxai.config.settings import RunSettings
-from dxai.data.table import contract_of, prepared_table
 from dxai.files import whole_folder
 from dxai.learn.module import Epoch
-from dxai.learn.task import Task, task_for
+from dxai.learn.task import Task, task_of
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
@@ -29,11 +28,6 @@ class FitProgress(Protocol):
 
     def epoch(self, epoch: Epoch) -> None:
         """One epoch of it is done."""
-
-
-def task_of(settings: RunSettings, checkout: Path) -> Task:
-    """The table and the folds that the settings name."""
-    return task_for(contract_of(settings.data, checkout), prepared_table(settings.data, checkout), settings)
 
 
 def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress) -> Run:

@@ -1,4 +1,4 @@
-"""python -m pipelines.demo: reproduce both reference models, predict sample rows with them, and say what to try next."""
+"""python -m pipelines.demo: reproduce both reference models, predict sample rows, say what to try next."""
 
 import json
 import subprocess
@@ -21,10 +21,12 @@ def demo() -> None:
     done = subprocess.run(["dvc", "repro"], cwd=checkout, check=False)
     if done.returncode:
         sys.exit(done.returncode)
-    table = Table("task", "metric", "best yardstick", "model", "bundle", "predictions on sample rows")
+    table = Table("task", "metric", "yardstick", "model", "bundle")
     for task, name in TASKS.items():
         table.add_row(*_row(checkout, task, name))
     console = Console()
+    for name in TASKS.values():
+        console.print(_predict_sample(checkout, name), highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
         "\nTry next (source .venv/bin/activate first)\n"
@@ -32,17 +34,23 @@ def demo() -> None:
         "  dxai train experiment=concrete_tabm model.k=16 trainer.max_epochs=50\n"
         "  make ui",
         highlight=False,
+        soft_wrap=True,
     )
 
 
-def _row(checkout: Path, task: str, name: str) -> list[str]:
-    folder = checkout / "models" / name
-    verdict = json.loads((checkout / "runs/reference" / task / "evaluate/summary.json").read_text("utf-8"))["verdict"]
-    output = checkout / "runs" / f"{name}.csv"
+def _predict_sample(checkout: Path, name: str) -> str:
+    """Predict the bundle's own sample rows as a member firm would; says where the answer lies."""
+    folder, output = checkout / "models" / name, checkout / "runs" / f"{name}.csv"
     rows = predict_file(Model.load(Bundle(folder)), folder / GOLDEN_ROWS, output)
+    return f"models/{name}/{GOLDEN_ROWS} -> runs/{output.name}: {rows} predictions by ONNX Runtime"
+
+
+def _row(checkout: Path, task: str, name: str) -> list[str]:
+    summary = checkout / "runs/reference" / task / "evaluate/summary.json"
+    verdict = json.loads(summary.read_text("utf-8"))["verdict"]
     metric = f"{verdict['metric']} [{verdict['unit']}]" if verdict["unit"] else verdict["metric"]
     yardstick = f"{verdict['yardstick']:#.3g} ({verdict['name']})"
-    return [task, metric, yardstick, f"{verdict['model']:#.3g}", f"models/{name}", f"{rows} in runs/{output.name}"]
+    return [task, metric, yardstick, f"{verdict['model']:#.3g}", f"models/{name}"]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ def contract() -> Contract:
     def column(name: str, kind: str, role: str) -> Column:
         return Column.model_validate({"name": name, "kind": kind, "role": role, "title_en": name, "title_ko": "열"})
 
-    columns = (column("water", "number", "feature"), column("plant", "category", "feature"), column("strength", "number", "target"))
+    columns = (
+        column("water", "number", "feature"),
+        column("plant", "category", "feature"),
+        column("strength", "number", "target"),
+    )
     return Contract(id="x", version="1", title_en="x", title_ko="엑스", purpose="test", task="quality", columns=columns)
 
 
@@ -47,7 +51,9 @@ def test_target_is_float32_in_row_order(frame: pl.DataFrame, contract: Contract)
 
 
 def test_column_of_gaps_only_keeps_its_type(contract: Contract) -> None:
-    empty = pl.DataFrame({"water": [None, None], "plant": [None, None]}, schema={"water": pl.Float64, "plant": pl.String})
+    empty = pl.DataFrame(
+        {"water": [None, None], "plant": [None, None]}, schema={"water": pl.Float64, "plant": pl.String}
+    )
     arrays = feature_arrays(empty, contract)
     assert np.isnan(arrays["water"].astype(float)).all()
     assert arrays["plant"].tolist() == ["", ""]

@@ -60,7 +60,10 @@ def test_there_are_contracts_for_both_tasks() -> None:
 
 @each_contract
 def test_contract_is_valid_odcs(path: Path, odcs_schema: jsonschema.Draft201909Validator) -> None:
-    errors = [f"{list(e.absolute_path)}: {e.message}" for e in odcs_schema.iter_errors(yaml.safe_load(path.read_text("utf-8")))]
+    errors = [
+        f"{list(e.absolute_path)}: {e.message}"
+        for e in odcs_schema.iter_errors(yaml.safe_load(path.read_text("utf-8")))
+    ]
     assert errors == []
 
 
@@ -176,7 +179,9 @@ def test_unusable_value_or_missing_key_is_told(concrete_text: str, old: str, new
     assert re.search(told, str(refusal(edited(concrete_text, old, new))))
 
 
-@pytest.mark.parametrize(("old", "new"), [("{property: horizon,", "{property: horizn,"), ("{property: unit,", "{property: unitt,")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("{property: horizon,", "{property: horizn,"), ("{property: unit,", "{property: unitt,")]
+)
 def test_unknown_custom_property_is_refused(retail_text: str, old: str, new: str) -> None:
     """A misspelt key would otherwise fall back to its default in silence."""
     error = refusal(edited(retail_text, old, new))
@@ -210,5 +215,5 @@ def test_missing_contract_suggests_the_nearest(checkout: Path) -> None:
 
 
 def test_missing_contract_unlike_any_lists_what_there_is(checkout: Path) -> None:
-    with pytest.raises(NotFoundError, match="Contracts here: .*concrete_strength.*retail_demand"):
+    with pytest.raises(NotFoundError, match=r"Contracts here: .*concrete_strength.*retail_demand"):
         load_contract(checkout / "configs" / "contract" / "zzz.yaml")

@@ -33,16 +33,16 @@ def test_utf8_file_is_read_as_text(tmp_path: Path) -> None:
 
 
 def test_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
-    path = csv_file(tmp_path, b"\xef\xbb\xbf" + "cement,age\n540,28\n".encode())
+    path = csv_file(tmp_path, b"\xef\xbb\xbfcement,age\n540,28\n")
     assert read_table(path).columns == ["cement", "age"]
 
 
 def test_cp949_file_is_read_as_korean(tmp_path: Path) -> None:
     words = ["똠방각하", "펲시", "쀍", "뷁", "콘크리트"]
     content = "\n".join(["품명", *words]) + "\n"
-    with pytest.raises(UnicodeEncodeError):
-        content.encode("euc_kr")  # the reason why the ladder has CP949
     path = csv_file(tmp_path, content.encode("cp949"))
+    with pytest.raises(UnicodeDecodeError):
+        path.read_text("euc_kr")  # the reason why the ladder has CP949
     assert encoding_of(path) == "cp949"
     assert read_table(path)["품명"].to_list() == words
 

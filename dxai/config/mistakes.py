@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -25,7 +26,7 @@ def unknown_choice(group: str, choice: str, options: Sequence[str]) -> str:
 
 
 def key_mistakes(
-    settings: dict[str, Any], files: dict[str, Path], checkout: Path, *, known_bad_groups: bool = False
+    settings: dict[str, Any], files: dict[str, Path], checkout: Path, *, bad_groups: Collection[str] = ()
 ) -> list[str]:
     """One sentence per unknown key or wrong value.
 
@@ -33,17 +34,20 @@ def key_mistakes(
         settings: Composed settings as plain values.
         files: YAML file of each group, the root's under ``""``.
         checkout: Folder that paths are told relative to.
-        known_bad_groups: A group's choice was wrong already, so missing keys say nothing.
+        bad_groups: Groups whose choice was wrong already: what follows from that says nothing new.
     """
     try:
         RunSettings.model_validate(settings)
     except ValidationError as error:
-        return [
-            _told(e, settings, files, checkout)
-            for e in error.errors()
-            if not (known_bad_groups and e["type"] in ("missing", "extra_forbidden"))
-        ]
+        return [_told(e, settings, files, checkout) for e in error.errors() if not _follows(e, bad_groups)]
     return []
+
+
+def _follows(error: ErrorDetails, bad_groups: Collection[str]) -> bool:
+    """Whether an error only follows from a choice that was wrong already."""
+    if "experiment" in bad_groups and len(error["loc"]) > 1:
+        return error["type"] in ("missing", "extra_forbidden")
+    return error["loc"][0] in bad_groups
 
 
 def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path], checkout: Path) -> str:
@@ -51,7 +55,7 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
     key = ".".join(path)
     model = _model_at(path[:-1], settings)
     fields = model.model_fields if model else {}
-    place = _file_of(path, files).relative_to(checkout).as_posix()
+    place = _file_of(path, settings, files).relative_to(checkout).as_posix()
     if error["type"] == "extra_forbidden":
         hint = nearest(path[-1], fields)
         full = ".".join([*path[:-1], hint]) if hint else _elsewhere(key, settings)
@@ -61,7 +65,8 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
         return f"{key}: is missing in {place}."
     if error["type"] == "union_tag_invalid":
         kinds = error["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.kind={error['ctx']['tag']}: there is no such kind. Choose with {key}=NAME, in {place}. Allowed: {kinds}."
+        tag = error["ctx"]["tag"]
+        return f"{key}.kind={tag}: there is no such kind. Choose with {key}=NAME, in {place}. Allowed: {kinds}."
     allowed = _allowed(fields[path[-1]].annotation) if path[-1] in fields else ""
     return f"{key}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]} ({place})." + (
         f" Allowed: {allowed}." if allowed else ""
@@ -94,11 +99,14 @@ def _model_at(path: Sequence[str], settings: dict[str, Any]) -> type[BaseModel] 
         tagged = [
             m for m in options if at.get("kind") in get_args(getattr(m.model_fields.get("kind"), "annotation", None))
         ]
-        model = (tagged or options or [None])[0]
+        candidates = tagged or options
+        model = candidates[0] if candidates else None
     return model
 
 
 def _members(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return [m for part in get_args(annotation) for m in _members(part)]
     return [annotation]
@@ -112,7 +120,15 @@ def _allowed(annotation: Any) -> str:
     return " or ".join(names[m] for m in members if m in names)
 
 
-def _file_of(path: Sequence[str], files: dict[str, Path]) -> Path:
+def _file_of(path: Sequence[str], settings: dict[str, Any], files: dict[str, Path]) -> Path:
+    """The experiment's file where it sets this very key to this very value, the group's or the root's otherwise."""
+    told, found = settings, files.get("experiment")
+    written: Any = yaml.safe_load(found.read_text("utf-8")) if found else None
+    for part in path:
+        written = written.get(part) if isinstance(written, dict) else None
+        told = told.get(part) if isinstance(told, dict) else None  # type: ignore[assignment]
+    if found and written is not None and written == told:
+        return found
     return files.get(path[0], files[""])
 
 

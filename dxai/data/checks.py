@@ -47,7 +47,7 @@ class Problems:
             raise DataError(
                 bullet_list(map(str, self._found.values())),
                 where=where,
-                fix="Correct these cells. Leave a cell empty where the value is not known and the column may be missing.",
+                fix="Correct these cells. Where a column may be missing, leave the cell of an unknown value empty.",
             )
 
     def __bool__(self) -> bool:
@@ -69,29 +69,26 @@ def check_header(names: Sequence[str], contract: Contract, *, target: bool, extr
         DataError: Missing or unknown columns, with the likely misspelling.
     """
     needed = [c for c in contract.columns if target or c.role != "target" or contract.task == "demand"]
-    missing = [c.name for c in needed if c.name not in names]
+    missing = {c.name: c for c in needed if c.name not in names}
     unknown = [name for name in names if name not in contract.names]
     meant = {name: nearest(name.lower().replace(" ", "_"), missing) for name in unknown}
-    problems = [
-        f"Column {name!r} ({contract.columns[contract.names.index(name)].title_en}) is missing." for name in missing
-    ]
-    problems += [
-        f"Column {name!r} is not in the contract: did you mean {meant[name]!r}?" for name in unknown if meant[name]
-    ]
-    if not extra:
-        problems += [f"Column {name!r} is not in the contract." for name in unknown if not meant[name]]
+    problems = [f"Column {name!r} ({column.title_en}) is missing." for name, column in missing.items()]
+    for name in unknown:
+        if meant[name]:
+            problems.append(f"Column {name!r} is not in the contract: did you mean {meant[name]!r}?")
+        elif not extra:
+            problems.append(f"Column {name!r} is not in the contract.")
     if problems:
-        raise DataError(
-            bullet_list(problems), where=where,
-            fix=f"The columns are: {', '.join(c.name for c in needed)}." + ("" if extra else " Own columns go through with --keep-extra."),
-        )  # fmt: skip
+        fix = f"The columns are: {', '.join(c.name for c in needed)}."
+        own = "" if extra or target else " Own columns go through with --keep-extra."
+        raise DataError(bullet_list(problems), where=where, fix=fix + own)
 
 
 def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tuple[pl.DataFrame, list[Problem]]:
     """Text to numbers, dates and categories by the contract; columns outside it are left out.
 
     Args:
-        frame: Text columns, null where a cell is empty.
+        frame: Text columns, null where a cell is empty; blanks count as empty.
         contract: Kinds, ranges and required columns.
         first_row: File line number of the first row, for messages.
 
@@ -99,12 +96,13 @@ def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tupl
         The typed frame (Float64, Date, String) in contract order, and the problems found.
     """
     columns = [c for c in contract.columns if c.name in frame.columns]
-    typed = frame.select(_typed(c) for c in columns)
-    return typed, [p for c in columns for p in _broken_rules(c, frame[c.name], typed[c.name], first_row)]
+    text = frame.select(pl.col(c.name).str.strip_chars().replace("", None) for c in columns)
+    typed = text.select(_typed(c) for c in columns)
+    return typed, [p for c in columns for p in _broken_rules(c, text[c.name], typed[c.name], first_row)]
 
 
 def _typed(column: Column) -> pl.Expr:
-    text = pl.col(column.name).str.strip_chars()
+    text = pl.col(column.name)
     if column.kind == "number":
         return text.cast(pl.Float64, strict=False)
     if column.kind == "date":
@@ -113,28 +111,26 @@ def _typed(column: Column) -> pl.Expr:
 
 
 def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: int) -> list[Problem]:
-    rules = {
-        f"holds {'numbers' if column.kind == 'number' else 'dates like 2011-12-04'}": text.is_not_null()
-        & value.is_null(),
-        "must not be empty": text.is_null() if column.required else None,
-    }
+    kind = "numbers" if column.kind == "number" else "dates like 2011-12-04"
+    rules = {f"holds {kind}": text.is_not_null() & value.is_null()}
+    if column.required:
+        rules["must not be empty"] = text.is_null()
     if column.kind == "number":
-        rules["holds finite numbers"] = ~value.is_finite()
-        rules[f"is at least {_in_unit(column.minimum, column)}"] = (
-            None if column.minimum is None else value < column.minimum
-        )
-        rules[f"is at most {_in_unit(column.maximum, column)}"] = (
-            None if column.maximum is None else value > column.maximum
-        )
+        finite = value.is_finite()
+        rules["holds finite numbers"] = ~finite
+        if column.minimum is not None:
+            rules[f"is at least {_in_unit(column.minimum, column)}"] = finite & (value < column.minimum)
+        if column.maximum is not None:
+            rules[f"is at most {_in_unit(column.maximum, column)}"] = finite & (value > column.maximum)
     return [
         Problem(column.name, rule, int(bad.sum()), _examples(bad, text, first_row))
         for rule, broken in rules.items()
-        if broken is not None and (bad := broken.fill_null(False)).any()
+        if (bad := broken.fill_null(False)).any()
     ]
 
 
-def _in_unit(value: float | None, column: Column) -> str:
-    return f"{value:g}" + ("" if column.unit == "1" else f" {column.unit}") if value is not None else ""
+def _in_unit(value: float, column: Column) -> str:
+    return f"{value:g}" + ("" if column.unit == "1" else f" {column.unit}")
 
 
 def _examples(bad: pl.Series, text: pl.Series, first_row: int) -> list[tuple[int, str]]:

@@ -32,13 +32,33 @@ _PICKLE_NAMES = {
 """All that a pickled frame of numbers needs; a pickle may ask for nothing else."""
 
 
+_BROKEN = (
+    lzma.LZMAError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    pl.exceptions.PolarsError,
+)
+
+
 def prepare(raw: Path, recipe: str, contract: Contract) -> pl.DataFrame:
     """Apply one recipe to a raw file and hold the result against the contract.
 
     Raises:
         DataError: The raw file or the table made from it breaks the contract.
     """
-    text = RECIPES[recipe](raw)
+    try:
+        text = RECIPES[recipe](raw)
+    except _BROKEN as error:
+        raise DataError(
+            f"The raw file is not what recipe {recipe!r} reads: {type(error).__name__} {error}.",
+            where=str(raw),
+            fix="Fetch it again.",
+        ) from None
     check_header(text.columns, contract, target=True, where=f"{raw.name}, recipe {recipe!r}")
     typed, found = cast(text, contract)
     problems = Problems()
@@ -94,14 +114,15 @@ def online_retail(raw: Path) -> pl.DataFrame:
         )
         .with_columns((pl.col("day") + pl.duration(days=7 - pl.col("day").dt.weekday())).alias("week"))
     )
-    first, last = sold["week"].min(), sold["week"].max()
+    every_week = sold.select(pl.date_range(pl.col("week").min(), pl.col("week").max(), "1w").alias("week"))
+    weeks = every_week.slice(1, len(every_week) - 2)  # the first and the last are incomplete
     weekly = (
-        sold.filter(pl.col("week") != first, pl.col("week") != last)
+        sold.join(weeks, on="week", how="semi")
         .group_by("stock_code", "week")
         .agg(pl.col("units").sum())
         .filter(pl.len().over("stock_code") >= 52)
     )
-    grid = weekly.select(pl.col("stock_code").unique()).join(weekly.select(pl.col("week").unique()), how="cross")
+    grid = weekly.select(pl.col("stock_code").unique()).join(weeks, how="cross")
     table = grid.join(weekly, on=["stock_code", "week"], how="left").fill_null(0)
     return table.sort("stock_code", "week").cast(pl.String)
 

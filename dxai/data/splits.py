@@ -43,12 +43,15 @@ def folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomS
     groups = groups_of(frame, contract)
     if split.kind == "random" and contract.group:
         raise SettingsError(_leak_told(groups, contract, split), where="split=random", fix="Use split=grouped.")
-    if (found := len(np.unique(groups))) < split.folds:
+    if (found := len(np.unique(groups))) < max(split.folds, 3):
         raise DataError(
             f"{split.folds} folds need as many groups, however the table has {found}.",
             where="split.folds", fix=f"Use split.folds={max(found, 2)} or more data.",
         )  # fmt: skip
-    made = [_fold(fit, test, groups, split) for fit, test in _kfold(split).split(groups, groups=groups)]
+    made = [
+        _fold(fit, test, groups, split)
+        for fit, test in _kfold(split).split(groups, groups=groups if split.kind == "grouped" else None)
+    ]
     for fold in made:
         assert not _shared(fold, groups).any(), "a group stands on both sides of a split"
     return made

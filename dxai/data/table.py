@@ -26,7 +26,7 @@ def contract_path(data: DataSettings, checkout: Path) -> Path:
     return checkout / "configs" / "contract" / f"{data.contract}.yaml"
 
 
-def raw_file(data: DataSettings, checkout: Path, *, progress: Progress = lambda done, total: None) -> Path:
+def raw_file(data: DataSettings, checkout: Path, *, progress: Progress = lambda *_: None) -> Path:
     """The raw file in data/raw/NAME/, fetched when it is not there."""
     return fetch(Source(data.place, data.sha256), checkout / "data" / "raw" / data.name, progress=progress)
 

@@ -70,13 +70,14 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
     assert contract.frequency is not None  # checked when the contract was read
     index = _steps(frame[time], contract.frequency, where)
+    newest = int(index.to_numpy().max())
     table = frame.select(pl.col(series), index.alias("step"), pl.col(target).alias("value")).sort(series, "step")
     _refuse_repeats(table, series, where)
     ends = table.group_by(series, maintain_order=True).agg(
         pl.col("step").min().alias("first"), pl.col("step").max().alias("last")
     )
     if contract.absent == "zero":
-        ends = ends.with_columns(pl.lit(int(index.max())).alias("last"))  # type: ignore[arg-type]
+        ends = ends.with_columns(pl.lit(newest).alias("last"))
     first, last = ends["first"].to_numpy(), ends["last"].to_numpy()
     length = int((last - first).max()) + 1
     column = np.arange(length)[None, :]
@@ -86,17 +87,15 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     values[row, length - 1 - (last[row] - table["step"].to_numpy())] = table["value"].to_numpy()
     ids = tuple(ends[series].to_list())
     _refuse_short(ids, values, contract, where)
-    days = np.array([_day(int(step), contract.frequency, frame[time]) for step in last], dtype=np.int64)
-    return Panel(ids, values, days)
+    day = {step: _day(step, contract.frequency, frame[time]) for step in set(last.tolist())}
+    return Panel(ids, values, np.array([day[step] for step in last.tolist()], dtype=np.int64))
 
 
 def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
     """Number of each date on the frequency's grid; the grid goes through the first date of the table."""
     if frequency == "weekly":
-        days = dates.cast(pl.Int32)
-        anchor = int(days.min() or 0)  # type: ignore[call-overload]
-        off = (days - anchor) % 7 != 0
-        steps = (days - anchor) // 7
+        days = dates.cast(pl.Int32) - _first_day(dates)
+        off, steps = days % 7 != 0, days // 7
     else:
         off = dates != dates.dt.month_end()
         steps = dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32)
@@ -114,9 +113,13 @@ def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
 
 def _day(step: int, frequency: Frequency, dates: pl.Series) -> int:
     if frequency == "weekly":
-        return int(dates.cast(pl.Int32).min() or 0) + 7 * step  # type: ignore[call-overload]
+        return _first_day(dates) + 7 * step
     month = np.datetime64("0000-01") + (step * (3 if frequency == "quarterly" else 1) - 1)
     return shift_day(int(month.astype("datetime64[D]").astype(np.int64)), 0, "monthly")
+
+
+def _first_day(dates: pl.Series) -> int:
+    return int(dates.cast(pl.Int32).to_numpy().min())
 
 
 def _refuse_repeats(table: pl.DataFrame, series: str, where: str) -> None:
@@ -134,7 +137,8 @@ def _refuse_short(ids: tuple[str, ...], values: NDArray[np.float32], contract: C
     if short:
         told = ", ".join(f"{name!r} has {steps}" for name, steps in short[:5])
         raise DataError(
-            f"{len(short)} series have fewer than the {contract.minimum_history} {contract.frequency} steps that a forecast needs: {told}.",
+            f"{len(short)} series have fewer than the {contract.minimum_history} {contract.frequency} steps "
+            f"that a forecast needs: {told}.",
             where=where, fix="Add their earlier rows, or leave these series out.",
         )  # fmt: skip
 
@@ -146,16 +150,15 @@ def training_windows(
 
     Returns:
         Histories ``[windows, context]`` and targets ``[windows, horizon]``, NaN where unknown, and the day of each
-        origin's last step ``[windows]``, to a day or two where steps are months or quarters.
+        origin's last step ``[windows]``, to a few days where steps are months or quarters.
     """
     assert contract.frequency is not None  # checked when the contract was read
-    series, steps = panel.values.shape
-    horizon = contract.horizon
+    steps, horizon = panel.values.shape[1], contract.horizon
     padded = np.pad(panel.values, ((0, 0), (context, horizon)), constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, context + horizon, axis=1)
     known = np.cumsum(np.isfinite(panel.values), axis=1)
-    follows = known[:, -1:] > known
-    row, step = np.nonzero((known >= contract.minimum_history) & follows)
+    within_horizon = np.pad(known, ((0, 0), (0, horizon)), mode="edge")[:, horizon:]
+    row, step = np.nonzero((known >= contract.minimum_history) & (within_horizon > known))
     chosen = windows[row, step + 1]
     days = panel.last_day[row] - np.round((steps - 1 - step) * STEP_DAYS[contract.frequency]).astype(np.int64)
     return chosen[:, :context], days, chosen[:, context:]

@@ -16,7 +16,8 @@ def conformal_quantile(scores: NDArray[np.floating], coverage: float = COVERAGE)
 
     An interval that admits this score covers a new exchangeable row with at least the promised probability.
 
-    Source: Vovk, Gammerman, Shafer (2005); Lei et al. (2018); for quantile bounds Romano, Patterson, Candès (2019).
+    Source: Vovk, Gammerman, Shafer (2005); scores divided by a difficulty: Papadopoulos et al. (2002), Lei et al.
+    (2018); scores of quantile bounds: Romano, Patterson, Candès (2019).
 
     Raises:
         DataError: Too few calibration rows to promise this coverage.

@@ -24,6 +24,7 @@ from dxai.learn.metrics import QUANTILES
 from dxai.learn.module import Epoch, OnEpoch, fit
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
 from dxai.learn.transform import Calendar, SeriesScale
+from dxai.learn.yardsticks import Forecast
 from dxai.networks.dlinear import DLinear
 from dxai.networks.nhits import NHits
 from dxai.networks.quantiles import QuantileHead
@@ -69,7 +70,8 @@ class DemandTask:
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         if not isinstance(settings.model, ForecastModel) or settings.split.kind != "rolling":
             raise SettingsError(
-                f"model={settings.model.kind} with split={settings.split.kind} forecasts no demand, and data={settings.data.name} asks for that.",
+                f"model={settings.model.kind} with split={settings.split.kind} forecasts no demand, "
+                f"and data={settings.data.name} asks for that.",
                 where="model and split", fix="Choose model=nhits or dlinear and split=rolling or official.",
             )  # fmt: skip
         assert contract.frequency is not None  # checked when the contract was read
@@ -88,7 +90,8 @@ class DemandTask:
             )  # fmt: skip
         if self.model.residual == "seasonal_naive" and self.model.context <= self.contract.season:
             raise SettingsError(
-                f"residual=seasonal_naive looks back one season of {self.contract.season} steps, however model.context={self.model.context}.",
+                f"residual=seasonal_naive looks back one season of {self.contract.season} steps, "
+                f"however model.context={self.model.context}.",
                 where="model.context", fix=f"Use model.context={2 * self.contract.season} or more.",
             )  # fmt: skip
 
@@ -152,16 +155,13 @@ class DemandTask:
             **{name: answer["quantiles"][..., i].ravel() for i, name in enumerate(QUANTILE_COLUMNS)},
         })  # fmt: skip
 
-    def yardsticks(self, fold: DemandFold) -> dict[str, yardsticks.Forecast]:
+    def yardsticks(self, fold: DemandFold) -> dict[str, Forecast]:
         """Forecasts of the yardsticks from the same origin, never below the target's minimum."""
         past, minimum = self.panel.until(fold.origin, self.frequency).values, self.contract.target.minimum
         made = {n: yardsticks.forecast(n, past, self.contract.horizon, self.contract.season) for n in yardsticks.DEMAND}
         if minimum is None:
             return made
-        return {
-            n: yardsticks.Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum))
-            for n, f in made.items()
-        }
+        return {n: Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
 
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """All metrics of the model and of the yardsticks, means over the origins."""
@@ -169,7 +169,7 @@ class DemandTask:
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             past = self.panel.until(fold.origin, self.frequency).values
-            ours = yardsticks.Forecast(rows["quantiles"][..., len(QUANTILES) // 2], rows["quantiles"])
+            ours = Forecast(rows["quantiles"][..., len(QUANTILES) // 2], rows["quantiles"])
             scored = self._scores(rows["truth"], ours, past)
             mean = {
                 "bias_of_mean": metrics.bias(rows["truth"], rows["mean"]),
@@ -204,7 +204,7 @@ class DemandTask:
         below = [float((held_out["truth"] <= held_out[q]).mean() or 0.0) for q in QUANTILE_COLUMNS]  # type: ignore[arg-type]
         return {"error_by_horizon": error, "calibration": pl.DataFrame({"level": QUANTILES, "share": below})}
 
-    def _scores(self, truth: Array, forecast: yardsticks.Forecast, past: Array) -> dict[str, float]:
+    def _scores(self, truth: Array, forecast: Forecast, past: Array) -> dict[str, float]:
         lower, upper = forecast.quantiles[..., 0], forecast.quantiles[..., -1]
         return {
             "wql": metrics.weighted_quantile_loss(truth, forecast.quantiles),

@@ -68,7 +68,7 @@ class Regression(LightningModule):
         self.on_epoch(epoch)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov and Hutter 2019), weight decay on weights alone; the learning rate moves with every step."""
+        """AdamW (Loshchilov and Hutter 2019), decay on weights alone; the learning rate moves with every step."""
         named = list(self.named_parameters())
         weights = [p for name, p in named if name.endswith("weight")]
         others = [p for name, p in named if not name.endswith("weight")]  # biases, and the scalings of TabM's members
@@ -101,7 +101,7 @@ def fit(
     settings: TrainerSettings,
     *,
     seed: int,
-    on_epoch: OnEpoch = lambda epoch: None,
+    on_epoch: OnEpoch = lambda *_: None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from dxai.contract import Contract
 from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale
 
+_LEAST_DIFFICULTY = 0.1
+
 
 class QualityPredictor(nn.Module):
     """Raw columns to a prediction with an 80 % interval, all in the target's unit.
@@ -20,14 +22,14 @@ class QualityPredictor(nn.Module):
     ``[rows, categories]`` to scaled members ``[rows, members]``.
     """
 
-    half_width: Tensor
+    reach: Tensor
 
     def __init__(self, contract: Contract, network: nn.Module) -> None:
         super().__init__()
         self.target = contract.target.name
         self.floor, self.ceiling = contract.target.minimum, contract.target.maximum
         self.transform, self.scale, self.network = ColumnTransform(contract), TargetScale(), network
-        self.register_buffer("half_width", torch.zeros(()))
+        self.register_buffer("reach", torch.zeros(()))
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -36,9 +38,20 @@ class QualityPredictor(nn.Module):
 
     def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature (NaN: missing; category number) to three tensors ``[rows]``."""
-        prediction = self.scale.inverse(self.network(*self.transform(columns)).mean(dim=1))
-        bounds = (prediction, prediction - self.half_width, prediction + self.half_width)
+        prediction, difficulty = self.center(columns)
+        bounds = (prediction, prediction - self.reach * difficulty, prediction + self.reach * difficulty)
         return {name: self._within_range(value) for name, value in zip(self.output_names, bounds, strict=True)}
+
+    def center(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Prediction and difficulty of each row ``[rows]``, in the target's unit, before any range is imposed.
+
+        The difficulty is how far the members disagree, and a tenth of the target's spread beside it: the interval is
+        ``reach`` difficulties wide to each side, wider where the network is less sure.
+        """
+        members = self.network(*self.transform(columns))
+        middle = members.mean(dim=1)
+        disagreement = ((members - middle[:, None]) ** 2).mean(dim=1).sqrt()
+        return self.scale.inverse(middle), (disagreement + _LEAST_DIFFICULTY) * self.scale.spread
 
     def _within_range(self, value: Tensor) -> Tensor:
         """Never outside what the contract holds possible."""

@@ -57,7 +57,8 @@ class QualityTask:
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         if not isinstance(settings.model, LinearModel | MlpModel) or settings.split.kind == "rolling":
             raise SettingsError(
-                f"model={settings.model.kind} with split={settings.split.kind} does not predict quality, and data={settings.data.name} asks for that.",
+                f"model={settings.model.kind} with split={settings.split.kind} does not predict quality, "
+                f"and data={settings.data.name} asks for that.",
                 where="model and split", fix="Choose model=linear, mlp or tabm and split=grouped or random.",
             )  # fmt: skip
         self.contract, self.table, self.settings, self.split = contract, table, settings, settings.split
@@ -90,11 +91,17 @@ class QualityTask:
         predictor.transform.fit(self._take(rows))
         predictor.scale.fit(self.target[rows])
         curve = fit(
-            predictor.network, members_squared_error, self._scaled(predictor, rows), self._scaled(predictor, calibration),
-            self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch,
-        )  # fmt: skip
-        residual = np.abs(self.target[calibration] - predictor.predict(self._take(calibration))[predictor.target])
-        predictor.half_width = torch.tensor(conformal_quantile(residual))
+            predictor.network,
+            members_squared_error,
+            self._scaled(predictor, rows),
+            self._scaled(predictor, calibration),
+            self.settings.trainer,
+            seed=self.settings.seed,
+            on_epoch=on_epoch,
+        )
+        with torch.inference_mode():
+            center, difficulty = (t.numpy() for t in predictor.center(self._take(calibration)))
+        predictor.reach = torch.tensor(conformal_quantile(np.abs(self.target[calibration] - center) / difficulty))
         return predictor, curve
 
     def held_out(self, predictor: QualityPredictor, fold: QualityFold) -> pl.DataFrame:
@@ -117,17 +124,17 @@ class QualityTask:
         by_fold = {f.label: held_out.filter(split=f.split, fold=f.number) for f in self.folds if f.is_test}
         honest = [f for f in self.folds if f.split == self.split.kind]
         twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]
-        yard = [self.yardsticks(f) for f in honest]
+        model = _mean_scores([_scores(by_fold[f.label]) for f in honest])
+        yard = [
+            {name: _point_scores(self.target[f.rows.test], y) for name, y in self.yardsticks(f).items()} for f in honest
+        ]
         made = {
-            "model": _mean_scores([_scores(by_fold[f.label]) for f in honest]),
-            "yardstick": {
-                name: _mean_scores([_point_scores(by_fold[f.label]["truth"].to_numpy(), y[name]) for f, y in zip(honest, yard, strict=True)])
-                for name in yardsticks.QUALITY
-            },
-        }  # fmt: skip
+            "model": model,
+            "yardstick": {name: _mean_scores([fold[name] for fold in yard]) for name in yardsticks.QUALITY},
+        }
         if twins:
-            made["random_split"] = _mean_scores([_scores(by_fold[f.label]) for f in twins])
-            made["random_split"]["rmse_gap"] = made["model"]["rmse"] - made["random_split"]["rmse"]
+            random = _mean_scores([_scores(by_fold[f.label]) for f in twins])
+            made["random_split"] = random | {"rmse_gap": model["rmse"] - random["rmse"]}
         return made
 
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -135,7 +142,7 @@ class QualityTask:
         return {"predicted_true": held_out.filter(split=self.split.kind).select("truth", "prediction")}
 
     def importance(self, predictors: dict[str, QualityPredictor], repeats: int) -> dict[str, list[float]]:
-        """Permutation importance per feature: the rise of RMSE on test rows when the column is shuffled (Breiman 2001)."""
+        """Permutation importance: the rise of RMSE on test rows when a column is shuffled (Breiman 2001)."""
         generator = np.random.default_rng(self.settings.seed)
         rises: dict[str, list[float]] = {c.name: [] for c in self.contract.features}
         for fold in (f for f in self.folds if f.split == self.split.kind):

@@ -36,4 +36,6 @@ class DLinear(nn.Module):
         padded = torch.cat([past[:, :1].expand(-1, half), past, past[:, -1:].expand(-1, half)], dim=1)
         trend = functional.avg_pool1d(padded[:, None], self.kernel, 1)[:, 0]
         channels = (self.trend(trend) + self.remainder(past - trend)).reshape(self.shape)
-        return channels if self.calendar is None else channels + self.calendar(calendar).transpose(1, 2)
+        if self.calendar is not None:
+            channels = channels + self.calendar(calendar).transpose(1, 2)
+        return torch.as_tensor(channels)

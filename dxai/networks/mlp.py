@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Mlp(nn.Module):
         self.hidden = nn.Sequential(
             *(
                 nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
-                for before, after in zip(widths, widths[1:], strict=False)
+                for before, after in pairwise(widths)
             )
         )
         self.output = nn.Linear(width, 1)

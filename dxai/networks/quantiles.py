@@ -26,7 +26,7 @@ class QuantileHead(nn.Module):
         self.start = nn.Parameter(torch.tensor(start))
 
     def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """``[series, levels + 1, horizon]`` to quantiles ``[series, horizon, level]`` and mean ``[series, horizon]``."""
+        """``[series, levels + 1, horizon]`` to ``[series, horizon, level]`` and the mean ``[series, horizon]``."""
         channels = channels + self.start[:, None]
         half = self.levels // 2
         median, gaps = channels[:, :1], functional.softplus(channels[:, 1 : self.levels])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,7 +19,7 @@ from matplotlib.axes import Axes
 Array = NDArray[np.floating]
 
 INK, ACCENT, MUTED, BAND = "#1f2933", "#0b6e99", "#9aa5b1", "#b3d8e8"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 110,
     "font.size": 10,
@@ -26,6 +28,7 @@ _STYLE = {
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -110,21 +113,33 @@ def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str]
         )
 
 
-def fans(path: Path, charts: Sequence[tuple[str, Array, Array, Array, Array]], *, label: str) -> None:
-    """Fan charts side by side: (title, past, truth, quantiles ``[horizon, level]``, mean)."""
-    with _figure(path, 12, 3.9, columns=len(charts)) as panels:
-        for axes, (title, past, truth, quantiles, mean) in zip(panels, charts, strict=True):
-            steps = np.arange(1, len(truth) + 1)
-            axes.plot(np.arange(1 - len(past), 1), past, color=MUTED, linewidth=1)
-            for i, shade in enumerate((0.25, 0.4, 0.55, 0.7)):
-                axes.fill_between(
-                    steps, quantiles[:, i], quantiles[:, -1 - i], color=ACCENT, alpha=shade * 0.5, linewidth=0
-                )
-            middle = quantiles[:, quantiles.shape[1] // 2]
+@dataclass(frozen=True)
+class Fan:
+    """One series: title, past ``[time]``, truth and mean ``[horizon]``, quantiles ``[horizon, level]``."""
+
+    title: str
+    past: Array
+    truth: Array
+    quantiles: Array
+    mean: Array
+
+
+def fans(path: Path, charts: Sequence[Fan], *, label: str) -> None:
+    """Fan charts side by side."""
+    with _figure(path, 12, 4.2, columns=len(charts)) as panels:
+        for axes, fan in zip(panels, charts, strict=True):
+            steps = np.arange(1, len(fan.truth) + 1)
+            axes.plot(np.arange(1 - len(fan.past), 1), fan.past, color=MUTED, linewidth=1)
+            for i in range(fan.quantiles.shape[1] // 2):
+                band = (fan.quantiles[:, i], fan.quantiles[:, -1 - i])
+                axes.fill_between(steps, *band, color=ACCENT, alpha=0.12 + 0.06 * i, linewidth=0)
+            middle = fan.quantiles[:, fan.quantiles.shape[1] // 2]
             axes.plot(steps, middle, color=ACCENT, linewidth=1.6, label="median")
-            axes.plot(steps, mean, color=ACCENT, linewidth=1.2, linestyle=":", label="mean")
-            axes.plot(steps, truth, color=INK, marker="o", markersize=3, linewidth=1, label="truth")
-            axes.set(title=title, xlabel="steps after the forecast", ylabel=label)
+            axes.plot(steps, fan.mean, color=ACCENT, linewidth=1.4, linestyle=":", label="mean")
+            axes.plot(steps, fan.truth, color=INK, marker="o", markersize=3, linewidth=1, label="truth")
+            axes.set(
+                title=fan.title, xlabel="steps after the forecast", ylabel=label, ylim=(min(0, fan.truth.min()), None)
+            )
         panels[0].legend(loc="upper left")
 
 
@@ -132,6 +147,7 @@ def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> Non
     """One line per forecaster over the horizon."""
     with _figure(path, 6.4, 3.8) as (axes,):
         for i, (name, values) in enumerate(errors.items()):
+            style: dict[str, Any]
             style = (
                 {"color": ACCENT, "linewidth": 2.2}
                 if i == 0
@@ -155,17 +171,3 @@ def calibration(path: Path, levels: Sequence[float], shares: Sequence[float]) ->
             ylim=(0, 1),
         )
         axes.set_aspect("equal")
-
-
-def loss_curves(path: Path, curves: dict[str, tuple[Array, Array]]) -> None:
-    """Loss per epoch of every fit: rows to fit (solid) and calibration rows (dotted)."""
-    with _figure(path, 6.4, 3.8) as (axes,):
-        for fit_loss, watch_loss in curves.values():
-            axes.plot(fit_loss, color=ACCENT, alpha=0.5, linewidth=1)
-            axes.plot(watch_loss, color=INK, alpha=0.5, linewidth=1, linestyle=":")
-        axes.set(
-            xlabel="epoch",
-            ylabel="loss, scaled target",
-            title="Training (solid) and calibration rows (dotted)",
-            yscale="log",
-        )

@@ -26,7 +26,7 @@ _BYTES = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Downlo
 
 
 class FitBar:
-    """One bar over all epochs of all fits, with the fit and its loss beside it; plain lines where there is no terminal."""
+    """One bar over all epochs of all fits, the fit and its loss beside it; plain lines without a terminal."""
 
     def __init__(self, bar: Progress) -> None:
         self.bar, self.task, self.name, self.label, self.fits, self.done = bar, TaskID(0), "", "", 0, 0

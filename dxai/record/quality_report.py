@@ -43,55 +43,62 @@ def quality_report(
 def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
     model, unit = scores["model"], task.contract.target.unit
     notes = [
-        f"The {COVERAGE:.0%} interval covers {model['coverage']:.0%} of held-out rows and is {model['width']:.3g} {unit} wide on average."
+        f"The {COVERAGE:.0%} interval covers {model['coverage']:.0%} of held-out rows "
+        f"and is {model['width']:.3g} {unit} wide on average."
     ]
     if twin := scores.get("random_split"):
         notes.append(
-            f"Scored on a random split the RMSE would read {twin['rmse']:.3g} {unit}, {twin['rmse_gap']:.2g} {unit} less: "
-            f"rows of one group ({', '.join(task.contract.group)}) would stand on both sides. Only the grouped figure is honest."
+            f"Scored on a random split the RMSE would read {twin['rmse']:.3g} {unit}, {twin['rmse_gap']:.2g} {unit} "
+            f"less: rows of one group ({', '.join(task.contract.group)}) would stand on both sides. "
+            "Only the grouped figure is honest."
         )
     return tuple(notes)
 
 
 def _score_table(task: QualityTask, scores: dict[str, Any]) -> Table:
-    unit = task.contract.target.unit
-    named = {
-        f"{task.settings.model.kind} (this model)": scores["model"],
-        **{f"yardstick: {k}": v for k, v in scores["yardstick"].items()},
-    }
+    unit, kind = task.contract.target.unit, task.settings.model.kind
+    named = {f"{kind} (this model)": scores["model"]}
+    named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     if "random_split" in scores:
         named["this model, random split (leaks)"] = scores["random_split"]
-    rows = tuple(
-        (
-            name,
-            f"{s['rmse']:.2f}",
-            f"{s['mae']:.2f}",
-            f"{s['r2']:.3f}",
-            _share(s.get("coverage")),
-            f"{s['width']:.1f}" if "width" in s else "",
-        )
-        for name, s in named.items()
-    )
-    return Table((f"mean of {task.split.folds} {task.split.kind} folds", f"RMSE [{unit}]", f"MAE [{unit}]", "R²", "coverage (80 %)", f"width [{unit}]"), rows)  # fmt: skip
+    first = f"mean of {task.split.folds} {task.split.kind} folds"
+    head = (first, f"RMSE [{unit}]", f"MAE [{unit}]", "R²", "coverage (80 %)", f"width [{unit}]")
+    return Table(head, tuple(_score_row(name, score) for name, score in named.items()))
 
 
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+def _score_row(name: str, score: dict[str, float]) -> tuple[str, ...]:
+    interval = (f"{score['coverage']:.1%}", f"{score['width']:.1f}") if "coverage" in score else ("", "")
+    return (name, f"{score['rmse']:.2f}", f"{score['mae']:.2f}", f"{score['r2']:.3f}", *interval)
 
 
 def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
     target, titles = task.contract.target, {c.name: c.title_en for c in task.contract.columns}
     truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
-    label = target.title_en.lower()
-    figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=target.unit)
-    figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=target.unit)
-    figures.coverage_by_size(
-        folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=target.unit
-    )
-    figures.importance(folder / "importance.png", rises, titles, unit=target.unit)
+    label, unit = target.title_en.lower(), target.unit
+    figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=unit)
+    figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=unit)
+    figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=unit)
+    figures.importance(folder / "importance.png", rises, titles, unit=unit)
     return (
-        Figure("predicted_true.png", "Predicted against true", "Every dot is a row that the network which predicts it did not see. On the line the prediction is right."),
-        Figure("residuals.png", "Residuals", "Left: errors should scatter evenly around zero at every prediction. Right: how they are distributed."),
-        Figure("coverage.png", "Coverage of the interval", "Fifths of the rows by prediction. Bars near the dashed line mean that the interval keeps its promise there."),
-        Figure("importance.png", "Permutation importance", "How much worse held-out predictions become when one column is shuffled; the grey line is the spread over folds and shuffles."),
-    )  # fmt: skip
+        Figure(
+            "predicted_true.png",
+            "Predicted against true",
+            "Every dot is a row that the network which predicts it did not see. On the line the prediction is right.",
+        ),
+        Figure(
+            "residuals.png",
+            "Residuals",
+            "Left: errors should scatter evenly around zero at every prediction. Right: how they are distributed.",
+        ),
+        Figure(
+            "coverage.png",
+            "Coverage of the interval",
+            "Fifths of the rows by prediction. Bars near the dashed line: the interval keeps its promise there.",
+        ),
+        Figure(
+            "importance.png",
+            "Permutation importance",
+            "How much worse held-out predictions become when one column is shuffled; "
+            "the grey line is the spread over folds and shuffles.",
+        ),
+    )

@@ -51,7 +51,8 @@ class Verdict:
         """
         behind = f" {self.unit}" if self.unit else ""
         change = abs(self.model - self.yardstick) / self.yardstick * 100
-        told = f"{self.metric} {self.model:#.3g}{behind} against {self.yardstick:#.3g}{behind} of {self.name}, {change:.0f} %"
+        ours, theirs = f"{self.model:#.3g}{behind}", f"{self.yardstick:#.3g}{behind}"
+        told = f"{self.metric} {ours} against {theirs} of {self.name}, {change:.0f} %"
         if self.beats:
             return f"The model beats its best yardstick: {told} less."
         return f"The model does NOT beat its best yardstick: {told} more. Use the yardstick instead."

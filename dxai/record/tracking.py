@@ -50,7 +50,9 @@ class Tracker:
             "data_sha256": made_from.data,
             "contract_sha256": made_from.contract,
         }
-        self.client.log_batch(run_id, params=params, tags=[RunTag(k, v) for k, v in (tags | made_from.packages).items()])
+        self.client.log_batch(
+            run_id, params=params, tags=[RunTag(k, v) for k, v in (tags | made_from.packages).items()]
+        )
         status = "FAILED"
         try:
             yield run_id

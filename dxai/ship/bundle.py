@@ -63,7 +63,7 @@ class Bundle:
         if not (folder / MANIFEST).is_file():
             raise NotFoundError(
                 f"There is no bundle here: {MANIFEST} is missing.", where=str(folder),
-                fix="Name a folder that holds model.onnx and manifest.json, such as models/concrete-strength; `make demo` or `dvc repro` makes them.",
+                fix="Name a folder such as models/concrete-strength; in a checkout `make demo` makes it.",
             )  # fmt: skip
         self.folder = folder
         try:

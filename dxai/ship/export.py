@@ -16,8 +16,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from dxai.contract import Contract
-from dxai.learn.demand import DemandPredictor
-from dxai.learn.predictor import QualityPredictor
+from dxai.learn.predictor import DemandPredictor, QualityPredictor
 
 OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
@@ -60,7 +59,7 @@ def export_quality(predictor: QualityPredictor, contract: Contract) -> bytes:
 
 
 def export_demand(predictor: DemandPredictor, contract: Contract) -> bytes:
-    """Inputs ``history [series, context]`` (float32, NaN for missing) and ``last_day [series]`` (int64, days since 1970).
+    """Inputs ``history [series, context]`` (float32, NaN for missing) and ``last_day [series]`` (int64, epoch days).
 
     ``context`` may be shorter or longer than the network's: the graph pads with NaN or keeps the last steps.
     """
@@ -141,7 +140,7 @@ def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
     })  # fmt: skip
     _refuse_static(model)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _strip(model: onnx.ModelProto) -> None:

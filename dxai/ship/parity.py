@@ -60,7 +60,8 @@ def refuse_difference(parity: Parity) -> None:
     if bad:
         told = ", ".join(f"{name} {value:.2g}" for name, value in bad.items())
         raise ModelError(
-            f"The exported graph does not repeat the trained model: {told} of the target's spread, however {parity.tolerance:g} is allowed.",
+            f"The exported graph does not repeat the trained model: {told} of the target's spread, "
+            f"however {parity.tolerance:g} is allowed.",
             where="export", fix="Nothing was released. Report this with the settings: it is a defect of the export.",
         )  # fmt: skip
 

@@ -85,7 +85,7 @@ class Model:
         }
         return pl.DataFrame({
             series: np.repeat(np.array(panel.ids, dtype=object), horizon).tolist(),
-            time: pl.Series([day for last in panel.last_day.tolist() for day in days[last]], dtype=pl.Int32).cast(pl.Date),
+            time: pl.Series([d for last in panel.last_day.tolist() for d in days[last]], dtype=pl.Int32).cast(pl.Date),
             f"{target}_mean": answer["mean"].ravel(),
             f"{target}_lower": answer["lower"].ravel(),
             f"{target}_upper": answer["upper"].ravel(),
@@ -94,7 +94,7 @@ class Model:
 
 
 def predict_file(
-    model: Model, rows: Path, target: Path, *, keep_extra: bool = False, on_rows: OnRows = lambda rows: None
+    model: Model, rows: Path, target: Path, *, keep_extra: bool = False, on_rows: OnRows = lambda *_: None
 ) -> int:
     """Predict a CSV file into another, which appears whole or not at all; returns the number of rows written.
 

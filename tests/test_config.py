@@ -1,0 +1,306 @@
+"""Every configuration in the repository composes, and a typo anywhere is told with its file and the nearest name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dxai.config.compose import find_checkout, refuse_mistakes, settings_from
+from dxai.config.settings import RunSettings
+from dxai.errors import NotFoundError, SettingsError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+GROUPS = ("data", "split", "model", "trainer", "evaluate", "release")
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
+
+
+@pytest.fixture
+def copied_checkout(tmp_path: Path) -> Path:
+    """A checkout whose YAML files a test may break."""
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    return tmp_path
+
+
+def refusal(*overrides: str, checkout: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings_from(overrides, checkout=checkout)
+    assert caught.value.exit_code == 2
+    assert "fix:" in str(caught.value)
+    return str(caught.value)
+
+
+def sweep_refusal(*overrides: str, checkout: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        refuse_mistakes(overrides, checkout)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_every_group_has_choices() -> None:
+    assert len(EXPERIMENTS) >= 7
+    assert {group for group, _ in CHOICES} == set(GROUPS)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_fits_together(experiment: str, checkout: Path) -> None:
+    settings = settings_from([f"experiment={experiment}"], checkout=checkout)
+    assert experiment.startswith(settings.data.name)
+    assert (checkout / "configs" / "contract" / f"{settings.data.contract}.yaml").is_file()
+    demand = settings.split.kind == "rolling"
+    assert (settings.model.kind in ("nhits", "dlinear")) == demand
+    assert settings.release.bundle.split("-")[0] == settings.data.name.split("_")[0]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: str, checkout: Path) -> None:
+    settings = settings_from([f"{group}={choice}"], checkout=checkout)
+    plain = yaml.safe_load((checkout / "configs" / group / f"{choice}.yaml").read_text("utf-8"))
+    assert getattr(settings, group) == type(getattr(settings, group)).model_validate(plain)
+
+
+def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
+    settings = settings_from(checkout=checkout)
+    assert (settings.data.name, settings.model.kind, settings.name, settings.seed) == (
+        "concrete",
+        "tabm",
+        "concrete_tabm",
+        0,
+    )
+
+
+def test_overrides_arrive_with_their_types(checkout: Path) -> None:
+    settings = settings_from(
+        [
+            "experiment=retail_nhits",
+            "seed=7",
+            "model.pools=[4,1]",
+            "model.knots=[2,8]",
+            "trainer.epoch_batches=null",
+            "name=mine",
+        ],
+        checkout=checkout,
+    )
+    assert isinstance(settings, RunSettings)
+    assert (settings.seed, settings.model.pools, settings.trainer.epoch_batches, settings.name) == (
+        7,
+        (4, 1),
+        None,
+        "mine",
+    )  # type: ignore[union-attr]
+
+
+def test_override_beats_the_experiment_and_the_experiment_beats_its_group(checkout: Path) -> None:
+    quality = settings_from(["trainer=demand"], checkout=checkout).trainer.max_epochs
+    experiment = settings_from(["experiment=retail_dlinear"], checkout=checkout).trainer.max_epochs
+    overridden = settings_from(
+        ["experiment=retail_dlinear", "trainer.max_epochs=3"], checkout=checkout
+    ).trainer.max_epochs
+    assert len({quality, experiment, overridden}) == 3
+    assert overridden == 3
+
+
+def test_settings_are_frozen(checkout: Path) -> None:
+    settings = settings_from(checkout=checkout)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.seed = 3  # type: ignore[misc]
+
+
+def test_misspelt_key_is_told_with_the_nearest_key_and_its_file(checkout: Path) -> None:
+    message = refusal("trainer.max_epoch=3", checkout=checkout)
+    assert "trainer.max_epoch: there is no such key in configs/trainer/quality.yaml" in message
+    assert "Did you mean 'trainer.max_epochs'?" in message
+    assert "Keys there: max_epochs, epoch_batches," in message
+
+
+def test_file_named_is_the_one_of_the_chosen_experiment(checkout: Path) -> None:
+    message = refusal("experiment=retail_nhits", "model.contxt=3", checkout=checkout)
+    assert "configs/model/nhits.yaml" in message
+    assert "Did you mean 'model.context'?" in message
+
+
+@pytest.mark.parametrize("key", ["max_epochs", "epochs"])
+def test_key_without_its_section_is_told_in_full(checkout: Path, key: str) -> None:
+    message = refusal(f"{key}=3", checkout=checkout)
+    assert f"{key}: there is no such key in configs/run.yaml" in message
+    assert "Did you mean 'trainer.max_epochs'?" in message
+
+
+def test_added_key_is_a_mistake_too(checkout: Path) -> None:
+    assert "trainer.foo: there is no such key" in refusal("+trainer.foo=1", checkout=checkout)
+
+
+def test_misspelt_group_is_told(checkout: Path) -> None:
+    assert "Did you mean 'model'?" in refusal("modle=tabm", checkout=checkout)
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest", "other"),
+    [
+        ("experiment=concrete_tabn", "concrete_tabm", "retail_dlinear"),
+        ("model=tabmm", "tabm", "dlinear"),
+        ("data=concret", "concrete", "retail"),
+    ],
+)
+def test_unknown_choice_is_told_with_the_nearest_and_all_choices(
+    checkout: Path, override: str, nearest: str, other: str
+) -> None:
+    message = refusal(override, checkout=checkout)
+    group, choice = override.split("=")
+    assert f"there is no configs/{group}/{choice}.yaml, did you mean '{nearest}'?" in message
+    assert other in message.split("Choices:")[1]
+
+
+def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) -> None:
+    message = refusal("split=xyz", checkout=checkout)
+    assert "there is no configs/split/xyz.yaml." in message
+    assert "Choices: grouped, official, random, rolling." in message
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        (
+            "trainer.max_epochs=three",
+            r"max_epochs=three: .*integer.*\(configs/trainer/quality.yaml\).*Allowed: a whole number",
+        ),
+        ("trainer.max_epochs=0", r"max_epochs=0: .*greater than 0"),
+        ("trainer.epoch_batches=many", r"Allowed: a whole number or null"),
+        ("split.calibration=2", r"calibration=2: .*less than 1 \(configs/split/grouped.yaml\)"),
+        ("evaluate.naive_lag=day", r"naive_lag=day: .*Allowed: step, season"),
+        ("data.recipe=concret", r"Allowed: concrete, online_retail, m3_monthly, m3_quarterly"),
+        ("data.sha256=abc", r"data.sha256=abc: .*pattern.*configs/data/concrete.yaml"),
+        ("seed=-1", r"seed=-1: .*greater than or equal to 0 \(configs/run.yaml\)"),
+        ("release.bundle=Mine", r"release.bundle=Mine: .*configs/release/concrete.yaml"),
+    ],
+)
+def test_wrong_value_is_told_with_its_file_and_what_is_allowed(checkout: Path, override: str, told: str) -> None:
+    assert re.search(told, refusal(override, checkout=checkout))
+
+
+def test_wrong_item_of_a_list_is_told(checkout: Path) -> None:
+    message = refusal("model=nhits", "model.pools=[3,x]", checkout=checkout)
+    assert re.search(r"model.pools.1=x: .*integer.*configs/model/nhits.yaml", message)
+
+
+def test_wrong_kind_is_told_with_the_kinds_there_are(checkout: Path) -> None:
+    message = refusal("model.kind=forest", checkout=checkout)
+    assert "model.kind=forest: there is no such kind" in message
+    assert "Choose with model=NAME" in message
+    assert "Allowed: linear, mlp, tabm, nhits, dlinear" in message
+
+
+def test_several_mistakes_come_in_one_message(checkout: Path) -> None:
+    message = refusal("trainer.max_epoch=3", "sed=4", "model.width=0", checkout=checkout)
+    assert message.startswith("3 problems:")
+    for told in ("'trainer.max_epochs'", "'seed'", "model.width=0"):
+        assert told in message
+
+
+def test_unknown_choice_hides_no_mistake_in_other_sections(checkout: Path) -> None:
+    message = refusal("trainer.max_epoch=3", "sed=4", "model=tabn", "model.k=16", checkout=checkout)
+    assert message.startswith("3 problems:")
+    for told in ("model=tabn", "'trainer.max_epochs'", "'seed'"):
+        assert told in message
+
+
+def test_every_value_of_a_sweep_is_checked(checkout: Path) -> None:
+    assert "seed=-2" in sweep_refusal("seed=0,1,-2", checkout=checkout)
+    message = sweep_refusal("trainer.max_epochs=choice(1,x)", "model.k=1,y", checkout=checkout)
+    assert message.startswith("2 problems:")
+    assert "max_epochs=x" in message
+    assert "model.k=y" in message
+    assert "did you mean 'tabm'?" in sweep_refusal("model=mlp,linear,tabn", checkout=checkout)
+    assert "seed=-1" in sweep_refusal("seed=range(-1,2)", checkout=checkout)
+
+
+def test_good_sweeps_pass(checkout: Path) -> None:
+    refuse_mistakes(
+        ["experiment=concrete_mlp,concrete_tabm", "seed=range(0,3)", "trainer.learning_rate=0.1,0.01"], checkout
+    )
+
+
+def test_key_that_one_choice_of_a_sweep_lacks_is_told(checkout: Path) -> None:
+    message = sweep_refusal("model=tabm,linear", "model.k=4", checkout=checkout)
+    assert "model.k: there is no such key in configs/model/linear.yaml" in message
+
+
+def test_sweep_over_a_pattern_is_checked_like_its_choices(checkout: Path) -> None:
+    refuse_mistakes(["experiment=glob(concrete_*)"], checkout)
+    assert "seed=-1" in sweep_refusal("experiment=glob(concrete_*)", "seed=-1", checkout=checkout)
+
+
+def test_sweep_where_one_run_is_wanted_is_told(checkout: Path) -> None:
+    assert "seed" in refusal("seed=0,1", checkout=checkout)
+
+
+@pytest.mark.parametrize("override", ["trainer.max_epochs=[1", "two words"])
+def test_unreadable_override_is_told(checkout: Path, override: str) -> None:
+    message = refusal(override, checkout=checkout)
+    assert "An override cannot be read" in message
+    assert "Write key=value" in message
+
+
+@pytest.mark.parametrize("override", ["~evaluate", "evaluate=null", "trainer=null"])
+def test_section_taken_away_is_told(checkout: Path, override: str) -> None:
+    group = override.strip("~").split("=")[0]
+    assert group in refusal(override, checkout=checkout)
+
+
+def test_key_taken_away_is_told(checkout: Path) -> None:
+    assert "trainer.warmup" in refusal("~trainer.warmup", checkout=checkout)
+
+
+def test_reference_to_an_unknown_setting_is_told(checkout: Path) -> None:
+    assert "data.nme" in refusal("name=${data.nme}", checkout=checkout)
+
+
+def test_folder_outside_a_checkout_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        find_checkout(tmp_path)
+    assert caught.value.exit_code == 3
+    assert "not inside a dxai checkout" in str(caught.value)
+    assert "git clone" in str(caught.value)
+    assert str(tmp_path.resolve()) in str(caught.value)
+
+
+def test_checkout_is_found_from_a_folder_inside_it(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_checkout(checkout / "configs" / "model") == checkout
+    monkeypatch.chdir(checkout / "tests")
+    assert find_checkout() == checkout
+    assert settings_from(["experiment=concrete_mlp"]).model.kind == "mlp"
+
+
+def test_typo_in_an_experiment_file_names_a_file_and_the_nearest_key(copied_checkout: Path) -> None:
+    experiment = copied_checkout / "configs" / "experiment" / "concrete_tabm.yaml"
+    experiment.write_text(experiment.read_text("utf-8") + "\ntrainer:\n  max_epoch: 5\n", "utf-8")
+    message = refusal("experiment=concrete_tabm", checkout=copied_checkout)
+    assert re.search(r"trainer.max_epoch: there is no such key in configs/(trainer|experiment)/\w+\.yaml", message)
+    assert "Did you mean 'trainer.max_epochs'?" in message
+
+
+def test_typo_in_a_group_file_names_that_file(copied_checkout: Path) -> None:
+    model = copied_checkout / "configs" / "model" / "tabm.yaml"
+    model.write_text(model.read_text("utf-8").replace("dropout:", "dropuot:"), "utf-8")
+    message = refusal(checkout=copied_checkout)
+    assert "model.dropuot: there is no such key in configs/model/tabm.yaml. Did you mean 'model.dropout'?" in message
+    assert "model.dropout: is missing in configs/model/tabm.yaml" in message
+
+
+def test_unknown_choice_in_an_experiment_file_is_told(copied_checkout: Path) -> None:
+    experiment = copied_checkout / "configs" / "experiment" / "concrete_tabm.yaml"
+    experiment.write_text(experiment.read_text("utf-8").replace("/model: tabm", "/model: tabn"), "utf-8")
+    assert "model/tabn" in refusal("experiment=concrete_tabm", checkout=copied_checkout)
+
+
+def test_file_that_is_no_yaml_is_told(copied_checkout: Path) -> None:
+    (copied_checkout / "configs" / "model" / "tabm.yaml").write_text("kind: [tabm\nk: 3\n", "utf-8")
+    assert "tabm.yaml" in refusal(checkout=copied_checkout)
+
+
+def test_interval_hides_no_other_mistake(checkout: Path) -> None:
+    assert "seed=-1" in sweep_refusal("trainer.learning_rate=interval(0.001,0.1)", "seed=-1", checkout=checkout)

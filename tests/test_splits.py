@@ -1,0 +1,186 @@
+"""A split never lets rows that belong together stand on both sides, and says how bad a random one would be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from dxai.config.settings import GroupedSplit, RandomSplit
+from dxai.contract import Contract, load_contract
+from dxai.data.splits import Fold, folds, groups_of, random_folds, whole
+from dxai.errors import DataError, SettingsError
+
+
+@pytest.fixture(scope="module")
+def concrete(checkout: Path) -> Contract:
+    return load_contract(checkout / "configs" / "contract" / "concrete_strength.yaml")
+
+
+@pytest.fixture(scope="module")
+def without_groups(concrete: Contract) -> Contract:
+    return Contract.model_validate({**concrete.model_dump(), "group": ()})
+
+
+def grouped(*, number: int = 5, seed: int = 0, calibration: float = 0.15) -> GroupedSplit:
+    return GroupedSplit(kind="grouped", folds=number, seed=seed, calibration=calibration)
+
+
+def at_random(*, number: int = 5, seed: int = 0) -> RandomSplit:
+    return RandomSplit(kind="random", folds=number, seed=seed, calibration=0.15)
+
+
+def specimens(recipes: int, ages: int = 4) -> pl.DataFrame:
+    """``recipes`` mixes, each tested at ``ages`` ages, in mixed order."""
+    recipe = np.tile(np.arange(recipes), ages)
+    constant = dict.fromkeys(
+        ["blast_furnace_slag", "fly_ash", "superplasticizer", "coarse_aggregate", "fine_aggregate"], 1.0
+    )
+    return pl.DataFrame(
+        {"cement": recipe * 10.0, "water": recipe % 3 + 100.0, "age": np.repeat(np.arange(ages), recipes) * 7.0}
+    ).with_columns(**{name: pl.lit(value) for name, value in constant.items()}, strength=pl.lit(30.0))
+
+
+def recipes_of(frame: pl.DataFrame, contract: Contract, rows: np.ndarray) -> set[tuple[float, ...]]:
+    return set(frame[rows].select(contract.group).iter_rows())
+
+
+def same(one: list[Fold], other: list[Fold]) -> bool:
+    return all(
+        np.array_equal(getattr(a, part), getattr(b, part))
+        for a, b in zip(one, other, strict=True)
+        for part in ("fit", "calibration", "test")
+    )
+
+
+def test_rows_of_one_recipe_are_one_group(concrete: Contract) -> None:
+    groups = groups_of(specimens(7), concrete)
+    assert len(set(groups)) == 7
+    assert groups.tolist() == np.tile(groups[:7], 4).tolist()
+
+
+def test_gaps_in_the_group_columns_are_a_value_like_others(concrete: Contract) -> None:
+    frame = specimens(4).with_columns(
+        pl.when(pl.col("cement") < 20).then(None).otherwise(pl.col("fly_ash")).alias("fly_ash")
+    )
+    assert len(set(groups_of(frame, concrete))) == 4
+
+
+@pytest.mark.network
+def test_grouped_folds_never_share_a_recipe(concrete_table: pl.DataFrame, concrete: Contract) -> None:
+    for fold in folds(concrete_table, concrete, grouped()):
+        fit, calibration, test = (
+            recipes_of(concrete_table, concrete, rows) for rows in (fold.fit, fold.calibration, fold.test)
+        )
+        assert fit
+        assert calibration
+        assert test
+        assert not fit & test
+        assert not fit & calibration
+        assert not calibration & test
+
+
+@pytest.mark.network
+def test_random_split_of_grouped_rows_is_refused_with_the_share_that_leaks(
+    concrete_table: pl.DataFrame, concrete: Contract
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        folds(concrete_table, concrete, at_random())
+    assert caught.value.exit_code == 2
+    share = re.search(r"(\d+)% of the test rows have a row of the same group", str(caught.value))
+    assert share
+    assert 50 < int(share[1]) <= 100
+    assert "cement, blast_furnace_slag" in str(caught.value)
+    assert "fix:   Use split=grouped." in str(caught.value)
+
+
+def test_share_that_leaks_is_counted_right(concrete: Contract) -> None:
+    pairs = specimens(100, ages=2)
+    with pytest.raises(SettingsError) as caught:
+        folds(pairs, concrete, at_random(number=5))
+    share = int(re.search(r"(\d+)%", str(caught.value))[1])  # type: ignore[index]
+    # Of 200 rows, 40 test and 24 calibrate: the one partner of a test row is among the 136 others in 136/199 = 68 %.
+    assert share == pytest.approx(68, abs=5)
+
+
+def test_every_row_is_tested_once(concrete: Contract) -> None:
+    frame = specimens(50)
+    made = folds(frame, concrete, grouped())
+    assert len(made) == 5
+    assert sorted(np.concatenate([fold.test for fold in made])) == list(range(200))
+    for fold in made:
+        assert sorted(np.concatenate([fold.fit, fold.calibration, fold.test])) == list(range(200))
+        assert len(fold.test) == 40
+
+
+def test_calibration_takes_its_share_of_the_training_groups(concrete: Contract) -> None:
+    frame = specimens(50)
+    for fold in folds(frame, concrete, grouped(calibration=0.25)):
+        held = recipes_of(frame, concrete, fold.calibration)
+        assert len(held) == 10  # of 40
+        assert not held & recipes_of(frame, concrete, fold.fit)
+        assert len(fold.calibration) == 40
+
+
+def test_same_seed_gives_the_same_folds_and_another_seed_others(concrete: Contract) -> None:
+    frame = specimens(50)
+    assert same(folds(frame, concrete, grouped(seed=3)), folds(frame, concrete, grouped(seed=3)))
+    assert not same(folds(frame, concrete, grouped(seed=3)), folds(frame, concrete, grouped(seed=4)))
+
+
+def test_folds_do_not_depend_on_the_order_of_recipe_values(concrete: Contract) -> None:
+    frame = specimens(50)
+    shifted = frame.with_columns(pl.col("cement") * 2 + 5)
+    assert same(folds(frame, concrete, grouped()), folds(shifted, concrete, grouped()))
+
+
+def test_too_few_groups_are_told(concrete: Contract) -> None:
+    with pytest.raises(DataError) as caught:
+        folds(specimens(3), concrete, grouped(number=5))
+    assert caught.value.exit_code == 6
+    assert "5 folds need as many groups, however the table has 3" in str(caught.value)
+    assert "where: split.folds" in str(caught.value)
+    assert "split.folds=3" in str(caught.value)
+
+
+@pytest.mark.parametrize("recipes", [2, 3])
+def test_number_of_folds_that_the_message_advises_works_or_is_refused_in_words(
+    concrete: Contract, recipes: int
+) -> None:
+    """Two groups in two folds leave one group to fit and none to calibrate."""
+    try:
+        made = folds(specimens(recipes), concrete, grouped(number=recipes))
+    except DataError:
+        assert recipes == 2
+    else:
+        assert all(len(fold.fit) and len(fold.calibration) and len(fold.test) for fold in made)
+
+
+@pytest.mark.filterwarnings("error")
+def test_contract_without_groups_may_split_at_random(without_groups: Contract) -> None:
+    frame = specimens(50)
+    made = folds(frame, without_groups, at_random())
+    assert sorted(np.concatenate([fold.test for fold in made])) == list(range(200))
+    for fold in made:
+        assert len(set(fold.fit) | set(fold.calibration) | set(fold.test)) == 200
+        assert len(fold.fit) + len(fold.calibration) + len(fold.test) == 200
+
+
+def test_random_twin_of_a_grouped_split_does_share_recipes(concrete: Contract) -> None:
+    frame = specimens(50)
+    twin = random_folds(frame, grouped())
+    assert sorted(np.concatenate([fold.test for fold in twin])) == list(range(200))
+    for fold in twin:
+        assert recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.test)
+
+
+def test_whole_has_no_test_rows_and_calibrates_on_other_recipes(concrete: Contract) -> None:
+    frame = specimens(50)
+    fold = whole(frame, concrete, grouped())
+    assert len(fold.test) == 0
+    assert sorted(np.concatenate([fold.fit, fold.calibration])) == list(range(200))
+    assert len(recipes_of(frame, concrete, fold.calibration)) == 8  # 15 % of 50, rounded up
+    assert not recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.calibration)
