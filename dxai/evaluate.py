@@ -74,7 +74,7 @@ def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any]
         for label, predictor in predictors.items():
             predictor.load_state_dict(run.state(label))
             predictor.eval()
-        rises = task.importance(predictors, task.settings.evaluate.permutations)
+        rises = task.importance(predictors, task.evaluation.permutations)
         return quality_report(task, held_out, scores, rises, facts, figures)
     return demand_report(task, held_out, scores, facts, figures)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,7 @@ def demo() -> None:
     done = subprocess.run(["dvc", "repro"], cwd=checkout, check=False)
     if done.returncode:
         sys.exit(done.returncode)
-    table = Table("task", "metric", "yardstick", "model", "bundle")
+    table = Table("task", "metric", "best yardstick", "model", "bundle", box=SIMPLE)
     for task, name in TASKS.items():
         table.add_row(*_row(checkout, task, name))
     console = Console()

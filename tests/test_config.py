@@ -171,7 +171,7 @@ def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) ->
         ("trainer.max_epochs=0", r"max_epochs=0: .*greater than 0"),
         ("trainer.epoch_batches=many", r"Allowed: a whole number or null"),
         ("split.calibration=2", r"calibration=2: .*less than 1 \(configs/split/grouped.yaml\)"),
-        ("evaluate.naive_lag=day", r"naive_lag=day: .*Allowed: step, season"),
+        ("evaluate.permutations=few", r"permutations=few: .*Allowed: a whole number"),
         ("data.recipe=concret", r"Allowed: concrete, online_retail, m3_monthly, m3_quarterly"),
         ("data.sha256=abc", r"data.sha256=abc: .*pattern.*configs/data/concrete.yaml"),
         ("seed=-1", r"seed=-1: .*greater than or equal to 0 \(configs/run.yaml\)"),

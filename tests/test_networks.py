@@ -78,8 +78,10 @@ def demand_contract(minimum: float | None) -> Contract:
         )
 
     columns = (
-        column("item", "category", "series"), column("day", "date", "time"), column("units", "number", "target", minimum),
-    )  # fmt: skip
+        column("item", "category", "series"),
+        column("day", "date", "time"),
+        column("units", "number", "target", minimum),
+    )
     return Contract(
         id="d", version="1", title_en="d", title_ko="수요", purpose="test", task="demand", columns=columns,
         frequency="monthly", horizon=HORIZON, season=SEASON,
@@ -171,7 +173,7 @@ def test_rows_of_a_batch_do_not_touch_each_other(kind: str, columns: str) -> Non
 
 def test_members_of_tabm_differ() -> None:
     torch.manual_seed(0)
-    answer = table_network("tabm", "both")(*table_rows("both", 32))
+    answer = table_network("tabm", "both")(*table_rows("both", 32)).detach()
     assert float(answer.std(dim=1).min()) > 1e-4
 
 
@@ -241,7 +243,7 @@ def test_forecasts_go_below_zero_only_where_the_contract_lets_them(kind: str, re
     floored = demand_predictor(kind, residual=residual, noise=noise, minimum=0.0).predict(history, days(len(history)))
     free = demand_predictor(kind, residual=residual, noise=noise, minimum=None).predict(history, days(len(history)))
     assert min(values.min() for values in floored.values()) >= 0
-    assert all(values.min() < 0 for values in free.values())
+    assert free["lower"].min() < 0 and free["quantiles"].min() < 0
     np.testing.assert_allclose(floored["mean"], np.maximum(free["mean"], 0))
 
 
@@ -292,11 +294,32 @@ def test_prediction_and_bounds_stay_where_the_contract_holds_values_possible(
     )  # fmt: skip
     contract = Contract(id="q", version="1", title_en="q", title_ko="큐", purpose="t", task="quality", columns=columns)
     network = Linear(numbers=1, cardinalities=[])
-    nn.init.ones_(network.output.weight), nn.init.zeros_(network.output.bias)
+    nn.init.ones_(network.output.weight)
+    nn.init.zeros_(network.output.bias)
     predictor = QualityPredictor(contract, network).eval()
-    predictor.half_width = torch.tensor(10.0)
-    answer = predictor.predict({"load": torch.tensor([-100.0, 30.0, 100.0])})
+    rows = {"load": torch.tensor([-100.0, 30.0, 100.0])}
+    predictor.reach = 10.0 / predictor.center(rows)[1][0].detach()  # one member: all rows are alike difficult
+    answer = predictor.predict(rows)
     assert list(answer) == ["strength", "strength_lower", "strength_upper"]
     assert min(values.min() for values in answer.values()) == lowest
     assert max(values.max() for values in answer.values()) == highest
-    assert [float(values[1]) for values in answer.values()] == [30.0, 20.0, 40.0]
+    np.testing.assert_allclose([values[1] for values in answer.values()], [30.0, 20.0, 40.0], rtol=1e-5)
+
+
+def test_interval_is_wider_where_the_members_disagree() -> None:
+    torch.manual_seed(0)
+    column = {"kind": "number", "title_ko": "열"}
+    columns = (
+        *(Column.model_validate({**column, "name": f"x{i}", "role": "feature", "title_en": "x"}) for i in range(3)),
+        Column.model_validate({**column, "name": "y", "role": "target", "title_en": "y"}),
+    )
+    contract = Contract(id="q", version="1", title_en="q", title_ko="큐", purpose="t", task="quality", columns=columns)
+    predictor = QualityPredictor(contract, table_network("tabm", "numbers")).eval()
+    predictor.reach = torch.tensor(2.0)
+    rows = {f"x{i}": 5 * torch.randn(200) for i in range(3)}
+    answer = predictor.predict(rows)
+    width = answer["y_upper"] - answer["y_lower"]
+    disagreement = predictor.network(*predictor.transform(rows)).detach().std(dim=1, correction=0).numpy()
+    assert (width > 0).all()
+    assert (np.diff(width[np.argsort(disagreement)]) >= -1e-5).all()
+    assert width.max() > width.min() + 1e-3

@@ -148,15 +148,25 @@ class TrainerSettings(Settings):
     gradient_clip: PositiveFloat
 
 
-class EvaluateSettings(Settings):
-    """What the report shows.
+class QualityEvaluation(Settings):
+    """What the report of a quality run shows.
 
     Attributes:
         permutations: Shuffles per column and fold behind the permutation importance.
+    """
+
+    kind: Literal["quality"]
+    permutations: PositiveInt
+
+
+class DemandEvaluation(Settings):
+    """How a demand run is scored.
+
+    Attributes:
         naive_lag: The naive forecast that scales MASE and RMSSE: the value one ``step`` or one ``season`` ago.
     """
 
-    permutations: PositiveInt
+    kind: Literal["demand"]
     naive_lag: Literal["step", "season"]
 
 
@@ -177,6 +187,8 @@ class ReleaseSettings(Settings):
 
 SplitSettings = Annotated[GroupedSplit | RandomSplit | RollingSplit, Field(discriminator="kind")]
 ModelSettings = Annotated[LinearModel | MlpModel | TabmModel | NHitsModel | DLinearModel, Field(discriminator="kind")]
+
+EvaluateSettings = Annotated[QualityEvaluation | DemandEvaluation, Field(discriminator="kind")]
 
 
 class RunSettings(Settings):

@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dxai.config.settings import DLinearModel, ForecastModel, NHitsModel, RunSettings
+from dxai.config.settings import (
+    DemandEvaluation,
+    DLinearModel,
+    ForecastModel,
+    NHitsModel,
+    RollingSplit,
+    RunSettings,
+)
 from dxai.contract import Contract
 from dxai.data.datamodule import Rows
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
@@ -60,23 +67,21 @@ class DemandFold:
 
 
 class DemandTask:
-    """A demand table with its rolling origins.
+    """A demand table with its rolling origins; `dxai.learn.task.task_for` has made sure that the settings fit.
 
     Raises:
-        SettingsError: The model or the split is none of demand forecasting.
+        SettingsError: The context is too short for the residual.
         DataError: The table is too short for the origins.
     """
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
-        if not isinstance(settings.model, ForecastModel) or settings.split.kind != "rolling":
-            raise SettingsError(
-                f"model={settings.model.kind} with split={settings.split.kind} forecasts no demand, "
-                f"and data={settings.data.name} asks for that.",
-                where="model and split", fix="Choose model=nhits or dlinear and split=rolling or official.",
-            )  # fmt: skip
+        model, split, evaluation = settings.model, settings.split, settings.evaluate
+        assert isinstance(model, ForecastModel)
+        assert isinstance(split, RollingSplit)
+        assert isinstance(evaluation, DemandEvaluation)
         assert contract.frequency is not None  # checked when the contract was read
         self.contract, self.table, self.settings = contract, table, settings
-        self.model, self.split, self.frequency = settings.model, settings.split, contract.frequency
+        self.model, self.split, self.evaluation, self.frequency = model, split, evaluation, contract.frequency
         self.panel = to_panel(table, contract, where=settings.data.name)
         self._refuse_short()
 
@@ -189,7 +194,7 @@ class DemandTask:
     @property
     def lag(self) -> int:
         """Lag of the naive forecast that scales MASE and RMSSE."""
-        return self.contract.season if self.settings.evaluate.naive_lag == "season" else 1
+        return self.contract.season if self.evaluation.naive_lag == "season" else 1
 
     def arrays(self, held_out: pl.DataFrame, fold: DemandFold) -> dict[str, Array]:
         """Held-out rows of one origin as arrays ``[series, horizon]``, ``quantiles`` with a level axis."""

@@ -12,11 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dxai.config.settings import LinearModel, MlpModel, RunSettings, TabmModel
+from dxai.config.settings import (
+    GroupedSplit,
+    LinearModel,
+    MlpModel,
+    QualityEvaluation,
+    RandomSplit,
+    RunSettings,
+    TabmModel,
+)
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import feature_arrays, target_array
-from dxai.errors import SettingsError
 from dxai.learn import metrics, yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import members_squared_error
@@ -48,20 +55,18 @@ class QualityFold:
 
 
 class QualityTask:
-    """A quality table with its folds.
+    """A quality table with its folds; `dxai.learn.task.task_for` has made sure that the settings fit.
 
     Raises:
-        SettingsError: The model or the split is none of quality prediction, or the split leaks.
+        SettingsError: The split leaks.
     """
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
-        if not isinstance(settings.model, LinearModel | MlpModel) or settings.split.kind == "rolling":
-            raise SettingsError(
-                f"model={settings.model.kind} with split={settings.split.kind} does not predict quality, "
-                f"and data={settings.data.name} asks for that.",
-                where="model and split", fix="Choose model=linear, mlp or tabm and split=grouped or random.",
-            )  # fmt: skip
-        self.contract, self.table, self.settings, self.split = contract, table, settings, settings.split
+        split, evaluation = settings.split, settings.evaluate
+        assert isinstance(split, GroupedSplit | RandomSplit)
+        assert isinstance(evaluation, QualityEvaluation)
+        self.contract, self.table, self.settings = contract, table, settings
+        self.split, self.evaluation = split, evaluation
         self.columns = encode(feature_arrays(table, contract), contract)
         self.target = target_array(table, contract)
 

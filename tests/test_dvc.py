@@ -1,0 +1,212 @@
+"""The platform team's promise: `dvc repro` reruns exactly what a change reaches, and dvc.yaml says what is true.
+
+Runs real DVC in a clone-like copy of the checkout, with tiny trainings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dxai.config.compose import settings_from
+from dxai.config.settings import RunSettings
+from hydra import compose, initialize_config_dir
+
+STAGES = ("fetch", "prepare", "train", "evaluate", "release")
+TASKS = ("concrete", "retail")
+
+
+def stage_definitions(checkout: Path) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+    dvc = yaml.safe_load((checkout / "dvc.yaml").read_text("utf-8"))
+    return {name: stage["do"] for name, stage in dvc["stages"].items()}, dvc["vars"][0]["tasks"]
+
+
+def watched_keys(stage: dict[str, Any], task: str, item: dict[str, str]) -> dict[str, set[str] | None]:
+    """YAML file to the keys that a stage watches; None for all of them."""
+    names = {"key": task, **{f"item.{k}": v for k, v in item.items()}}
+
+    def filled(text: str) -> str:
+        for name, value in names.items():
+            text = text.replace(f"${{{name}}}", value)
+        return text
+
+    return {filled(f): set(keys) if keys else None for entry in stage["params"] for f, keys in entry.items()}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_stages_name_the_files_that_the_experiment_composes(task: str, checkout: Path) -> None:
+    stages, tasks = stage_definitions(checkout)
+    item = tasks[task]
+    with initialize_config_dir(str(checkout / "configs"), version_base="1.3"):
+        config = compose("run", [f"experiment={item['experiment']}"], return_hydra_config=True)
+    choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra")}
+    watched = {file for stage in stages.values() for file in watched_keys(stage, task, item)}
+    assert watched == {f"configs/{group}/{choice}.yaml" for group, choice in choices.items()} | {"configs/run.yaml"}
+    settings = settings_from([f"experiment={item['experiment']}"], checkout=checkout)
+    assert settings.data.contract == item["contract"]
+    assert settings.release.bundle == item["bundle"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_key_of_a_run_is_watched_by_a_stage(task: str, checkout: Path) -> None:
+    stages, tasks = stage_definitions(checkout)
+    watched: dict[str, set[str] | None] = {}
+    for stage in stages.values():
+        for file, keys in watched_keys(stage, task, tasks[task]).items():
+            known = watched.get(file, set())
+            watched[file] = None if keys is None or known is None else known | keys
+    for file, keys in watched.items():
+        written = set(yaml.safe_load((checkout / file).read_text("utf-8")))
+        unwatched = set() if keys is None else written - keys - {"defaults", "hydra", "name"}
+        assert not unwatched, f"{file}: no stage watches {unwatched}"
+    assert set(RunSettings.model_fields) - {"name", "seed", "threads"} <= {Path(f).parent.name for f in watched}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_reference_experiments_override_only_what_training_uses(task: str, checkout: Path) -> None:
+    _, tasks = stage_definitions(checkout)
+    experiment = yaml.safe_load((checkout / "configs/experiment" / f"{tasks[task]['experiment']}.yaml").read_text("utf-8"))
+    assert set(experiment) <= {"defaults", "model", "trainer", "split", "seed", "threads"}
+
+
+def test_stage_code_exists(checkout: Path) -> None:
+    stages, tasks = stage_definitions(checkout)
+    for name, stage in stages.items():
+        assert (checkout / "pipelines" / f"{name}.py").is_file()
+        for dep in stage["deps"]:
+            if dep.startswith("dxai/"):
+                assert (checkout / dep).exists(), f"{name} depends on {dep}"
+
+
+def test_dvc_reports_what_it_sees_to_nobody(checkout: Path) -> None:
+    assert "analytics = false" in (checkout / ".dvc/config").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def small(checkout: Path, tmp_path_factory: pytest.TempPathFactory, concrete_table: Any, retail_table: Any) -> Iterator[Path]:
+    """A git repository with this code, tiny settings and the raw files already fetched; both tasks reproduced once."""
+    copy = tmp_path_factory.mktemp("small") / "dxai"
+    copy.mkdir()
+    for name in ("dxai", "configs", "pipelines", ".dvc", "data"):
+        ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp", "config.local", "wheels", "prepared")
+        shutil.copytree(checkout / name, copy / name, ignore=ignored)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "pyproject.toml"):
+        shutil.copy(checkout / name, copy / name)
+    set_key(copy, "trainer/quality", "max_epochs", 1)
+    set_key(copy, "trainer/demand", "max_epochs", 1)
+    set_key(copy, "trainer/demand", "epoch_batches", 1)
+    set_key(copy, "evaluate/quality", "permutations", 1)
+    set_key(copy, "split/grouped", "folds", 2)
+    set_key(copy, "split/rolling", "origins", 1)
+    run(copy, "git", "init", "-q")
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "-c", "user.name=t", "-c", "user.email=t@t.example", "commit", "-qm", "start")
+    assert ran(dvc(copy, "repro")) == {f"{stage}@{task}" for stage in STAGES for task in TASKS}
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "-c", "user.name=t", "-c", "user.email=t@t.example", "commit", "-qm", "reproduced")
+    yield copy
+    shutil.rmtree(copy)
+
+
+def set_key(folder: Path, config: str, key: str, value: Any) -> None:
+    path = folder / "configs" / f"{config}.yaml"
+    lines = path.read_text("utf-8").splitlines()
+    changed = [f"{key}: {json.dumps(value)}" if line.startswith(f"{key}:") else line for line in lines]
+    assert changed != lines, f"{key} is not in {config}"
+    path.write_text("\n".join(changed) + "\n", "utf-8")
+
+
+def run(folder: Path, *command: str, check: bool = True) -> str:
+    bin_folder = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "PATH": bin_folder + os.pathsep + os.environ["PATH"],
+        "PYTHONPATH": str(folder),  # the copy's dxai, not the checkout's
+        "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"),
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def dvc(folder: Path, *words: str) -> str:
+    return run(folder, "dvc", *words)
+
+
+def ran(output: str) -> set[str]:
+    """Stages that a `dvc repro` ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def test_repro_without_a_change_says_up_to_date(small: Path) -> None:
+    output = dvc(small, "repro")
+    assert ran(output) == set()
+    assert "Data and pipelines are up to date." in output
+
+
+def test_comment_or_unused_config_reaches_no_stage(small: Path) -> None:
+    for name in ("model/tabm", "trainer/quality"):
+        path = small / "configs" / f"{name}.yaml"
+        path.write_text("# another comment\n" + path.read_text("utf-8"), "utf-8")
+    set_key(small, "model/mlp", "width", 64)
+    assert ran(dvc(small, "repro")) == set()
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "value", "reached"),
+    [
+        ("release/concrete", "golden_rows", 16, {"release@concrete"}),
+        ("evaluate/quality", "permutations", 2, {"evaluate@concrete", "release@concrete"}),
+        ("model/tabm", "k", 2, {"train@concrete", "evaluate@concrete", "release@concrete"}),
+        ("model/nhits", "width", 16, {"train@retail", "evaluate@retail", "release@retail"}),
+    ],
+)
+def test_changed_key_reruns_the_stages_that_use_it(
+    small: Path, config: str, key: str, value: Any, reached: set[str]
+) -> None:
+    set_key(small, config, key, value)
+    assert ran(dvc(small, "repro")) == reached
+    assert ran(dvc(small, "repro")) == set()
+
+
+def test_metrics_diff_and_plots_show_read_the_runs(small: Path, tmp_path: Path) -> None:
+    shown = json.loads(dvc(small, "metrics", "show", "--json"))[""]["data"]
+    assert set(shown) == {"models/concrete-strength/metrics.json", "models/retail-demand/metrics.json"}
+    rmse = shown["models/concrete-strength/metrics.json"]["data"]["model"]["rmse"]
+    path = small / "models/concrete-strength/metrics.json"
+    kept = path.read_text("utf-8")
+    path.write_text(kept.replace(str(rmse), "1.5"), "utf-8")
+    difference = json.loads(dvc(small, "metrics", "diff", "--json", "HEAD"))
+    path.write_text(kept, "utf-8")
+    assert difference["models/concrete-strength/metrics.json"]["model.rmse"]["new"] == 1.5
+    dvc(small, "plots", "show", "--out", str(tmp_path / "plots"))
+    page = (tmp_path / "plots/index.html").read_text("utf-8")
+    assert "retail, error by horizon" in page
+    assert "predicted strength [MPa]" in page
+
+
+def test_experiment_runs_with_a_changed_key(small: Path) -> None:
+    dvc(small, "exp", "run", "--name", "wider", "--set-param", "configs/model/nhits.yaml:width=8", "release@retail")
+    shown = dvc(small, "exp", "show", "--csv")
+    assert "wider" in shown
+    manifest = json.loads((small / "models/retail-demand/manifest.json").read_text("utf-8"))
+    assert manifest["settings"]["model"]["width"] == 8
+
+
+def test_models_folder_keeps_words_in_git_and_weights_in_dvc(small: Path) -> None:
+    tracked = run(small, "git", "ls-files", "models").split()
+    for name in ("concrete-strength", "retail-demand"):
+        assert f"models/{name}/card.md" in tracked
+        assert f"models/{name}/metrics.json" in tracked
+        assert f"models/{name}/contract.yaml" in tracked
+        assert any(f.startswith(f"models/{name}/figures/") for f in tracked)
+        assert f"models/{name}/model.onnx" not in tracked
+        assert (small / "models" / name / "model.onnx").is_file()
+    assert "models" in dvc(small, "list", ".", "--dvc-only", "--recursive")
