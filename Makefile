@@ -17,9 +17,10 @@ help: ## List the targets
 install: $(STAMP) ## Make .venv with everything for training, tests and releases
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dxai needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dxai needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (one to two minutes)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@mkdir -p -m 700 .dvc/tmp/site
 	@$(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.dvc/tmp/site'
 	@touch $@
@@ -36,7 +37,8 @@ lint: install ## Check style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-ui: install ## Open MLflow's pages on http://127.0.0.1:5000
+ui: install ## Serve MLflow's pages on http://127.0.0.1:5000
+	@echo "open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends it)"
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 clean: ## Remove runs, data and caches; the models in git stay

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dxai import __version__
-from dxai.errors import DxaiError, InterruptedRunError
+from dxai.errors import DxaiError, InterruptedRunError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from dxai.config.settings import RunSettings
@@ -65,13 +67,11 @@ def _train_job(settings: RunSettings, folder: Path) -> None:
     from dxai.train import train as train_run
 
     checkout = find_checkout()
-    try:
+    with _one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
         with fit_bar() as bar:
             run = train_run(settings, folder / "train", checkout, bar)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
-    except DxaiError as error:
-        _leave(error)
     click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
     click.echo(f"  next:   dxai release {_short(folder)} --to models/{settings.release.bundle}")
 
@@ -84,6 +84,7 @@ def evaluate(run: Path) -> None:
     RUN is the folder that `dxai train` printed.
     """
     _need_training_extra()
+    _need_run(run)
     from dxai.config.compose import find_checkout
     from dxai.evaluate import evaluate as evaluate_run
     from dxai.record.progress import console
@@ -102,6 +103,7 @@ def evaluate(run: Path) -> None:
 def release(run: Path, folder: Path) -> None:
     """Export an evaluated RUN as a bundle: one ONNX file, card, contract, golden rows."""
     _need_training_extra()
+    _need_run(run)
     from dxai.config.compose import find_checkout
     from dxai.record.progress import console
     from dxai.record.runs import Run
@@ -150,11 +152,9 @@ def completion(shell: str) -> None:
 
     Bash: eval "$(dxai completion bash)". It completes verbs, options, and the overrides of `dxai train`.
     """
-    from click.shell_completion import get_completion_class
+    from dxai.completion import completion_script
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    click.echo(kind(cli, {}, "dxai", "_DXAI_COMPLETE").source())
+    click.echo(completion_script(shell, cli))
 
 
 def _need_training_extra() -> None:
@@ -162,8 +162,6 @@ def _need_training_extra() -> None:
 
     missing = [name for name in ("hydra", "lightning", "mlflow", "onnx", "torch") if find_spec(name) is None]
     if missing:
-        from dxai.errors import SettingsError
-
         raise SettingsError(
             f"This is the base install: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not here.",
             where=sys.prefix,
@@ -171,9 +169,49 @@ def _need_training_extra() -> None:
         )
 
 
+def _need_run(folder: Path) -> None:
+    """Tell at once, before heavy imports, that a folder is no run."""
+    if not (folder / "train" / "run.json").is_file():
+        raise NotFoundError(
+            "This is not the folder of a finished run.",
+            where=str(folder),
+            fix="Name the folder that `dxai train` printed at its end, such as runs/NAME/DATE.",
+        )
+
+
 def _short(path: Path) -> str:
     """Relative to where the person stands, when the path lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@contextmanager
+def _no_empty_folder(folder: Path) -> Iterator[None]:
+    """Hydra makes a run's folder before the run: take it away again when nothing came of the run."""
+    try:
+        yield
+    finally:
+        for empty in (folder, folder.parent):
+            with suppress(OSError):
+                empty.rmdir()
+
+
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Turn every error into one short message and its exit code."""
+    try:
+        yield
+    except DxaiError as error:
+        _leave(error)
+    except (click.Abort, KeyboardInterrupt):
+        _leave(InterruptedRunError("Interrupted; nothing half-written is left.", fix="Give the command again."))
+    except (click.exceptions.Exit, click.ClickException):
+        raise
+    except Exception as error:
+        if os.environ.get("DXAI_DEBUG"):
+            raise
+        told = str(error).splitlines()[0] if str(error) else ""
+        fix = "Set DXAI_DEBUG=1, give the command again, and report what it prints."
+        _leave(DxaiError(f"This is a defect of dxai: {type(error).__name__}: {told}", fix=fix))
 
 
 def _leave(error: DxaiError) -> NoReturn:
@@ -189,20 +227,11 @@ def main() -> NoReturn:
     """Run the command line: one short message and the right exit code for every mistake."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        cli.main(standalone_mode=False)
-    except DxaiError as error:
-        _leave(error)
+        with _one_message():
+            cli.main(standalone_mode=False)
     except click.exceptions.Exit as end:
         raise SystemExit(end.exit_code) from None
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    except (click.Abort, KeyboardInterrupt):
-        _leave(InterruptedRunError("Interrupted; nothing half-written is left.", fix="Give the command again."))
-    except Exception as error:
-        if os.environ.get("DXAI_DEBUG"):
-            raise
-        told = str(error).splitlines()[0] if str(error) else ""
-        fix = "Set DXAI_DEBUG=1, give the command again, and report what it prints."
-        _leave(DxaiError(f"This is a defect of dxai: {type(error).__name__}: {told}", fix=fix))
     raise SystemExit(0)

@@ -10,12 +10,10 @@ from typing import Any
 import polars as pl
 
 from dxai.config.settings import RunSettings
-from dxai.errors import DataError
 from dxai.files import whole_folder
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of
 from dxai.record.demand_report import demand_report
-from dxai.record.provenance import table_fingerprint
 from dxai.record.quality_report import quality_report
 from dxai.record.report import Report
 from dxai.record.runs import Run
@@ -47,7 +45,7 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
-    _refuse_other_table(task, run)
+    run.refuse_other_table(task.table)
     held_out, scores = run.held_out, task.scores(run.held_out)
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
@@ -57,14 +55,6 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
         (work / "metrics.json").write_text(json.dumps(_rounded(scores), indent=2) + "\n", "utf-8")
     _log(run, folder, scores, checkout)
     return Evaluation(folder, scores, report)
-
-
-def _refuse_other_table(task: Task, run: Run) -> None:
-    if table_fingerprint(task.table) != run.provenance.data:
-        raise DataError(
-            f"The table {run.settings.data.name!r} has changed since this run was trained.",
-            where=str(run.folder), fix="Train again.",
-        )  # fmt: skip
 
 
 def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], figures: Path) -> Report:

@@ -37,13 +37,17 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
 
     Raises:
         NotFoundError: The run has not been evaluated.
+        DataError: The table is not the one that the run was trained on.
         ModelError: The exported graph does not repeat the trained model; nothing is written.
     """
     if not (evaluation / "summary.json").is_file():
-        raise NotFoundError("This run has no evaluation.", where=str(evaluation), fix=f"dxai evaluate {run.folder}")
+        raise NotFoundError(
+            "This run has no evaluation.", where=str(evaluation), fix=f"dxai evaluate {run.folder.parent}"
+        )
     settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
+    run.refuse_other_table(task.table)
     graph, context, parity = _export(task, run)
     model = Model(graph, task.contract, context=context)
     with whole_folder(folder) as work:

@@ -200,7 +200,7 @@ def test_scores_of_the_bundle_are_those_of_the_evaluation(released: Released) ->
 
 def test_golden_predictions_stand_inside_their_interval(released: Released) -> None:
     answers = pl.read_csv(released.bundle / "golden" / "outputs.csv")
-    assert answers.filter(~pl.col("strength").is_between("strength_lower", "strength_upper")).is_empty()
+    assert answers.filter(~pl.col("strength_predicted").is_between("strength_lower", "strength_upper")).is_empty()
     assert answers["strength_lower"].min() >= 0  # type: ignore[operator]
 
 
@@ -250,7 +250,7 @@ def test_bytes_cannot_change_between_check_and_use(copy: Path) -> None:
     before = bundle.read("model.onnx")
     (copy / "model.onnx").write_bytes(b"swapped after the check")
     assert bundle.read("model.onnx") == before
-    assert Model.load(bundle).outputs == ["strength", "strength_lower", "strength_upper"]
+    assert Model.load(bundle).outputs == ["strength_predicted", "strength_lower", "strength_upper"]
 
 
 def test_a_second_release_gives_the_same_bytes(released: Released, tmp_path: Path) -> None:

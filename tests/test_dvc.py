@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+
 from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
-from hydra import compose, initialize_config_dir
 
 STAGES = ("fetch", "prepare", "train", "evaluate", "release")
 TASKS = ("concrete", "retail")
@@ -73,12 +74,14 @@ def test_every_key_of_a_run_is_watched_by_a_stage(task: str, checkout: Path) -> 
 @pytest.mark.parametrize("task", TASKS)
 def test_reference_experiments_override_only_what_training_uses(task: str, checkout: Path) -> None:
     _, tasks = stage_definitions(checkout)
-    experiment = yaml.safe_load((checkout / "configs/experiment" / f"{tasks[task]['experiment']}.yaml").read_text("utf-8"))
+    experiment = yaml.safe_load(
+        (checkout / "configs/experiment" / f"{tasks[task]['experiment']}.yaml").read_text("utf-8")
+    )
     assert set(experiment) <= {"defaults", "model", "trainer", "split", "seed", "threads"}
 
 
 def test_stage_code_exists(checkout: Path) -> None:
-    stages, tasks = stage_definitions(checkout)
+    stages, _tasks = stage_definitions(checkout)
     for name, stage in stages.items():
         assert (checkout / "pipelines" / f"{name}.py").is_file()
         for dep in stage["deps"]:
@@ -91,7 +94,9 @@ def test_dvc_reports_what_it_sees_to_nobody(checkout: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(checkout: Path, tmp_path_factory: pytest.TempPathFactory, concrete_table: Any, retail_table: Any) -> Iterator[Path]:
+def small(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, concrete_table: Any, retail_table: Any
+) -> Iterator[Path]:
     """A git repository with this code, tiny settings and the raw files already fetched; both tasks reproduced once."""
     copy = tmp_path_factory.mktemp("small") / "dxai"
     copy.mkdir()

@@ -17,7 +17,11 @@ import torch
 from torch import Tensor, nn
 
 import dxai
-from dxai.contract import Column, Contract
+from dxai.config.compose import settings_from
+from dxai.config.settings import ForecastModel
+from dxai.contract import Column, Contract, load_contract
+from dxai.errors import SettingsError
+from dxai.learn.demand import network_for
 from dxai.learn.losses import ForecastLoss, members_squared_error
 from dxai.learn.metrics import QUANTILES
 from dxai.learn.predictor import DemandPredictor, QualityPredictor, ScaledForecast
@@ -198,6 +202,32 @@ def test_forecast_network_answers_a_channel_per_step(kind: str, harmonics: int) 
         assert bool(answer.isfinite().all())
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["experiment=retail_dlinear", "model.kernel=1"],
+        ["experiment=retail_dlinear", "model.kernel=4"],
+        ["experiment=retail_dlinear", "model.kernel=501"],
+        ["experiment=retail_nhits", "model.pools=[4,1]"],
+        ["experiment=retail_nhits", "model.pools=[80,4,1]"],
+        ["experiment=retail_nhits", "model.knots=[1,1,100]"],
+    ],
+    ids=lambda overrides: overrides[1],
+)
+def test_settings_that_are_admitted_make_a_network_that_answers(overrides: list[str], checkout: Path) -> None:
+    """What cannot work is refused as a setting, in words, and not by the network in the middle of a run."""
+    contract = load_contract(checkout / "configs" / "contract" / "retail_demand.yaml")
+    try:
+        model = settings_from(overrides, checkout=checkout).model
+    except SettingsError as error:
+        assert overrides[1].split("=")[0] in str(error)
+        return
+    assert isinstance(model, ForecastModel)
+    network = network_for(model, contract)
+    past, calendar = torch.rand(3, model.context), torch.rand(3, contract.horizon, 2 * model.harmonics)
+    assert network(past, torch.ones_like(past), calendar).shape == (3, CHANNELS, contract.horizon)
+
+
 @pytest.mark.parametrize("harmonics", [0, 1])
 @pytest.mark.parametrize("kind", ["nhits", "dlinear"])
 def test_gradients_reach_every_weight_of_a_forecast(kind: str, harmonics: int) -> None:
@@ -300,7 +330,7 @@ def test_prediction_and_bounds_stay_where_the_contract_holds_values_possible(
     rows = {"load": torch.tensor([-100.0, 30.0, 100.0])}
     predictor.reach = 10.0 / predictor.center(rows)[1][0].detach()  # one member: all rows are alike difficult
     answer = predictor.predict(rows)
-    assert list(answer) == ["strength", "strength_lower", "strength_upper"]
+    assert list(answer) == ["strength_predicted", "strength_lower", "strength_upper"]
     assert min(values.min() for values in answer.values()) == lowest
     assert max(values.max() for values in answer.values()) == highest
     np.testing.assert_allclose([values[1] for values in answer.values()], [30.0, 20.0, 40.0], rtol=1e-5)

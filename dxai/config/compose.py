@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir, main
@@ -58,19 +60,34 @@ def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -
     checkout = find_checkout()
     known, _ = get_args_parser().parse_known_args(list(arguments))
     refuse_mistakes(known.overrides, checkout)
+    if not known.multirun:
+        refuse_sweep(known.overrides)
 
     def run(config: DictConfig) -> None:
         job(_typed(config), Path(HydraConfig.get().runtime.output_dir))
 
     sys.argv = ["dxai train", *arguments]
-    main(version_base="1.3", config_path=str(checkout / "configs"), config_name=ROOT)(run)()
+    app = main(version_base="1.3", config_path=str(checkout / "configs"), config_name=ROOT)(run)
+    if known.help:
+        _print_help(app)
+    else:
+        app()
+
+
+def _print_help(app: Callable[[], None]) -> None:
+    """Hydra's help less the folder of contracts: it lies among the groups, and data=NAME chooses from it."""
+    shown = io.StringIO()
+    with redirect_stdout(shown), suppress(SystemExit):
+        app()
+    kept = [line for line in shown.getvalue().splitlines() if not line.startswith("contract: ")]
+    sys.stdout.write("\n".join(kept) + "\n")
 
 
 def complete(incomplete: str) -> list[str]:
     """Shell completions of one override of ``dxai train``: groups, choices and keys."""
     search = create_config_search_path(str(find_checkout() / "configs"))
     plugin = BashCompletion(ConfigLoaderImpl(config_search_path=search))
-    return plugin._query(config_name=ROOT, line=incomplete)
+    return [word for word in plugin._query(config_name=ROOT, line=incomplete) if not word.startswith("contract")]
 
 
 def _typed(config: DictConfig) -> RunSettings:

@@ -57,7 +57,7 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
     fields = model.model_fields if model else {}
     place = _file_of(path, settings, files).relative_to(checkout).as_posix()
     if error["type"] == "extra_forbidden":
-        hint = nearest(path[-1], fields)
+        hint = nearest(path[-1], fields if len(path) > 1 else [*fields, "experiment"])
         full = ".".join([*path[:-1], hint]) if hint else _elsewhere(key, settings)
         meant = f" Did you mean {full!r}?" if full else ""
         return f"{key}: there is no such key in {place}.{meant} Keys there: {', '.join(fields)}."
@@ -68,7 +68,8 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
         tag = error["ctx"]["tag"]
         return f"{key}.kind={tag}: there is no such kind. Choose with {key}=NAME, in {place}. Allowed: {kinds}."
     allowed = _allowed(fields[path[-1]].annotation) if path[-1] in fields else ""
-    return f"{key}={error['input']}: {error['msg'][0].lower()}{error['msg'][1:]} ({place})." + (
+    problem = error["msg"].removeprefix("Value error, ")
+    return f"{key}={error['input']}: {problem[0].lower()}{problem[1:]} ({place})." + (
         f" Allowed: {allowed}." if allowed else ""
     )
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -123,12 +133,26 @@ class NHitsModel(ForecastModel):
     knots: tuple[PositiveInt, ...]
     width: PositiveInt
 
+    @field_validator("knots")
+    @classmethod
+    def _one_per_stack(cls, knots: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if len(knots) != len(info.data.get("pools", knots)):
+            raise ValueError(f"there must be one per pool of model.pools, {len(info.data['pools'])} in all")
+        return knots
+
 
 class DLinearModel(ForecastModel):
     """DLinear (Zeng et al. 2023): linear maps of a moving average over ``kernel`` steps and of its remainder."""
 
     kind: Literal["dlinear"]
     kernel: PositiveInt
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("a moving average has a middle: the number of steps must be odd")
+        return kernel
 
 
 class TrainerSettings(Settings):

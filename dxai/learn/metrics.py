@@ -1,4 +1,4 @@
-"""Scores, each with its definition and source. Arrays in, one number out."""
+"""Scores, each with its definition and source. Arrays in, one number out; steps without a known truth do not count."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def r2(truth: Array, prediction: Array) -> float:
 
 def coverage(truth: Array, lower: Array, upper: Array) -> float:
     """Share of truths inside the closed interval."""
-    return float(np.mean((lower <= truth) & (truth <= upper)))
+    known = np.isfinite(truth)
+    return float(np.mean(((lower <= truth) & (truth <= upper))[known]))
 
 
 def width(lower: Array, upper: Array) -> float:
@@ -41,12 +42,12 @@ def width(lower: Array, upper: Array) -> float:
 
 def wape(truth: Array, prediction: Array) -> float:
     """Weighted absolute percentage error: Σ|y−f| / Σ|y| (Kolassa and Schütz 2007)."""
-    return float(np.abs(truth - prediction).sum() / np.abs(truth).sum())
+    return float(np.nansum(np.abs(truth - prediction)) / np.nansum(np.abs(truth)))
 
 
 def bias(truth: Array, prediction: Array) -> float:
     """Share by which the total is over- (+) or under-forecast (−): Σ(f−y) / Σy."""
-    return float((prediction - truth).sum() / truth.sum())
+    return float(np.nansum(prediction - truth) / np.nansum(truth))
 
 
 def mase(truth: Array, prediction: Array, past: Array, lag: int) -> float:
@@ -59,19 +60,25 @@ def mase(truth: Array, prediction: Array, past: Array, lag: int) -> float:
         lag: Step of the naive forecast that scales the error, 1 or the season.
     """
     scale = np.nanmean(np.abs(past[:, lag:] - past[:, :-lag]), axis=1)
-    return _mean_scaled(np.abs(truth - prediction).mean(axis=1), scale)
+    return _mean_scaled(_mean_per_series(np.abs(truth - prediction)), scale)
 
 
 def rmsse(truth: Array, prediction: Array, past: Array, lag: int) -> float:
     """Root mean squared scaled error, per series, then averaged (Makridakis et al. 2022, M5); arguments as `mase`."""
     scale = np.sqrt(np.nanmean((past[:, lag:] - past[:, :-lag]) ** 2, axis=1))
-    return _mean_scaled(np.sqrt(((truth - prediction) ** 2).mean(axis=1)), scale)
+    return _mean_scaled(np.sqrt(_mean_per_series((truth - prediction) ** 2)), scale)
 
 
 def _mean_scaled(error: Array, scale: Array) -> float:
-    """Mean over series; one whose past never moves has no scale and is left out."""
-    usable = scale > 0
+    """Mean over series; one whose past never moves, or of which no truth is known, is left out."""
+    usable = (scale > 0) & np.isfinite(error)
     return float((error[usable] / scale[usable]).mean())
+
+
+def _mean_per_series(error: Array) -> Array:
+    """Mean over the known steps ``[series]``, NaN where none is known."""
+    known = np.isfinite(error).sum(axis=1)
+    return np.where(known > 0, np.nansum(error, axis=1) / np.maximum(known, 1), np.nan)
 
 
 def weighted_quantile_loss(truth: Array, quantiles: Array) -> float:
@@ -84,4 +91,4 @@ def weighted_quantile_loss(truth: Array, quantiles: Array) -> float:
     levels = np.asarray(QUANTILES)
     error = truth[..., None] - quantiles
     pinball = np.maximum(levels * error, (levels - 1) * error)
-    return float((2 * pinball.sum(axis=(0, 1)) / np.abs(truth).sum()).mean())
+    return float((2 * np.nansum(pinball, axis=(0, 1)) / np.nansum(np.abs(truth))).mean())

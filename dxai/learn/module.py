@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -127,7 +126,7 @@ def fit(
                 "ignore"
             )  # Lightning advises DataLoader workers and loggers that are left out on purpose
             trainer.fit(module, datamodule=data)
-    except (KeyboardInterrupt, SIGTERMException):
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns both signals into an exit of its own
         raise _interrupted() from None
     if trainer.interrupted:
         raise _interrupted()

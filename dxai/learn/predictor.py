@@ -33,8 +33,8 @@ class QualityPredictor(nn.Module):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs, in order."""
-        return (self.target, f"{self.target}_lower", f"{self.target}_upper")
+        """Names of the outputs, in order; none is a column's name, so that a measured target can stand beside them."""
+        return (f"{self.target}_predicted", f"{self.target}_lower", f"{self.target}_upper")
 
     def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature (NaN: missing; category number) to three tensors ``[rows]``."""

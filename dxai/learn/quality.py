@@ -153,11 +153,13 @@ class QualityTask:
         for fold in (f for f in self.folds if f.split == self.split.kind):
             predictor, test = predictors[fold.label], fold.rows.test
             columns, truth = self._take(test), self.target[test]
-            base = metrics.rmse(truth, predictor.predict(columns)[predictor.target])
+            base = metrics.rmse(truth, predictor.predict(columns)[predictor.output_names[0]])
             for name in rises:
                 for _ in range(repeats):
                     shuffled = columns | {name: columns[name][torch.as_tensor(generator.permutation(len(test)))]}
-                    rises[name].append(metrics.rmse(truth, predictor.predict(shuffled)[predictor.target]) - base)
+                    rises[name].append(
+                        metrics.rmse(truth, predictor.predict(shuffled)[predictor.output_names[0]]) - base
+                    )
         return rises
 
     def _take(self, rows: splits.Rows) -> dict[str, Tensor]:

@@ -107,9 +107,11 @@ class SeriesScale(nn.Module):
 
     ``residual="none"``: divided by the mean absolute value, recent steps counting most; forecasts are multiples of it.
     ``residual="seasonal_naive"``: for series with a trend; differences from the last value, divided by the mean
-    absolute seasonal difference; forecasts are added to the value of one season ago.
+    absolute seasonal difference; forecasts are added to the value of one season ago,
+    or to the last value where that one is missing.
     """
 
+    position: Tensor
     recent: Tensor
     season_ago: Tensor
 
@@ -118,6 +120,7 @@ class SeriesScale(nn.Module):
         super().__init__()
         self.context, self.season, self.floor, self.seasonal = context, season, floor, residual == "seasonal_naive"
         age = torch.arange(context, 0, -1).float()
+        self.register_buffer("position", torch.arange(1, context + 1).float(), persistent=False)
         self.register_buffer("recent", torch.exp(-age / recency), persistent=False)
         index = [context - season + step % season for step in range(horizon)] if self.seasonal else []
         self.register_buffer("season_ago", torch.tensor(index, dtype=torch.int64), persistent=False)
@@ -134,8 +137,11 @@ class SeriesScale(nn.Module):
         known = (~history.isnan()).float()
         values = history.nan_to_num(0.0)
         scale = self._scale(values, known).clamp(min=self.floor)
-        level = values[:, -1:] if self.seasonal else torch.zeros_like(scale)
-        base = values[:, self.season_ago] / scale if self.seasonal else torch.zeros_like(scale)
+        level, base = torch.zeros_like(scale), torch.zeros_like(scale)
+        if self.seasonal:
+            newest = (known * self.position).argmax(dim=1, keepdim=True)
+            level = values.gather(1, newest)
+            base = torch.where(known[:, self.season_ago] > 0, values[:, self.season_ago], level) / scale
         return torch.asinh((values - level) * known / scale), known, scale, base
 
     def _scale(self, values: Tensor, known: Tensor) -> Tensor:

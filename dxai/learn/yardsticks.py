@@ -54,11 +54,11 @@ def seasonal_naive(past: Array, horizon: int, season: int) -> Array:
 
 
 def four_step_average(past: Array, horizon: int, season: int) -> Array:
-    """The average of the last four steps, carried on."""
+    """The average of the last four steps, carried on; the last known value where all four are missing."""
     recent = past[:, -4:]
     known = np.isfinite(recent).sum(axis=1, keepdims=True)
-    average = np.nansum(recent, axis=1, keepdims=True) / np.where(known > 0, known, np.nan)
-    return np.repeat(average, horizon, axis=1)
+    average = np.nansum(recent, axis=1, keepdims=True) / np.maximum(known, 1)
+    return np.repeat(np.where(known > 0, average, _filled(past)[:, -1:]), horizon, axis=1)
 
 
 DEMAND: dict[str, Callable[[Array, int, int], Array]] = {

@@ -16,8 +16,18 @@ class Stack(nn.Module):
     to_horizon: Tensor
 
     def __init__(
-        self, *, context: int, horizon: int, calendar: int, channels: int, pool: int, knots: int, width: int
+        self,
+        *,
+        context: int,
+        horizon: int,
+        calendar: int,
+        channels: int,
+        pool: int,
+        knots: int,
+        width: int,
+        last: bool,
     ) -> None:
+        """``last``: nothing follows that could use what this stack leaves unexplained."""
         super().__init__()
         pooled = -(-context // pool)
         self.channels, self.knots = channels, min(knots, horizon)
@@ -25,7 +35,7 @@ class Stack(nn.Module):
         self.hidden = nn.Sequential(
             nn.Linear(2 * pooled + calendar * horizon, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
-        self.backcast = nn.Linear(width, pooled)
+        self.backcast = None if last else nn.Linear(width, pooled)
         self.forecast = nn.Linear(width, channels * self.knots)
         with torch.no_grad():
             self.forecast.weight.mul_(0.5)
@@ -37,7 +47,8 @@ class Stack(nn.Module):
         pooled = self.pool(torch.stack([past, known], dim=1)).flatten(1)
         hidden = self.hidden(torch.cat([pooled, calendar.flatten(1)], dim=1))
         knots = self.forecast(hidden).reshape(-1, self.channels, self.knots)
-        return self.backcast(hidden) @ self.to_context, knots @ self.to_horizon
+        explained = past if self.backcast is None else self.backcast(hidden) @ self.to_context
+        return explained, knots @ self.to_horizon
 
 
 class NHits(nn.Module):
@@ -60,7 +71,11 @@ class NHits(nn.Module):
         """``calendar`` features per future step, ``channels`` answers per step; one stack per pool and knots."""
         super().__init__()
         size = {"context": context, "horizon": horizon, "calendar": calendar, "channels": channels, "width": width}
-        self.stacks = nn.ModuleList(Stack(**size, pool=p, knots=k) for p, k in zip(pools, knots, strict=True))
+        last = len(pools) - 1
+        self.stacks = nn.ModuleList(
+            Stack(**size, pool=pool, knots=count, last=i == last)
+            for i, (pool, count) in enumerate(zip(pools, knots, strict=True))
+        )
 
     def forward(self, past: Tensor, known: Tensor, calendar: Tensor) -> Tensor:
         """Scaled past and 0/1 mask ``[series, context]``, calendar ``[series, horizon, features]`` to channels.

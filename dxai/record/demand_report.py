@@ -127,8 +127,8 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
 def _best_median_worst(truth: Array, median: Array, past: Array) -> dict[str, int]:
     """Series by mean error over mean step-to-step change of their past; those that stayed at zero are left out."""
     change = np.nanmean(np.abs(np.diff(past, axis=1)), axis=1)
-    usable = np.flatnonzero((change > 0) & (truth.max(axis=1) > 0))
-    order = usable[np.argsort(np.abs(truth - median).mean(axis=1)[usable] / change[usable])]
+    usable = np.flatnonzero((change > 0) & (np.nanmax(truth, axis=1) > 0))
+    order = usable[np.argsort(np.nanmean(np.abs(truth - median), axis=1)[usable] / change[usable])]
     return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
 
 
@@ -138,10 +138,13 @@ def _errors(task: DemandTask, held_out: pl.DataFrame) -> dict[str, Array]:
     rows = {f.label: task.arrays(held_out, f) for f in folds}
     yard = {f.label: task.yardsticks(f) for f in folds}
     ours = np.mean(
-        [np.abs(r["truth"] - r["quantiles"][..., len(QUANTILES) // 2]).mean(axis=0) for r in rows.values()], axis=0
+        [np.nanmean(np.abs(r["truth"] - r["quantiles"][..., len(QUANTILES) // 2]), axis=0) for r in rows.values()],
+        axis=0,
     )
     others = {
-        name: np.mean([np.abs(rows[f.label]["truth"] - yard[f.label][name].point).mean(axis=0) for f in folds], axis=0)
+        name: np.mean(
+            [np.nanmean(np.abs(rows[f.label]["truth"] - yard[f.label][name].point), axis=0) for f in folds], axis=0
+        )
         for name in DEMAND
     }
     return {f"{task.settings.model.kind} (median)": ours, **others}

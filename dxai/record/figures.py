@@ -89,16 +89,14 @@ def coverage_by_size(
         axes.bar([f"{edges[i]:.0f} to {edges[i + 1]:.0f}" for i in range(5)], shares, color=BAND, edgecolor=ACCENT)
         axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
         for i, share in enumerate(shares):
-            axes.annotate(
-                f"{share:.0%}", (i, share), ha="center", va="bottom", xytext=(0, 2), textcoords="offset points"
-            )
+            axes.annotate(f"{share:.0%}", (i, share / 2), ha="center", va="center")
         axes.set(
-            ylim=(0, 1.12),
+            ylim=(0, 1.02),
             xlabel=f"prediction [{unit}]",
             ylabel="truths inside the interval",
             title="Coverage of the 80 % interval",
         )
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower left")
 
 
 def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str], *, unit: str) -> None:

@@ -12,9 +12,9 @@ import yaml
 from torch import nn
 
 from dxai.config.settings import RunSettings
-from dxai.errors import NotFoundError
+from dxai.errors import DataError, NotFoundError
 from dxai.files import write_whole
-from dxai.record.provenance import Provenance, run_fingerprint
+from dxai.record.provenance import Provenance, run_fingerprint, table_fingerprint
 
 
 class Run:
@@ -69,6 +69,15 @@ class Run:
     def held_out(self) -> pl.DataFrame:
         """Predictions of rows that the fit which made them did not see."""
         return pl.read_parquet(self.folder / "held_out.parquet")
+
+    def refuse_other_table(self, table: pl.DataFrame) -> None:
+        """Raise a DataError when the table is not the one that the run was trained on."""
+        if table_fingerprint(table) != self.provenance.data:
+            raise DataError(
+                f"The table {self.settings.data.name!r} has changed since this run was trained.",
+                where=str(self.folder),
+                fix="Train again.",
+            )
 
     def state(self, label: str) -> dict[str, Any]:
         """Weights of one fit; only tensors are loaded, never code."""

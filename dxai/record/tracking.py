@@ -22,6 +22,7 @@ from dxai.learn.module import Epoch
 from dxai.record.provenance import Provenance, run_fingerprint
 
 _FINGERPRINT = "dxai_run"
+_TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # otherwise MLflow opens its pages for LLMs
 
 
 class Tracker:
@@ -98,7 +99,8 @@ class Tracker:
         known = self.client.get_experiment_by_name(name)
         if known is not None:
             return str(known.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=(self.artifacts / name).as_uri()))
+        place = (self.artifacts / name).as_uri()
+        return str(self.client.create_experiment(name, artifact_location=place, tags=_TRAINING_PAGES))
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,8 @@ OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
 
 _LABEL_OPSET = 3
-_NUMBER = "_number"
+# No column's name holds a dot, so these never meet one.
+_NUMBER, _OUTER, _INNER = ".number", "outer.", "inner."
 
 
 class _Positional(nn.Module):
@@ -92,7 +93,7 @@ def _export(
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
-                input_names=list(inputs), output_names=list(outputs),
+                input_names=[_OUTER + name for name in inputs], output_names=[_OUTER + name for name in outputs],
             )  # fmt: skip
     finally:
         loud.setLevel(level)
@@ -102,13 +103,13 @@ def _export(
 
 def _prepend_label_encoder(model: onnx.ModelProto, column: str, categories: Sequence[str]) -> None:
     """Let the graph take the category's text: known texts get their number, all others the number after the last."""
-    graph, number = model.graph, column + _NUMBER
+    graph, text, number = model.graph, _OUTER + column, _OUTER + column + _NUMBER
     (old,) = [i for i in graph.input if i.name == number]
     axis = old.type.tensor_type.shape.dim[0].dim_param
     graph.input.remove(old)
-    graph.input.append(helper.make_tensor_value_info(column, TensorProto.STRING, [axis]))
+    graph.input.append(helper.make_tensor_value_info(text, TensorProto.STRING, [axis]))
     encoder = helper.make_node(
-        "LabelEncoder", [column], [number], domain="ai.onnx.ml", keys_strings=list(categories),
+        "LabelEncoder", [text], [number], domain="ai.onnx.ml", keys_strings=list(categories),
         values_int64s=list(range(len(categories))), default_int64=len(categories), name=f"encode_{column}",
     )  # fmt: skip
     graph.node.insert(0, encoder)
@@ -118,12 +119,13 @@ def _order_inputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     inputs = {i.name: i for i in model.graph.input}
     kept = [onnx.ValueInfoProto() for _ in names]
     for copy, name in zip(kept, names, strict=True):
-        copy.CopyFrom(inputs[name])
+        copy.CopyFrom(inputs[_OUTER + name])
     del model.graph.input[:]
     model.graph.input.extend(kept)
 
 
 def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
+    _rename(model)
     _strip(model)
     domains = {op.domain or "": op.version for op in model.opset_import}
     if any(node.domain == "ai.onnx.ml" for node in model.graph.node):
@@ -141,6 +143,22 @@ def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
     _refuse_static(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _rename(model: onnx.ModelProto) -> None:
+    """Outer values get the names of their columns, inner ones a prefix: a column may be called like an inner value."""
+    outer = {value.name for value in (*model.graph.input, *model.graph.output)}
+
+    def renamed(name: str) -> str:
+        return name.removeprefix(_OUTER) if name in outer or not name else _INNER + name
+
+    graph = model.graph
+    for node in graph.node:
+        assert not any(a.HasField("g") or a.graphs for a in node.attribute), "subgraphs would need renaming too"
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+    for value in (*graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        value.name = renamed(value.name)
 
 
 def _strip(model: onnx.ModelProto) -> None:

@@ -84,7 +84,7 @@ def quality_parity(
         "3 rows": rows.head(3),
         "10,000 rows": pl.concat([rows] * (10_000 // len(rows) + 1)).head(10_000),
         "missing values": _with_gaps(rows, contract),
-        "limits of the ranges": _at_limits(rows, contract),
+        **({"limits of the ranges": _at_limits(rows, contract)} if contract.numbers else {}),
         **({"unseen categories": _unseen(rows, contract)} if contract.categories else {}),
     }
     scale = float(predictor.scale.spread)

@@ -15,7 +15,7 @@ from dxai.data.batch import feature_arrays
 from dxai.data.checks import Problems, cast, check_header
 from dxai.data.readers import read_csv, read_table
 from dxai.data.windows import Panel, shift_day, to_panel
-from dxai.errors import ModelError, NoSpaceError
+from dxai.errors import DataError, ModelError, NoSpaceError, NotFoundError
 from dxai.ship.bundle import MODEL, Bundle
 
 Named = dict[str, NDArray[np.float32]]
@@ -104,13 +104,17 @@ def predict_file(
     Raises:
         DataError: The file breaks the contract; all its problems in one message.
     """
+    if not target.parent.is_dir():
+        raise NotFoundError(
+            "The folder of the output is not there.", where=str(target.parent), fix=f"mkdir -p {target.parent}"
+        )
     frames = _quality(model, rows, keep_extra) if model.contract.task == "quality" else _demand(model, rows)
     partial = target.with_name(f".{target.name}.part")
     written = 0
     try:
         with partial.open("wb") as out:
             for frame in frames:
-                frame.write_csv(out, include_header=written == 0, float_precision=4)
+                frame.write_csv(out, include_header=written == 0)
                 written += len(frame)
                 on_rows(len(frame))
         partial.replace(target)
@@ -130,6 +134,7 @@ def _quality(model: Model, path: Path, keep_extra: bool) -> Iterator[pl.DataFram
     for text in read_csv(path):
         if row == 2:
             check_header(text.columns, model.contract, target=False, extra=keep_extra, where=f"{path}, line 1")
+            _refuse_output_names(text.columns, model, path)
         typed, found = cast(text, model.contract, first_row=row)
         problems.add(found)
         row += len(text)
@@ -138,9 +143,21 @@ def _quality(model: Model, path: Path, keep_extra: bool) -> Iterator[pl.DataFram
     problems.refuse(str(path))
 
 
+def _refuse_output_names(columns: list[str], model: Model, path: Path) -> None:
+    clash = sorted(set(columns) & set(model.outputs))
+    if clash:
+        raise DataError(
+            f"The model itself writes the column {clash[0]!r}.", where=f"{path}, line 1", fix="Rename it in the file."
+        )
+
+
 def _demand(model: Model, path: Path) -> Iterator[pl.DataFrame]:
     text = read_table(path)
     check_header(text.columns, model.contract, target=True, where=f"{path}, line 1")
+    if not len(text):
+        raise DataError(
+            "The table has no rows.", where=str(path), fix="Give every series its history, one row per step."
+        )
     typed, found = cast(text, model.contract)
     problems = Problems()
     problems.add(found)

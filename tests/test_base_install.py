@@ -1,0 +1,150 @@
+"""The member firm's promise: the base install is small, holds no training package, and predicts a million rows.
+
+Installs the package without extras into a clean environment, hands it a bundle that the training side really
+released, and measures size and peak memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROWS = 1_000_000
+MEMORY_LIMIT_MB = 1500
+SIZE_LIMIT_MB = 450
+TRAINING_ONLY = {
+    "torch", "lightning", "pytorch-lightning", "mlflow", "mlflow-skinny", "hydra-core", "omegaconf", "dvc", "onnx",
+    "onnxscript", "pandas", "pyarrow", "matplotlib", "scikit-learn", "jinja2", "tabm", "rtdl-num-embeddings",
+}  # fmt: skip
+PEAK_MEMORY = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
+
+pytestmark = pytest.mark.network
+
+
+def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command that must end with ``code`` and never show a traceback."""
+    done = subprocess.run(words, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment less what would let the checkout's packages into the clean install."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONHOME")}
+
+
+@pytest.fixture(scope="session")
+def base(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clean environment with the package and without extras."""
+    folder = tmp_path_factory.mktemp("base")
+    source, environment = folder / "source", folder / "venv"
+    shutil.copytree(checkout / "dxai", source / "dxai", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(checkout / name, source / name)
+    if (checkout / "README.md").is_file():
+        shutil.copy(checkout / "README.md", source / "README.md")
+    else:
+        (source / "README.md").write_text("dxai\n", "utf-8")
+    run(folder, sys.executable, "-m", "venv", str(environment))
+    run(source, str(environment / "bin/python"), "-m", "pip", "install", "-q", "-c", "constraints.txt", ".")
+    yield environment
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def bundle(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a small linear model, trained, evaluated and released by the training side's own command."""
+    folder = tmp_path_factory.mktemp("factory")
+    shutil.copytree(checkout / "configs", folder / "configs")
+    shutil.copy(checkout / "dvc.yaml", folder / "dvc.yaml")
+    (folder / "data").symlink_to(checkout / "data")
+    dxai = str(Path(sys.executable).parent / "dxai")
+    tiny = ("trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/one")
+    run(folder, dxai, "train", "experiment=concrete_linear", *tiny)
+    run(folder, dxai, "release", "runs/one", "--to", "bundle")
+    return folder / "bundle"
+
+
+def write_many_rows(golden: Path, target: Path) -> None:
+    """The golden rows over and over, each line with its own number in a first column ``id``."""
+    header, *rows = golden.read_text("utf-8").splitlines()
+    with target.open("w", encoding="utf-8") as file:
+        file.write(f"id,{header}\n")
+        file.writelines(f"{number},{row}\n" for number, row in enumerate(islice(cycle(rows), ROWS)))
+
+
+def test_base_install_holds_no_training_package(base: Path) -> None:
+    listed = run(base, str(base / "bin/python"), "-m", "pip", "list", "--format=freeze").stdout.lower()
+    installed = {line.split("==")[0].replace("_", "-") for line in listed.splitlines()}
+    assert {"dxai", "click", "onnxruntime", "polars", "pydantic"} <= installed
+    assert not installed & TRAINING_ONLY
+
+
+def test_base_install_is_small(base: Path) -> None:
+    size = sum(path.stat().st_size for path in base.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
+    print(f"base install: {size:.0f} MB")  # noqa: T201
+    assert size < SIZE_LIMIT_MB
+
+
+def test_base_install_inspects_a_released_bundle(base: Path, bundle: Path, tmp_path: Path) -> None:
+    shown = run(tmp_path, str(base / "bin/dxai"), "inspect", str(bundle)).stdout
+    for text in ("concrete-strength 1.0.0", "시멘트", "MPa", "files are as released"):
+        assert text in shown
+
+
+def test_base_install_repeats_the_golden_outputs(base: Path, bundle: Path, tmp_path: Path) -> None:
+    rows = str(bundle / "golden/rows.csv")
+    done = run(tmp_path, str(base / "bin/dxai"), "predict", str(bundle), rows, "-o", "out.csv")
+    assert "32 rows written to out.csv" in done.stdout
+    assert (tmp_path / "out.csv").read_bytes() == (bundle / "golden/outputs.csv").read_bytes()
+
+
+def test_million_rows_stream_in_order_and_bounded_memory(base: Path, bundle: Path, tmp_path: Path) -> None:
+    write_many_rows(bundle / "golden/rows.csv", tmp_path / "rows.csv")
+    command = (str(base / "bin/dxai"), "predict", str(bundle), "rows.csv", "-o", "out.csv", "--keep-extra")
+    done = run(tmp_path, str(base / "bin/python"), "-c", PEAK_MEMORY, *command)
+    said, peak = done.stdout.splitlines()
+    assert said == f"{ROWS:,} rows written to out.csv"
+    unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
+    memory = int(peak.removeprefix("peak ")) / unit
+    print(f"{ROWS:,} rows: peak memory {memory:.0f} MB")  # noqa: T201
+    assert memory < MEMORY_LIMIT_MB
+    with (bundle / "golden/outputs.csv").open(encoding="utf-8", newline="") as file:
+        header, *golden = csv.reader(file)
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        assert next(lines) == ["id", *header]
+        count = 0
+        for line, expected in zip(lines, cycle(golden), strict=False):
+            assert line == [str(count), *expected]
+            count += 1
+    assert count == ROWS
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rows.csv"]
+
+
+@pytest.mark.parametrize("words", [("train", "experiment=concrete_linear"), ("evaluate", "run"), ("train", "--help")])
+def test_training_verbs_say_what_the_base_install_lacks(words: tuple[str, ...], base: Path, checkout: Path) -> None:
+    told = run(checkout, str(base / "bin/dxai"), *words, code=2).stderr
+    for text in ("base install", "torch", "lightning", "hydra", "mlflow", "onnx", "make install", ".[train]"):
+        assert text in told
+
+
+def test_help_and_completion_work_without_the_training_extra(base: Path, tmp_path: Path) -> None:
+    dxai = str(base / "bin/dxai")
+    assert "predict" in run(tmp_path, dxai, "--help").stdout
+    assert "_dxai_completion" in run(tmp_path, dxai, "completion", "bash").stdout

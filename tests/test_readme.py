@@ -1,0 +1,139 @@
+"""What the README says is true: its tree is the real one, its commands run, both languages say the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LANGUAGES = ("README.md", "README.ko.md")
+ALONE = {"configs/contract", "configs/data", "configs/split", "configs/model", "configs/trainer", "configs/evaluate"}
+ALONE |= {"configs/release", "configs/experiment", "configs/hydra", "pipelines", "models", "tests", "docs"}
+"""Folders that the tree names without their files."""
+
+
+def blocks(readme: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
+
+
+def printed_tree(readme: Path) -> set[str]:
+    """Paths of the tree block: depth by indentation."""
+    (tree,) = [b for b in blocks(readme, "text") if b.startswith("configs/")]
+    paths, folders = set(), dict[int, str]()
+    for line in tree.splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        path = "/".join([*(folders[d] for d in range(depth)), name.rstrip("/")])
+        folders[depth] = name.rstrip("/")
+        paths.add(path)
+    return paths
+
+
+def real_tree(checkout: Path) -> set[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    paths = set()
+    for file in (f for f in listed if (checkout / f).exists()):
+        folder = next((a for a in ALONE if file.startswith(a + "/")), None)
+        if folder:
+            paths.add(folder)
+        elif file.startswith(("dxai/", "configs/")) and not file.endswith(("__init__.py", "py.typed")):
+            parents = [p.as_posix() for p in Path(file).parents if p.as_posix() != "."]
+            paths |= {file, *parents}
+    return paths | {"dvc.yaml", "configs"}
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_printed_tree_is_the_real_one(name: str, checkout: Path) -> None:
+    assert printed_tree(checkout / name) == real_tree(checkout)
+
+
+def test_both_languages_hold_the_same_commands_links_and_figures(checkout: Path) -> None:
+    english, korean = (checkout / name for name in LANGUAGES)
+    assert blocks(english, "sh") == blocks(korean, "sh")
+
+    def links(readme: Path) -> list[str]:
+        return [link for link in re.findall(r"\]\((.*?)\)", readme.read_text("utf-8")) if not link.startswith("README")]
+
+    def headings(readme: Path) -> list[int]:
+        return [len(h) for h in re.findall(r"^(#+) ", readme.read_text("utf-8"), re.MULTILINE)]
+
+    assert links(english) == links(korean)
+    assert headings(english) == headings(korean)
+    numbers = [re.findall(r"\d[\d.,]*\d", (checkout / name).read_text("utf-8").split("![")[0]) for name in LANGUAGES]
+    assert sorted(numbers[0]) == sorted(numbers[1])
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_links_lead_somewhere(name: str, checkout: Path) -> None:
+    for link in re.findall(r"\]\((.*?)\)", (checkout / name).read_text("utf-8")):
+        assert (checkout / link).exists(), link
+
+
+def test_scores_of_the_readme_are_those_of_the_released_models(checkout: Path) -> None:
+    import json
+
+    text = (checkout / "README.md").read_text("utf-8")
+    concrete, retail = (
+        json.loads((checkout / "models" / name / "metrics.json").read_text("utf-8"))
+        for name in ("concrete-strength", "retail-demand")
+    )
+    assert f"RMSE {concrete['model']['rmse']:.2f} MPa" in text
+    assert f"{concrete['yardstick']['linear']['rmse']:.2f} MPa, linear" in text
+    assert f"WQL {retail['model']['wql']:.3f}" in text
+    assert f"{retail['yardstick']['4-step average']['wql']:.3f}, 4-week average" in text
+
+
+@pytest.mark.parametrize("target", ["help", "demo", "test"])
+def test_make_targets_of_the_readme_exist(target: str, checkout: Path) -> None:
+    done = subprocess.run(["make", "help"], cwd=checkout, capture_output=True, text=True, check=True)
+    assert re.search(rf"^  make {target} +\S", done.stdout, re.MULTILINE)
+
+
+def test_commands_of_the_data_scientist_and_the_firm_run(
+    checkout: Path, tmp_path: Path, concrete_table: object
+) -> None:
+    """Every `dxai` line of the README, in a copy of the checkout, with trainings cut short."""
+    copy = tmp_path / "dxai"
+    copy.mkdir()
+    for name in ("configs", "models"):
+        shutil.copytree(checkout / name, copy / name)
+    (copy / "data").symlink_to(checkout / "data")
+    bundle = copy / "models/concrete-strength"
+    if not (bundle / "model.onnx").is_file():  # a clone without `make demo`: release one with a tiny training
+        short = "experiment=concrete_linear trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
+        run(copy, f"dxai train {short} hydra.run.dir=runs/short")
+        run(copy, "dxai release runs/short --to models/concrete-strength")
+    lines = [line for block in blocks(checkout / "README.md", "sh") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("dxai ")]
+    assert len(commands) >= 5
+    for command in commands:
+        training = command.startswith("dxai train") and "--help" not in command
+        short = " trainer.max_epochs=1 split.folds=2 evaluate.permutations=1 model.k=2" if training else ""
+        run(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
+    assert (copy / "predictions.csv").is_file()
+    assert len(list(copy.glob("runs/*/**/report.html"))) >= 3  # one run and a sweep, one report each
+
+
+def drop(command: str, *prefixes: str) -> str:
+    return shlex.join(word for word in shlex.split(command) if not word.startswith(prefixes))
+
+
+def run(folder: Path, command: str) -> None:
+    bin_folder = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": bin_folder + os.pathsep + os.environ["PATH"]}
+    done = subprocess.run(
+        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
