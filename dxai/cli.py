@@ -173,7 +173,7 @@ def _need_run(folder: Path) -> None:
     """Tell at once, before heavy imports, that a folder is no run."""
     if not (folder / "train" / "run.json").is_file():
         raise NotFoundError(
-            "This is not the folder of a finished run.",
+            "This is not the folder of a finished run: train/run.json is missing.",
             where=str(folder),
             fix="Name the folder that `dxai train` printed at its end, such as runs/NAME/DATE.",
         )
@@ -190,7 +190,7 @@ def _no_empty_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for empty in (folder, folder.parent):
+        for empty in (folder, folder.parent, folder.parent.parent):
             with suppress(OSError):
                 empty.rmdir()
 

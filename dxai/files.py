@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from dxai.errors import NoSpaceError
+from dxai.errors import NoSpaceError, SettingsError
 
 
 @contextmanager
@@ -23,29 +25,54 @@ def whole_folder(target: Path) -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     work.chmod(0o755)
     try:
-        yield work
-        if target.exists():
-            old = work.with_name(work.name + ".old")
-            target.rename(old)
-            work.rename(target)
-            shutil.rmtree(old)
-        else:
-            work.rename(target)
-    except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise NoSpaceError(
-                "The disk is full.", where=str(target), fix="Free some space and give the command again."
-            ) from None
-        raise
+        with disk_errors_told(target):
+            yield work
+            if target.exists():
+                old = work.with_name(work.name + ".old")
+                target.rename(old)
+                work.rename(target)
+                shutil.rmtree(old)
+            else:
+                work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: temporary name in the same folder, flush to disk, rename."""
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as file:
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears as ``target`` when the block ends well, and vanishes otherwise.
+
+    Raises:
+        NoSpaceError: The disk is full; what was there before is untouched.
+    """
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with disk_errors_told(target):
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file in one step."""
+    with whole_file(target) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+
+
+@contextmanager
+def disk_errors_told(place: Path) -> Iterator[None]:
+    """Tell a full or read-only disk in one message."""
+    try:
+        yield
+    except PermissionError as error:
+        told = f"Writing is not permitted: {error.strerror}."
+        raise SettingsError(told, where=str(error.filename or place), fix="Choose a folder of your own.") from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        fix = "Free some space and give the command again."
+        raise NoSpaceError("The disk is full.", where=str(place), fix=fix) from None

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dxai.errors import DxaiError, IntegrityError, NoSpaceError, NotFoundError, SettingsError
+from dxai.errors import DxaiError, IntegrityError, NotFoundError, SettingsError
+from dxai.files import disk_errors_told
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all or 0 when unknown)."""
@@ -59,16 +60,10 @@ def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None)
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the folder, not in it: DVC empties a stage's output folder before it runs the stage again.
     partial = folder.parent / f"{folder.name}-{source.filename}.part"
-    try:
+    with disk_errors_told(folder):
         _bring(source, partial, progress)
         _refuse_other_bytes(source, partial)
         _publish(partial, target)
-    except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise NoSpaceError(
-                "The disk is full.", where=str(folder), fix="Free some space; the fetch resumes."
-            ) from None
-        raise
     return target
 
 

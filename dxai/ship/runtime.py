@@ -15,7 +15,8 @@ from dxai.data.batch import feature_arrays
 from dxai.data.checks import Problems, cast, check_header
 from dxai.data.readers import read_csv, read_table
 from dxai.data.windows import Panel, shift_day, to_panel
-from dxai.errors import DataError, ModelError, NoSpaceError, NotFoundError
+from dxai.errors import DataError, ModelError, NotFoundError
+from dxai.files import whole_file
 from dxai.ship.bundle import MODEL, Bundle
 
 Named = dict[str, NDArray[np.float32]]
@@ -109,23 +110,12 @@ def predict_file(
             "The folder of the output is not there.", where=str(target.parent), fix=f"mkdir -p {target.parent}"
         )
     frames = _quality(model, rows, keep_extra) if model.contract.task == "quality" else _demand(model, rows)
-    partial = target.with_name(f".{target.name}.part")
     written = 0
-    try:
-        with partial.open("wb") as out:
-            for frame in frames:
-                frame.write_csv(out, include_header=written == 0)
-                written += len(frame)
-                on_rows(len(frame))
-        partial.replace(target)
-    except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            raise NoSpaceError(
-                "The disk is full.", where=str(target), fix="Free some space and give the command again."
-            ) from None
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(target) as out:
+        for frame in frames:
+            frame.write_csv(out, include_header=written == 0)
+            written += len(frame)
+            on_rows(len(frame))
     return written
 
 

@@ -1,0 +1,64 @@
+"""Every experiment in configs/ runs whole, cut short: train, evaluate, release, predict its own golden rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dxai.config.compose import settings_from
+from dxai.evaluate import evaluate
+from dxai.learn.module import Epoch
+from dxai.release import release
+from dxai.ship.bundle import GOLDEN_OUTPUTS, GOLDEN_ROWS
+from dxai.ship.runtime import Model, predict_file
+from dxai.train import train
+
+EXPERIMENTS = sorted(p.stem for p in (Path(__file__).parent.parent / "configs/experiment").glob("*.yaml"))
+
+
+class Silent:
+    """Counts what a progress bar would show."""
+
+    def __init__(self) -> None:
+        self.fits, self.epochs = 0, 0
+
+    def start(self, name: str, fits: int, epochs: int) -> None:
+        self.promised = fits * epochs
+
+    def fit(self, label: str) -> None:
+        self.fits += 1
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.epochs += 1
+
+
+@pytest.fixture(scope="module")
+def short(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of its own, so that runs and mlflow.db stay out of the real one."""
+    copy = tmp_path_factory.mktemp("short") / "dxai"
+    shutil.copytree(checkout / "configs", copy / "configs")
+    (checkout / "data").mkdir(exist_ok=True)
+    (copy / "data").symlink_to(checkout / "data")
+    return copy
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_runs_from_raw_data_to_prediction(experiment: str, short: Path, tmp_path: Path) -> None:
+    quality = settings_from([f"experiment={experiment}"], checkout=short).evaluate.kind == "quality"
+    shorter = ["split.folds=2", "evaluate.permutations=1"] if quality else ["trainer.epoch_batches=2"]
+    settings = settings_from([f"experiment={experiment}", "trainer.max_epochs=1", *shorter], checkout=short)
+    progress = Silent()
+    run = train(settings, short / "runs" / experiment / "train", short, progress)
+    assert progress.epochs == progress.promised
+    evaluation = evaluate(run, short / "runs" / experiment / "evaluate", short)
+    assert evaluation.scores["model"].keys() >= (
+        {"rmse", "coverage"} if quality else {"wql", "mase", "bias", "coverage"}
+    )
+    for name in ("report.html", "report.md", "metrics.json", "summary.json"):
+        assert (evaluation.folder / name).stat().st_size > 0
+    bundle = release(run, evaluation.folder, short / "models" / settings.release.bundle, short)
+    predict_file(Model.load(bundle), bundle.folder / GOLDEN_ROWS, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == (bundle.folder / GOLDEN_OUTPUTS).read_bytes()
