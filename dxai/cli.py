@@ -51,23 +51,26 @@ def train(overrides: tuple[str, ...]) -> None:
     """Train a baseline. `dxai train --help` lists groups and settings."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _need_training_extra()
-    from dxai.config.compose import find_checkout, launch
+    from dxai.config.compose import launch
 
-    if {"-m", "--multirun"} & set(overrides):
-        from dxai.record.tracking import Tracker
+    launch(overrides, _train_job, before_sweep=_make_tracker)
 
-        Tracker(find_checkout())  # made once, here: parallel jobs would collide in its migrations
-    launch(overrides, _train_job)
+
+def _make_tracker(checkout: Path) -> None:
+    """Make MLflow's database once, in the parent: parallel jobs would collide in its migrations."""
+    from dxai.record.tracking import Tracker
+
+    Tracker(checkout)
 
 
 def _train_job(settings: RunSettings, folder: Path) -> None:
-    from dxai.config.compose import find_checkout
-    from dxai.evaluate import evaluate as evaluate_run
-    from dxai.record.progress import console, fit_bar
-    from dxai.train import train as train_run
-
-    checkout = find_checkout()
     with _one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
+        from dxai.config.compose import find_checkout
+        from dxai.evaluate import evaluate as evaluate_run
+        from dxai.record.progress import console, fit_bar
+        from dxai.train import train as train_run
+
+        checkout = find_checkout()
         with fit_bar() as bar:
             run = train_run(settings, folder / "train", checkout, bar)
         with console.status("scores and report"):

@@ -93,6 +93,14 @@ def test_dvc_reports_what_it_sees_to_nobody(checkout: Path) -> None:
     assert "analytics = false" in (checkout / ".dvc/config").read_text("utf-8")
 
 
+def test_install_gives_dvc_a_private_cache_folder(checkout: Path) -> None:
+    """DVC keeps pickled values in its site cache: a shared folder would let another user run code (CVE-2025-69872)."""
+    command = ["make", "--dry-run", "--always-make", "install"]
+    steps = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True).stdout
+    assert "mkdir -p -m 700 .dvc/tmp/site" in steps
+    assert f"config --local core.site_cache_dir '{checkout}/.dvc/tmp/site'" in steps
+
+
 @pytest.fixture(scope="module")
 def small(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory, concrete_table: Any, retail_table: Any

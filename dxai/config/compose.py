@@ -50,17 +50,25 @@ def settings_from(overrides: Sequence[str] = (), *, checkout: Path | None = None
         return _typed(compose(ROOT, list(overrides)))
 
 
-def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -> None:
+def launch(
+    arguments: Sequence[str],
+    job: Callable[[RunSettings, Path], None],
+    *,
+    before_sweep: Callable[[Path], None],
+) -> None:
     """Hand the command line to Hydra (runs, sweeps, ``--help``, ``--cfg``) after a check of every override.
 
     Args:
         arguments: The words after ``dxai train``.
         job: Called once per run with the settings and the run's folder.
+        before_sweep: Called once with the checkout before the runs of a sweep.
     """
     checkout = find_checkout()
     known, _ = get_args_parser().parse_known_args(list(arguments))
     refuse_mistakes(known.overrides, checkout)
-    if not known.multirun:
+    if known.multirun:
+        before_sweep(checkout)
+    else:
         refuse_sweep(known.overrides)
 
     def run(config: DictConfig) -> None:

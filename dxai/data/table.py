@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+from filelock import FileLock
 
 from dxai.config.settings import DataSettings
 from dxai.contract import Contract, load_contract
@@ -28,29 +31,37 @@ def contract_path(data: DataSettings, checkout: Path) -> Path:
 
 def raw_file(data: DataSettings, checkout: Path, *, progress: Progress = lambda *_: None) -> Path:
     """The raw file in data/raw/NAME/, fetched when it is not there."""
-    return fetch(Source(data.place, data.sha256), checkout / "data" / "raw" / data.name, progress=progress)
+    with _one_at_a_time(checkout):
+        return fetch(Source(data.place, data.sha256), checkout / "data" / "raw" / data.name, progress=progress)
 
 
 def prepare_table(data: DataSettings, checkout: Path) -> Path:
     """Write data/prepared/NAME.parquet from the raw file; returns its path."""
-    contract = contract_of(data, checkout)
-    table = prepare(raw_file(data, checkout), data.recipe, contract)
-    target = _prepared_path(data, checkout)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    table.write_parquet(content, statistics=False, metadata={_MADE_FROM: _made_from(data, contract)})
-    write_whole(target, content.getvalue())
+    contract, target = contract_of(data, checkout), _prepared_path(data, checkout)
+    with _one_at_a_time(checkout):
+        table = prepare(raw_file(data, checkout), data.recipe, contract)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        table.write_parquet(content, statistics=False, metadata={_MADE_FROM: _made_from(data, contract)})
+        write_whole(target, content.getvalue())
     return target
 
 
 def prepared_table(data: DataSettings, checkout: Path) -> pl.DataFrame:
     """The table by its contract; made on first use and again when its source, recipe or contract has changed."""
-    path = _prepared_path(data, checkout)
-    if not path.is_file() or pl.read_parquet_metadata(path).get(_MADE_FROM) != _made_from(
-        data, contract_of(data, checkout)
-    ):
-        prepare_table(data, checkout)
+    path, made_from = _prepared_path(data, checkout), _made_from(data, contract_of(data, checkout))
+    with _one_at_a_time(checkout):
+        if not path.is_file() or pl.read_parquet_metadata(path).get(_MADE_FROM) != made_from:
+            prepare_table(data, checkout)
     return pl.read_parquet(path)
+
+
+@contextmanager
+def _one_at_a_time(checkout: Path) -> Iterator[None]:
+    """Jobs of a sweep that start together fetch and prepare once; the others wait."""
+    (checkout / "data").mkdir(exist_ok=True)
+    with FileLock(checkout / "data" / ".lock", is_singleton=True):  # re-entrant within a process
+        yield
 
 
 def _prepared_path(data: DataSettings, checkout: Path) -> Path:
