@@ -22,7 +22,8 @@ def demo() -> None:
     done = subprocess.run(["dvc", "repro"], cwd=checkout, check=False)
     if done.returncode:
         sys.exit(done.returncode)
-    table = Table("task", "metric", "best yardstick", "model", "bundle", box=SIMPLE)
+    table = Table("task", "metric", "best yardstick", "model", box=SIMPLE, pad_edge=False)
+    table.add_column("bundle", no_wrap=True)
     for task, name in TASKS.items():
         table.add_row(*_row(checkout, task, name))
     console = Console()
