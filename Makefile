@@ -29,7 +29,7 @@ demo: install ## Fetch the real data, reproduce both reference models, predict w
 	@$(BIN)/python -m pipelines.demo
 
 test: install ## Run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -187,8 +187,8 @@ class DemandTask:
             model.append(scored | mean | interval)
             yard.append({name: self._scores(rows["truth"], f, past) for name, f in self.yardsticks(fold).items()})
         return {
-            "model": _mean_scores(model),
-            "yardstick": {name: _mean_scores([fold[name] for fold in yard]) for name in yardsticks.DEMAND},
+            "model": metrics.mean_scores(model),
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yardsticks.DEMAND},
         }
 
     @property
@@ -246,7 +246,3 @@ def network_for(model: ForecastModel, contract: Contract) -> nn.Module:
         return NHits(**size, pools=model.pools, knots=model.knots, width=model.width)
     assert isinstance(model, DLinearModel)
     return DLinear(**size, kernel=model.kernel)
-
-
-def _mean_scores(folds: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]}

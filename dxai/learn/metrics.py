@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,3 +94,8 @@ def weighted_quantile_loss(truth: Array, quantiles: Array) -> float:
     error = truth[..., None] - quantiles
     pinball = np.maximum(levels * error, (levels - 1) * error)
     return float((2 * np.nansum(pinball, axis=(0, 1)) / np.nansum(np.abs(truth))).mean())
+
+
+def mean_scores(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of every score over folds or origins, each counted alike."""
+    return {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]}

@@ -129,16 +129,16 @@ class QualityTask:
         by_fold = {f.label: held_out.filter(split=f.split, fold=f.number) for f in self.folds if f.is_test}
         honest = [f for f in self.folds if f.split == self.split.kind]
         twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]
-        model = _mean_scores([_scores(by_fold[f.label]) for f in honest])
+        model = metrics.mean_scores([_scores(by_fold[f.label]) for f in honest])
         yard = [
             {name: _point_scores(self.target[f.rows.test], y) for name, y in self.yardsticks(f).items()} for f in honest
         ]
         made = {
             "model": model,
-            "yardstick": {name: _mean_scores([fold[name] for fold in yard]) for name in yardsticks.QUALITY},
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yardsticks.QUALITY},
         }
         if twins:
-            random = _mean_scores([_scores(by_fold[f.label]) for f in twins])
+            random = metrics.mean_scores([_scores(by_fold[f.label]) for f in twins])
             made["random_split"] = random | {"rmse_gap": model["rmse"] - random["rmse"]}
         return made
 
@@ -197,7 +197,3 @@ def _scores(rows: pl.DataFrame) -> dict[str, float]:
     truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
     interval = {"coverage": metrics.coverage(truth, lower, upper), "width": metrics.width(lower, upper)}
     return _point_scores(truth, prediction) | interval
-
-
-def _mean_scores(folds: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]}
