@@ -108,7 +108,7 @@ def test_columns_outside_the_contract_are_left_out(concrete: Contract) -> None:
 @pytest.mark.parametrize("text", ["28 days", "1,040", "스물", "-", "12_3"])
 def test_text_in_a_number_column_is_told_with_row_and_value(concrete: Contract, text: str) -> None:
     message = refusal(specimens({}, {"age": text}), concrete)
-    assert f"Column 'age' holds numbers, however 1 rows do not hold to it (row 3: {text!r})." in message
+    assert f"Column 'age' holds numbers, however 1 row breaks that (row 3: {text!r})." in message
 
 
 def test_row_numbers_go_on_over_blocks(concrete: Contract) -> None:
@@ -136,7 +136,7 @@ def test_required_category_of_blanks_is_refused(retail: Contract) -> None:
 
 @pytest.mark.parametrize(("value", "rule"), [("1000.5", "is at most 1000 kg/m3"), ("-1", "is at least 0 kg/m3")])
 def test_value_out_of_range_is_told_with_its_unit(concrete: Contract, value: str, rule: str) -> None:
-    assert f"Column 'cement' {rule}, however 1 rows do not hold to it (row 2: '{value}')" in refusal(
+    assert f"Column 'cement' {rule}, however 1 row breaks that (row 2: '{value}')" in refusal(
         specimens({"cement": value}), concrete
     )
 
@@ -170,7 +170,7 @@ def test_same_problem_of_several_blocks_is_counted_once_with_three_examples(conc
     for block in range(3):
         frame = specimens({"age": "x"}, {"age": "y"})
         problems.add(cast(frame, concrete, first_row=2 + 2 * block)[1])
-    with pytest.raises(DataError, match=r"6 rows do not hold to it \(row 2: 'x', row 3: 'y', row 4: 'x'\)"):
+    with pytest.raises(DataError, match=r"6 rows break that \(row 2: 'x', row 3: 'y', row 4: 'x'\)"):
         problems.refuse("mine.csv")
 
 
@@ -190,4 +190,4 @@ def test_iso_dates_are_read(retail: Contract) -> None:
 @pytest.mark.parametrize("text", ["2011/12/04", "04.12.2011", "2011-02-30", "2011-12-04 00:00", "20111204"])
 def test_other_dates_are_refused_with_an_example(retail: Contract, text: str) -> None:
     message = refusal(pl.DataFrame({"stock_code": ["1"], "week": [text], "units": ["3"]}), retail)
-    assert f"Column 'week' holds dates like 2011-12-04, however 1 rows do not hold to it (row 2: {text!r})" in message
+    assert f"Column 'week' holds dates like 2011-12-04, however 1 row breaks that (row 2: {text!r})" in message

@@ -346,7 +346,7 @@ def test_rows_of_later_blocks_are_told_by_their_number_in_the_file(
     for row in (50_001, 100_003):
         lines[row] = [*lines[row][:age], f"bad {row}", *lines[row][age + 1 :]]
     problem = refusal(quality, write(tmp_path / "rows.csv", lines), keep_extra=True).problem
-    assert "2 rows do not hold to it (row 50002: 'bad 50001', row 100004: 'bad 100003')" in problem
+    assert "2 rows break that (row 50002: 'bad 50001', row 100004: 'bad 100003')" in problem
 
 
 def long_table(model: Model, tmp_path: Path, frame: pl.DataFrame) -> pl.DataFrame:

@@ -222,6 +222,12 @@ def test_mirror_folder_is_asked_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert files_in(tmp_path / "raw") == ["x/file.bin"]
 
 
+def test_mirror_that_is_no_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DXAI_MIRROR", str(tmp_path / "nowhere"))
+    source = Source("https://127.0.0.1:9/file.bin", SHA256)
+    assert "DXAI_MIRROR names no folder" in refusal(source, tmp_path / "raw" / "x", NotFoundError, 3)
+
+
 def test_wrong_file_in_the_mirror_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file.bin").write_bytes(b"other bytes")
     monkeypatch.setenv("DXAI_MIRROR", str(tmp_path))

