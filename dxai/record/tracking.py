@@ -15,6 +15,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 from dxai.config.settings import RunSettings
 from dxai.errors import InterruptedRunError
@@ -97,10 +98,15 @@ class Tracker:
 
     def _experiment(self, name: str) -> str:
         known = self.client.get_experiment_by_name(name)
-        if known is not None:
-            return str(known.experiment_id)
-        place = (self.artifacts / name).as_uri()
-        return str(self.client.create_experiment(name, artifact_location=place, tags=_TRAINING_PAGES))
+        if known is None:
+            place = (self.artifacts / name).as_uri()
+            try:
+                return str(self.client.create_experiment(name, artifact_location=place, tags=_TRAINING_PAGES))
+            except MlflowException:  # another job of a sweep was faster
+                known = self.client.get_experiment_by_name(name)
+                if known is None:
+                    raise
+        return str(known.experiment_id)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
