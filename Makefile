@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint ui clean
+.PHONY: help install demo test lint browser wheel ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,16 @@ lint: install ## Check style, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+browser: ## Install Debian's Chromium and Korean fonts for the tests of the catalog page (needs root)
+	@command -v chromium > /dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-noto-cjk)
+
+wheel: install ## Build the member firm's wheel in dist/ with a trust root: make wheel ROOT=keys/root.json
+	@test -f "$(ROOT)" || { echo "wheel: name the trust root of your catalog: make wheel ROOT=keys/root.json" >&2; exit 2; }
+	@$(BIN)/python -c 'import pathlib, sys; from dxai.catalog.trust import parse_root; parse_root(pathlib.Path(sys.argv[1]).read_bytes(), where=sys.argv[1])' "$(ROOT)"
+	@cp "$(ROOT)" dxai/catalog/root.json
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@echo "dist/ holds the wheel; commit dxai/catalog/root.json, so that every wheel of yours carries it"
 
 ui: install ## Serve MLflow's pages on http://127.0.0.1:5000
 	@echo "open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends it)"

@@ -11,10 +11,10 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError
 
 from dxai.errors import DataError, NotFoundError, nearest
 
@@ -24,7 +24,7 @@ Role = Literal["feature", "target", "series", "time"]
 Frequency = Literal["weekly", "monthly", "quarterly"]
 
 _KINDS: dict[str, Kind] = {"number": "number", "integer": "number", "string": "category", "date": "date"}
-_ASCII_ID = re.compile(r"[a-z][a-z0-9_]*")
+_ASCII_ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Column(BaseModel):
@@ -47,8 +47,8 @@ class Column(BaseModel):
     kind: Kind
     role: Role
     unit: str = "1"
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
     required: bool = False
     categories: tuple[str, ...] = ()
     title_en: str
@@ -60,6 +60,7 @@ class Contract(BaseModel):
     """What a table means. Frozen; equal contracts have equal fingerprints.
 
     Attributes:
+        sector: Of the alliance, such as ``materials`` (ODCS ``domain``).
         group: Columns whose joint value names an entity that must stay on one side of a split.
         frequency, horizon, season, minimum_history: Time grain of a demand table, all in steps of ``frequency``.
         absent: Whether a step without a row means ``zero`` units or a ``missing`` value.
@@ -72,14 +73,17 @@ class Contract(BaseModel):
     title_en: str
     title_ko: str
     purpose: str
+    purpose_ko: str = ""
     limitations: str = ""
+    limitations_ko: str = ""
+    sector: str = ""
     task: Task
     columns: tuple[Column, ...]
     group: tuple[str, ...] = ()
     frequency: Frequency | None = None
-    horizon: int = 1
-    season: int = 1
-    minimum_history: int = 1
+    horizon: Annotated[int, Field(ge=1, le=1000)] = 1
+    season: PositiveInt = 1
+    minimum_history: PositiveInt = 1
     absent: Literal["zero", "missing"] = "missing"
 
     @cached_property
@@ -162,14 +166,17 @@ def _from_odcs(odcs: dict[str, Any]) -> Contract:
         raise _Unusable(f"a contract describes one table, however schema has {len(odcs['schema'])}")
     (table,) = odcs["schema"]
     custom = _custom(table, _TABLE_KEYS)
-    title = _custom(odcs, _TITLE_KEYS)
+    title = _custom(odcs, _TEXT_KEYS)
     return Contract(
         id=odcs["id"],
         version=str(odcs["version"]),
         title_en=title["titleEn"],
         title_ko=title["titleKo"],
         purpose=odcs["description"]["purpose"],
+        purpose_ko=title.get("purposeKo", ""),
         limitations=odcs["description"].get("limitations", ""),
+        limitations_ko=title.get("limitationsKo", ""),
+        sector=odcs.get("domain", ""),
         task=custom["task"],
         columns=tuple(_column(p) for p in table["properties"]),
         group=tuple(custom.get("group", ())),
@@ -204,6 +211,7 @@ class _Unusable(Exception):
 
 
 _TITLE_KEYS = ("titleEn", "titleKo")
+_TEXT_KEYS = (*_TITLE_KEYS, "purposeKo", "limitationsKo")
 _TABLE_KEYS = ("task", "group", "frequency", "horizon", "season", "minimumHistory", "absentSteps", *_TITLE_KEYS)
 _COLUMN_KEYS = ("role", "unit", *_TITLE_KEYS)
 
@@ -220,7 +228,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     """One message with every rule the contract breaks."""
     names, roles = list(contract.names), [c.role for c in contract.columns]
     rules = {
-        f"column names must be ASCII ids like 'fly_ash', however: {[n for n in names if not _ASCII_ID.fullmatch(n)]}":
+        f"column names must be short ASCII ids like 'fly_ash', not: {[n for n in names if not _ASCII_ID.fullmatch(n)]}":
             all(_ASCII_ID.fullmatch(n) for n in names),
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":
             len(set(names)) == len(names),

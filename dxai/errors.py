@@ -47,6 +47,12 @@ class IntegrityError(DxaiError):
     exit_code = 4
 
 
+class TrustError(DxaiError):
+    """Metadata or keys that must not be trusted: expired, unknown, rolled back."""
+
+    exit_code = 5
+
+
 class DataError(DxaiError):
     """Rows that break their contract."""
 
@@ -81,7 +87,9 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def bullet_list(problems: Iterable[str]) -> str:
-    """Several problems as one message body; a single one stays a plain sentence."""
+def bullet_list(problems: Iterable[str], most: int | None = None) -> str:
+    """Several problems as one message body, at most so many of them; a single one stays a plain sentence."""
     items = list(problems)
-    return items[0] if len(items) == 1 else "\n".join([f"{len(items)} problems:", *(f"  - {p}" for p in items)])
+    shown = items if most is None else items[:most]
+    more = [f"  - and {len(items) - len(shown)} more"] if len(shown) < len(items) else []
+    return items[0] if len(items) == 1 else "\n".join([f"{len(items)} problems:", *(f"  - {p}" for p in shown), *more])

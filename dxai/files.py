@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         NoSpaceError: The disk is full; what was there before is untouched.
     """
-    partial = target.with_name(f".{target.name}.part")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # others may write the same file
     try:
         with disk_errors_told(target):
             with partial.open("wb") as file:
@@ -72,7 +73,14 @@ def disk_errors_told(place: Path) -> Iterator[None]:
         told = f"Writing is not permitted: {error.strerror}."
         raise SettingsError(told, where=str(error.filename or place), fix="Choose a folder of your own.") from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC and "os error 28" not in str(error):
             raise
-        fix = "Free some space and give the command again."
-        raise NoSpaceError("The disk is full.", where=str(place), fix=fix) from None
+        raise _no_space(place) from None
+    except Exception as error:  # libraries in Rust tell it in words only
+        if "os error 28" not in str(error):
+            raise
+        raise _no_space(place) from None
+
+
+def _no_space(place: Path) -> NoSpaceError:
+    return NoSpaceError("The disk is full.", where=str(place), fix="Free some space and give the command again.")

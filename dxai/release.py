@@ -8,21 +8,42 @@ from pathlib import Path
 
 import polars as pl
 
+from dxai.bundle.folder import Bundle
+from dxai.bundle.manifest import (
+    CARD,
+    CONTRACT,
+    GOLDEN_OUTPUTS,
+    GOLDEN_ROWS,
+    METRICS,
+    MODEL,
+    PROFILE,
+    PROVENANCE,
+    SBOM,
+    TERMS,
+    Manifest,
+    write_manifest,
+)
+from dxai.bundle.profile import Profile, profile_panel, profile_rows
+from dxai.bundle.terms import Terms, Text
 from dxai.config.settings import RunSettings
 from dxai.data.table import contract_path
 from dxai.errors import NotFoundError
 from dxai.files import whole_folder
+from dxai.inference.loader import load_model
+from dxai.inference.model import Model
+from dxai.inference.output import write_table
+from dxai.inference.predict import Prediction
 from dxai.learn.demand import DemandTask
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
-from dxai.ship.bundle import CARD, CONTRACT, GOLDEN_OUTPUTS, GOLDEN_ROWS, MODEL, Bundle, Manifest, write_manifest
 from dxai.ship.card import card
 from dxai.ship.export import export_demand, export_quality
 from dxai.ship.parity import Parity, demand_parity, quality_parity
-from dxai.ship.runtime import Model, predict_file
+from dxai.ship.sbom import ml_bom
+from dxai.ship.slsa import provenance_statement
 
 
 def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSettings | None = None) -> Bundle:
@@ -54,12 +75,13 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         (work / MODEL).write_bytes(graph)
         shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
         shutil.copytree(evaluation / "figures", work / "figures")
-        shutil.copyfile(evaluation / "metrics.json", work / "metrics.json")
+        shutil.copyfile(evaluation / "metrics.json", work / METRICS)
         (work / CARD).write_text(_card(task, evaluation, model, parity), "utf-8")
         _write_golden(task, model, work)
-        write_manifest(work, _manifest(task, run, context))
+        _write_records(task, _manifest(task, run, context), work)
+        load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
     _log(run, folder, checkout)
-    return Bundle(folder)
+    return Bundle.open(folder)
 
 
 def _export(task: Task, run: Run) -> tuple[bytes, int, Parity]:
@@ -95,7 +117,8 @@ def _write_golden(task: Task, model: Model, work: Path) -> None:
     """A few real rows with the outputs a healthy copy of the model gives, through the same door as a firm's rows."""
     (work / GOLDEN_ROWS).parent.mkdir()
     golden_rows(task).write_csv(work / GOLDEN_ROWS)
-    predict_file(model, work / GOLDEN_ROWS, work / GOLDEN_OUTPUTS)
+    rows = pl.read_csv(work / GOLDEN_ROWS, infer_schema=False)
+    write_table(Prediction(model).blocks([rows]), work / GOLDEN_OUTPUTS)
 
 
 def golden_rows(task: Task) -> pl.DataFrame:
@@ -107,6 +130,25 @@ def golden_rows(task: Task) -> pl.DataFrame:
             pl.col(series).is_in(list(task.panel.ids[:: max(1, len(task.panel.ids) // count)][:count]))
         )
     return _unseen_rows(task).head(count).drop(task.contract.target.name)
+
+
+def _write_records(task: Task, manifest: Manifest, work: Path) -> None:
+    """What programs read: terms, profile, parts list, provenance and, last of all, the manifest."""
+    data = task.settings.data
+    terms = Terms(licence=data.licence, citation=data.citation, usage=Text(en=data.usage.en, ko=data.usage.ko))
+    metrics = json.loads((work / METRICS).read_text("utf-8"))
+    (work / TERMS).write_text(terms.model_dump_json(indent=2) + "\n", "utf-8")
+    (work / PROFILE).write_text(_profile(task).model_dump_json(indent=2) + "\n", "utf-8")
+    (work / SBOM).write_text(ml_bom(work, manifest, task.contract, terms, metrics), "utf-8")
+    (work / PROVENANCE).write_text(provenance_statement(work, manifest), "utf-8")
+    write_manifest(work, manifest)
+
+
+def _profile(task: Task) -> Profile:
+    if isinstance(task, QualityTask):
+        rows = task.folds[-1].rows
+        return profile_rows(task.table[[*rows.fit, *rows.calibration]], task.contract)
+    return profile_panel(task.panel, task.contract)
 
 
 def _manifest(task: Task, run: Run, context: int) -> Manifest:

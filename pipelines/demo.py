@@ -9,9 +9,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from dxai.api import load
+from dxai.bundle.manifest import GOLDEN_ROWS
 from dxai.config.compose import find_checkout
-from dxai.ship.bundle import GOLDEN_ROWS, Bundle
-from dxai.ship.runtime import Model, predict_file
+from dxai.data.tables import read_blocks
+from dxai.inference.output import write_table
+from dxai.inference.predict import Prediction
 
 TASKS = {"concrete": "concrete-strength", "retail": "retail-demand"}
 
@@ -32,7 +35,7 @@ def demo() -> None:
     console.print(table)
     console.print(
         "\nTry next (source .venv/bin/activate first)\n"
-        "  dxai predict models/concrete-strength models/concrete-strength/golden/rows.csv -o predictions.csv\n"
+        "  dxai inspect models/concrete-strength --unsigned\n"
         "  dxai train experiment=concrete_tabm model.k=16 trainer.max_epochs=50\n"
         "  make ui",
         highlight=False,
@@ -43,8 +46,10 @@ def demo() -> None:
 def _predict_sample(checkout: Path, name: str) -> str:
     """Predict the bundle's own sample rows as a member firm would; says where the answer lies."""
     folder, output = checkout / "models" / name, checkout / "runs" / f"{name}.csv"
-    rows = predict_file(Model.load(Bundle(folder)), folder / GOLDEN_ROWS, output)
-    return f"models/{name}/{GOLDEN_ROWS} -> runs/{output.name}: {rows} predictions by ONNX Runtime"
+    loaded = load(folder, unsigned=True)
+    prediction = Prediction(loaded.model, loaded.bundle.profile)
+    write_table(prediction.blocks(read_blocks(folder / GOLDEN_ROWS)), output)
+    return f"models/{name}/{GOLDEN_ROWS} -> runs/{output.name}: {prediction.counts.written} predictions by ONNX Runtime"
 
 
 def _row(checkout: Path, task: str, name: str) -> list[str]:

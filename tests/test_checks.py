@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from dxai.contract import Contract, load_contract
-from dxai.data.checks import Problems, cast, check_header
+from dxai.data.checks import Problems, cast, match_header
 from dxai.errors import DataError
 
 ROW = {
@@ -32,9 +33,9 @@ def specimens(*changes: dict[str, str | None]) -> pl.DataFrame:
     return pl.DataFrame([{**ROW, **change} for change in changes], schema=dict.fromkeys(ROW, pl.String))
 
 
-def header_refusal(names: list[str], contract: Contract, *, target: bool = True, extra: bool = False) -> str:
+def header_refusal(names: list[str], contract: Contract, *, target: bool = True) -> str:
     with pytest.raises(DataError) as caught:
-        check_header(names, contract, target=target, extra=extra, where="mine.csv")
+        match_header(names, contract, target=target, where="mine.csv")
     assert caught.value.exit_code == 6
     assert "mine.csv" in str(caught.value)
     return str(caught.value)
@@ -50,45 +51,79 @@ def refusal(frame: pl.DataFrame, contract: Contract) -> str:
     return str(caught.value)
 
 
-def test_header_in_any_order_is_accepted(concrete: Contract) -> None:
-    check_header(list(reversed(concrete.names)), concrete, target=True, where="mine.csv")
+def found(names: list[str], contract: Contract, *, target: bool = False) -> dict[str, str]:
+    return match_header(names, contract, target=target, where="mine.csv")
 
 
-def test_missing_column_is_named_with_its_title(concrete: Contract) -> None:
+def test_header_in_any_order_is_found_in_contract_order(concrete: Contract) -> None:
+    names = found(list(reversed(concrete.names)), concrete, target=True)
+    assert list(names) == list(names.values()) == list(concrete.names)
+
+
+def test_missing_column_is_named_with_its_titles(concrete: Contract) -> None:
     message = header_refusal([n for n in concrete.names if n != "age"], concrete)
-    assert "Column 'age' (Age) is missing" in message
-
-
-def test_misspelt_column_is_matched_with_the_missing_one(concrete: Contract) -> None:
-    message = header_refusal(["Fly Ash" if n == "fly_ash" else n for n in concrete.names], concrete)
-    assert "'Fly Ash' is not in the contract: did you mean 'fly_ash'?" in message
+    assert "Column 'age' (Age, 재령) is missing." in message
     assert "The columns are: cement, blast_furnace_slag, fly_ash," in message
 
 
-def test_extra_column_is_refused_with_the_way_to_keep_it(concrete: Contract) -> None:
-    message = header_refusal([*concrete.names, "operator"], concrete, target=False)
-    assert "Column 'operator' is not in the contract." in message
-    assert "--keep-extra" in message
+@pytest.mark.parametrize(
+    "name",
+    ["Fly ash", "FLY ASH", " fly ash ", "fly ash (kg/m3)", "Fly Ash [kg/m³]", "플라이애시", "플라이애시(kg/m3)",
+     "fly_ash (dry)", unicodedata.normalize("NFD", "플라이애시")],
+)  # fmt: skip
+def test_column_goes_by_id_or_title_with_or_without_its_unit(name: str, concrete: Contract) -> None:
+    names = found([name if n == "fly_ash" else n for n in concrete.names], concrete)
+    assert names["fly_ash"] == name
 
 
-def test_extra_column_goes_through_when_asked(concrete: Contract) -> None:
-    check_header([*concrete.names, "operator"], concrete, target=True, extra=True, where="mine.csv")
+@pytest.mark.parametrize(
+    "name", ["fly-ash", "flyash", "ash", "플라이", "fly ash kg/m3", "(kg/m3)", "fly ash (a) (b)", ""]
+)
+def test_column_goes_by_nothing_else(name: str, concrete: Contract) -> None:
+    assert "'fly_ash'" in header_refusal([name if n == "fly_ash" else n for n in concrete.names], concrete)
 
 
-def test_likely_misspelling_is_told_even_where_extra_columns_go_through(concrete: Contract) -> None:
-    names = ["watr" if n == "water" else n for n in concrete.names]
-    assert "did you mean 'water'?" in header_refusal(names, concrete, extra=True)
+def test_title_that_two_columns_share_stands_for_none(concrete: Contract) -> None:
+    shared = [
+        c.model_copy(update={"title_ko": "골재"}) if c.name.endswith("aggregate") else c for c in concrete.columns
+    ]
+    contract = concrete.model_copy(update={"columns": tuple(shared)})
+    names = ["골재" if n == "fine_aggregate" else n for n in contract.names]
+    assert "'fine_aggregate' (Fine aggregate, 골재) is missing" in header_refusal(names, contract)
+
+
+def test_misspelt_column_is_matched_with_the_missing_one(concrete: Contract) -> None:
+    message = header_refusal(["Watr" if n == "water" else n for n in concrete.names], concrete)
+    assert "Column 'water' (Water, 물) is missing. Is it 'Watr'?" in message
+
+
+def test_two_columns_that_mean_the_same_are_refused(concrete: Contract) -> None:
+    message = header_refusal([*concrete.names, "시멘트"], concrete)
+    assert "The columns 'cement' and '시멘트' both mean 'cement'." in message
+
+
+def test_header_problems_come_in_one_message(concrete: Contract) -> None:
+    names = ["Cement" if n == "age" else n for n in concrete.names if n != "water"]
+    message = header_refusal(names, concrete)
+    assert message.startswith("3 problems:")
+    for told in ("'age' (Age, 재령) is missing", "'water' (Water, 물) is missing", "both mean 'cement'"):
+        assert told in message
+
+
+def test_own_columns_are_always_let_through(concrete: Contract) -> None:
+    names = found(["batch", *concrete.names, "operator", "비고"], concrete, target=True)
+    assert set(names.values()) == set(concrete.names)
 
 
 def test_target_may_be_absent_when_predicting(concrete: Contract) -> None:
     features = [c.name for c in concrete.features]
-    check_header(features, concrete, target=False, where="mine.csv")
-    check_header(concrete.names, concrete, target=False, where="mine.csv")
+    assert "strength" not in found(features, concrete)
+    assert found(list(concrete.names), concrete)["strength"] == "strength"
     assert "'strength'" in header_refusal(features, concrete, target=True)
 
 
 def test_demand_needs_its_past_units_when_forecasting(retail: Contract) -> None:
-    assert "'units' (Units sold) is missing" in header_refusal(["stock_code", "week"], retail, target=False)
+    assert "'units' (Units sold, 판매 수량) is missing" in header_refusal(["stock_code", "week"], retail, target=False)
 
 
 def test_good_rows_become_numbers_in_contract_order(concrete: Contract) -> None:

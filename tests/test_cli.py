@@ -1,7 +1,8 @@
 """The command line's promise: real `dxai` processes do what they print, and every mistake is one short message.
 
-Covers help without heavy imports, train to release to predict end to end, sweeps, the exit code, place and fix of
-each mistake with nothing left behind, a clean stop by signal, and completion in a real shell.
+Covers help without heavy imports, train to release to predict end to end, keys to catalog to firm end to end, sweeps,
+the exit code, place and fix of each mistake with nothing left behind, a clean stop by signal, and completion in a real
+shell.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from conftest import MakeBundle
 
 BIN = Path(sys.executable).parent
 DXAI = str(BIN / "dxai")
@@ -37,16 +39,16 @@ def dxai(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
     )
 
 
-def succeeds(folder: Path, *words: str) -> str:
-    done = dxai(folder, *words)
+def succeeds(folder: Path, *words: str, **environment: str) -> str:
+    done = dxai(folder, *words, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def refused(folder: Path, *words: str, code: int, told: tuple[str, ...]) -> str:
+def refused(folder: Path, *words: str, code: int, told: tuple[str, ...], **environment: str) -> str:
     """The message of a command that must end with ``code``, say all of ``told`` and change nothing in ``folder``."""
     before = files_below(folder)
-    done = dxai(folder, *words)
+    done = dxai(folder, *words, **environment)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("dxai: ") == 1, done.stderr
@@ -85,9 +87,10 @@ def printed(output: str, label: str) -> str:
 def modules_after(folder: Path, names: tuple[str, ...], *words: str) -> list[str]:
     """Which of ``names`` are imported once `dxai WORDS` has run."""
     program = (
-        "import sys, dxai.cli\n"
+        "import sys\n"
         f"sys.argv = ['dxai', *{list(words)!r}]\n"
-        "try:\n    dxai.cli.main()\n"
+        "from dxai.cli.main import main\n"
+        "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
         f"print('imported:', *[name for name in {names!r} if name in sys.modules])\n"
     )
@@ -128,8 +131,9 @@ def released(trained: tuple[Path, str]) -> tuple[Path, Path, str]:
 
 def test_help_lists_every_verb(tmp_path: Path) -> None:
     output = succeeds(tmp_path, "--help")
-    for verb in ("train", "evaluate", "release", "predict", "inspect", "completion"):
-        assert re.search(rf"^  {verb} ", output, re.MULTILINE)
+    member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve")
+    for verb in (*member, "train", "evaluate", "release", "publish", "keys", "catalog", "completion"):
+        assert re.search(rf"^  {verb} ", output, re.MULTILINE), verb
     assert succeeds(tmp_path, "-h") == output
 
 
@@ -138,13 +142,25 @@ def test_help_lists_every_verb(tmp_path: Path) -> None:
     [
         ("evaluate", ("RUN", "--help")),
         ("release", ("RUN", "--to", "required")),
-        ("predict", ("BUNDLE", "ROWS", "--output", "--keep-extra", "--threads")),
-        ("inspect", ("BUNDLE",)),
+        ("predict", ("MODEL", "ROWS", "--output", "--on-bad-rows", "--threads", "--key", "--unsigned", "NAME@VERSION")),
+        ("check", ("MODEL", "ROWS", "--report", "--key", "--unsigned")),
+        ("serve", ("MODELS", "--host", "127.0.0.1", "--port")),
+        ("inspect", ("BUNDLE", "--key", "--unsigned")),
+        ("verify", ("BUNDLE", "--key", "--root")),
+        ("search", ("WORD", "--from", "--root", "--offline")),
+        ("pull", ("NAME", "--from", "--root", "--offline", "--accept-terms")),
+        ("list", ("models",)),
+        ("remove", ("NAME",)),
+        ("publish", ("BUNDLE", "--catalog", "--keys")),
+        ("keys init", ("FOLDER", "--root-keys", "--threshold", "--timestamp-days")),
+        ("keys rotate", ("root", "timestamp", "bundle", "--catalog", "--revoke")),
+        ("catalog refresh", ("--catalog", "--keys")),
+        ("catalog site", ("--catalog", "--out", "--no-wasm")),
         ("completion", ("bash", "zsh", "fish")),
     ],
 )
 def test_help_of_a_verb_names_its_arguments_and_options(verb: str, named: tuple[str, ...], tmp_path: Path) -> None:
-    output = succeeds(tmp_path, verb, "--help")
+    output = succeeds(tmp_path, *verb.split(), "--help")
     assert f"Usage: dxai {verb}" in output
     for word in named:
         assert word in output
@@ -165,9 +181,26 @@ def test_wrong_usage_exits_2_and_points_to_the_help(words: tuple[str, ...], tmp_
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    heavy = (*TRAINING_STACK, "onnxruntime", "polars", "pydantic", "numpy", "rich")
-    assert modules_after(tmp_path, heavy, "--help") == []
-    assert modules_after(tmp_path, heavy, "predict", "--help") == []
+    member = (
+        "onnxruntime",
+        "polars",
+        "pydantic",
+        "numpy",
+        "rich",
+        "tuf",
+        "cryptography",
+        "yaml",
+        "uvicorn",
+        "starlette",
+    )
+    for words in (
+        ("--help",),
+        ("predict", "--help"),
+        ("pull", "--help"),
+        ("serve", "--help"),
+        ("keys", "init", "--help"),
+    ):
+        assert modules_after(tmp_path, (*TRAINING_STACK, *member), *words) == []
 
 
 def test_train_help_shows_groups_choices_and_settings(sandbox: Path) -> None:
@@ -212,20 +245,26 @@ def test_train_prints_verdict_report_and_next_command(trained: tuple[Path, str])
 def test_printed_commands_lead_from_run_to_prediction(released: tuple[Path, Path, str], tmp_path: Path) -> None:
     folder, bundle, told = released
     assert "Released concrete-strength 1.0.0" in told
-    assert printed(told, "try") == "dxai inspect models/concrete-strength"
-    shown = succeeds(folder, *printed(told, "try").split()[1:])
-    for text in ("concrete-strength 1.0.0", "MPa", "cement", "files are as released"):
+    command = printed(told, "try").split()
+    assert command[:3] == ["dxai", "inspect", "models/concrete-strength"]
+    shown = succeeds(folder, *command[1:])
+    for text in ("concrete-strength 1.0.0", "MPa", "cement", "files are as released, not signed"):
         assert text in shown
-    said = succeeds(folder, "predict", str(bundle), str(bundle / "golden/rows.csv"), "-o", str(tmp_path / "out.csv"))
+    rows, target = str(bundle / "golden/rows.csv"), str(tmp_path / "out.csv")
+    said = succeeds(folder, "predict", str(bundle), rows, "-o", target, "--unsigned")
     assert said.startswith("32 rows written to ")
     assert (tmp_path / "out.csv").read_bytes() == (bundle / "golden/outputs.csv").read_bytes()
 
 
-def test_predict_and_inspect_import_no_training_package(released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    folder, bundle, _ = released
-    rows = str(bundle / "golden/rows.csv")
-    assert modules_after(folder, TRAINING_STACK, "inspect", str(bundle)) == []
-    assert modules_after(folder, TRAINING_STACK, "predict", str(bundle), rows, "-o", str(tmp_path / "o.csv")) == []
+def test_firm_s_verbs_import_no_training_package(tiny: Path, firm: Path, tmp_path: Path) -> None:
+    rows = str(tiny / "golden/rows.csv")
+    for words in (
+        ("inspect", str(tiny), "--unsigned"), ("list",),
+        ("search", "--from", str(firm / "catalog"), "--root", str(firm / "keys/root.json")),
+        ("predict", str(tiny), rows, "-o", str(tmp_path / "o.csv"), "--unsigned"),
+        ("check", str(tiny), rows, "--report", str(tmp_path / "r.html"), "--unsigned"),
+    ):  # fmt: skip
+        assert modules_after(tmp_path, TRAINING_STACK, *words) == [], words
     assert (tmp_path / "o.csv").is_file()
 
 
@@ -308,50 +347,373 @@ def test_evaluate_of_a_folder_that_is_no_run(sandbox: Path) -> None:
     refused(sandbox, "evaluate", "configs", code=3, told=("not the folder of a finished run", "configs", "run.json"))
 
 
+@pytest.fixture(scope="module")
+def tiny(make_bundle: MakeBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a hand-made graph that nobody signed."""
+    return make_bundle(tmp_path_factory.mktemp("tiny") / "casting-hardness")
+
+
+@pytest.fixture(scope="module")
+def firm(make_bundle: MakeBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the keys and the catalog that the publisher's own commands made, and the firm's store."""
+    folder = tmp_path_factory.mktemp("firm")
+    told = succeeds(folder, "keys", "init", "keys")
+    assert "keys/root.json" in told and "keys/bundle.pub" in told
+    for task, name in (("quality", "casting-hardness"), ("demand", "spare-parts")):
+        make_bundle(folder / "models" / name, task=task, name=name)
+        told = succeeds(folder, "publish", f"models/{name}", "--catalog", "catalog", "--keys", "keys")
+        assert f"Published {name} 1.0.0 in catalog" in told
+    assert printed(told, "try") == "dxai pull spare-parts --from catalog --root keys/root.json"
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """A store of its own."""
+    return {"DXAI_HOME": str(tmp_path / "home")}
+
+
+@pytest.fixture(scope="module")
+def stocked(firm: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A store that has both models."""
+    home = {"DXAI_HOME": str(tmp_path_factory.mktemp("stocked"))}
+    for name in ("casting-hardness", "spare-parts"):
+        words = ("pull", name, "--from", "catalog", "--root", "keys/root.json", "--accept-terms")
+        assert f"{name} 1.0.0 is verified and ready" in succeeds(firm, *words, **home)
+    return home
+
+
+def test_search_shows_models_in_both_languages(firm: Path, home: dict[str, str]) -> None:
+    trust = ("--from", "catalog", "--root", "keys/root.json")
+    shown = succeeds(firm, "search", *trust, **home, COLUMNS="160")
+    for text in ("casting-hardness 1.0.0", "주물 경도", "Hardness of castings", "materials", "rmse 2.5", "CC-BY-4.0"):
+        assert text in shown
+    assert "spare-parts" in shown
+    assert "spare-parts" not in succeeds(firm, "search", "경도", **home, COLUMNS="160"), "the catalog is remembered"
+    refused(firm, "search", "zebra", code=3, told=("No model speaks of 'zebra'",), **home)
+
+
+def test_first_pull_without_a_person_shows_the_terms_and_fetches_nothing(firm: Path, home: dict[str, str]) -> None:
+    words = ("pull", "casting-hardness", "--from", "catalog", "--root", "keys/root.json")
+    done = dxai(firm, *words, **home)
+    assert done.returncode == 2
+    for text in ("라이선스: CC-BY-4.0", "이용 조건: 회원사는", "Licence: CC-BY-4.0", "Any member firm may use it.",
+                 "terms of the model were not accepted", "--accept-terms"):  # fmt: skip
+        assert text in done.stderr
+    assert not done.stdout
+    assert not (Path(home["DXAI_HOME"]) / "models").exists()
+    told = succeeds(firm, *words, "--accept-terms", **home)
+    assert printed(told, "try") == "dxai inspect casting-hardness"
+    succeeds(firm, "remove", "casting-hardness", **home)
+    assert "Licence" not in dxai(firm, *words, **home).stderr, "asked once"
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y", 0), ("n", 2), ("", 2)])
+def test_person_is_asked_for_the_terms(firm: Path, home: dict[str, str], typed: str, code: int) -> None:
+    environment = {**os.environ, **home, "TERM": "dumb"}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(firm)
+        words = ["pull", "casting-hardness", "--from", "catalog", "--root", "keys/root.json"]
+        os.execvpe(DXAI, [DXAI, *words], environment)
+    try:
+        shown = read_until(terminal, "[y/N]", seconds=60)
+        assert "이용 조건" in shown and "Accept these terms? 동의하십니까?" in shown
+        os.write(terminal, typed.encode() + b"\n")
+        read_until(terminal, "verified and ready" if code == 0 else "fix:", seconds=60)
+        _, status = os.waitpid(child, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert (Path(home["DXAI_HOME"]) / "models/casting-hardness/1.0.0/model.onnx").is_file() == (code == 0)
+
+
+def test_pulled_models_are_listed_verified_inspected_and_removed(firm: Path, home: dict[str, str]) -> None:
+    assert "No models yet" in succeeds(firm, "list", **home)
+    trust = ("--from", "catalog", "--root", "keys/root.json", "--accept-terms")
+    succeeds(firm, "pull", "casting-hardness@1.0.0", *trust, **home)
+    assert re.search(r"casting-hardness +1\.0\.0 +0\.0 ", succeeds(firm, "list", **home))
+    assert "files are as released, signed by" in succeeds(firm, "verify", "casting-hardness", **home)
+    shown = succeeds(firm, "inspect", "casting-hardness", **home, COLUMNS="160")
+    for text in ("casting-hardness 1.0.0", "주물 경도", "pressure", "MPa", "0 … 200", "signed", "Any member firm"):
+        assert text in shown
+    assert "casting-hardness 1.0.0 is removed" in succeeds(firm, "remove", "casting-hardness@1.0.0", **home)
+    told = ("'casting-hardness' is not on this machine", "dxai pull casting-hardness")
+    refused(firm, "inspect", "casting-hardness", code=3, told=told, **home)
+    refused(firm, "remove", "casting-hardness", code=3, told=told, **home)
+
+
+def test_model_or_catalog_that_is_not_there_is_told(firm: Path, home: dict[str, str], tmp_path: Path) -> None:
+    trust = ("--from", "catalog", "--root", "keys/root.json")
+    refused(firm, "pull", "casting-hardnes", *trust, code=3, told=("Did you mean 'casting-hardness'?",), **home)
+    refused(firm, "pull", "casting-hardness@7.0.0", *trust, code=3, told=("Versions: 1.0.0.",), **home)
+    refused(
+        tmp_path,
+        "pull",
+        "a",
+        "--from",
+        ".",
+        "--root",
+        str(firm / "keys/root.json"),
+        code=3,
+        told=("no catalog",),
+        **home,
+    )
+    refused(firm, "pull", "a", "--from", "catalog", "--root", "none.json", code=3, told=("no such trust root",), **home)
+    done = dxai(tmp_path, "search", DXAI_HOME=str(tmp_path / "fresh"))
+    assert (done.returncode, "No catalog is known here yet" in done.stderr) == (2, True)
+    done = dxai(firm, "pull", "../up", *trust, **home)
+    assert (done.returncode, "no name of a model" in done.stderr) == (2, True)
+
+
+def test_catalog_of_another_owner_is_not_believed(firm: Path, home: dict[str, str], tmp_path: Path) -> None:
+    succeeds(tmp_path, "keys", "init", "other", "--root-keys", "3", "--threshold", "2")
+    trust = ("--from", "catalog", "--root", str(tmp_path / "other/root.json"))
+    refused(firm, "search", *trust, code=5, told=("not signed by the keys trusted here",), **home)
+    refused(
+        firm, "search", "--from", "catalog", code=5, told=("no trust root", "--root"), DXAI_HOME=str(tmp_path / "h")
+    )
+
+
+def test_verify_needs_no_catalog_and_tells_what_is_wrong(
+    firm: Path, stocked: dict[str, str], home: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(Path(stocked["DXAI_HOME"]) / "models/casting-hardness/1.0.0", tmp_path / "bundle")
+    for trust in (("--key", str(firm / "keys/bundle.pub")), ("--root", str(firm / "keys/root.json"))):
+        told = succeeds(tmp_path, "verify", "./bundle", *trust, **home)
+        assert told.startswith("casting-hardness 1.0.0: all 13 files are as released, signed by ")
+    refused(tmp_path, "verify", "./bundle", code=5, told=("not trusted here", "--key, --root"), **home)
+    refused(tmp_path, "verify", str(tiny), code=4, told=("not signed",), **home)
+    refused(tmp_path, "verify", "./bundle", "--key", "none.pub", code=3, told=("no such key file",), **home)
+    refused(tmp_path, "verify", "./bundle", "--root", "none.json", code=3, told=("no such trust root",), **home)
+    (bundle / "card.md").write_text("changed", "utf-8")
+    refused(tmp_path, "verify", "./bundle", code=4, told=("card.md is not the file that was released",), **home)
+
+
+def test_offline_asks_nobody(firm: Path, stocked: dict[str, str], tiny: Path, tmp_path: Path) -> None:
+    """Every verb of a firm that has its models; the catalog was read from a web server before."""
+    program = (
+        "import sys\n"
+        "asks = ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname', 'socket.sendto', 'socket.sendmsg')\n"
+        "sys.addaudithook(lambda event, _: event in asks and sys.exit(f'asked the network: {event}'))\n"
+        "from dxai.cli.main import main\nmain()\n"
+    )
+    home = tmp_path / "home"
+    shutil.copytree(stocked["DXAI_HOME"], home)
+    rows = str(tiny / "golden/rows.csv")
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(firm / "catalog")],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        place = re.search(r"\((http://[^/]+)/\)", server.stdout.readline())
+        assert place
+        web = ("--from", place[1])
+        succeeds(firm, "search", *web, "--root", "keys/root.json", DXAI_HOME=str(home))
+        server.kill()
+    for words in (
+        ("search", *web, "--offline"), ("pull", "casting-hardness", *web, "--offline"), ("list",),
+        ("search", "--from", str(firm / "catalog"), "--offline"), ("verify", "casting-hardness"),
+        ("pull", "casting-hardness", "--from", str(firm / "catalog"), "--offline"), ("inspect", "casting-hardness"),
+        ("predict", "casting-hardness", rows, "-o", "out.csv"), ("check", "casting-hardness", rows),
+    ):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], cwd=tmp_path, env=os.environ | {"DXAI_HOME": str(home)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (words, done.stderr)
+    done = dxai(tmp_path, "pull", "casting-hardness@9.0.0", *web, "--offline", DXAI_HOME=str(home))
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("name", ["casting-hardness", "casting-hardness@1.0.0"])
+def test_pulled_model_predicts_by_its_name(name: str, stocked: dict[str, str], tiny: Path, tmp_path: Path) -> None:
+    told = succeeds(tmp_path, "predict", name, str(tiny / "golden/rows.csv"), "-o", "out.csv", **stocked)
+    assert told == "8 rows written to out.csv\n"
+    assert (tmp_path / "out.csv").read_bytes() == (tiny / "golden/outputs.csv").read_bytes()
+
+
+def test_rows_come_from_standard_input_and_go_to_standard_output(
+    stocked: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    for rows in (
+        (tiny / "golden/rows.csv").read_bytes(),
+        (tiny / "golden/rows.csv").read_text("utf-8").encode("cp949"),
+    ):
+        done = subprocess.run(
+            [DXAI, "predict", "casting-hardness", "-", "-o", "-"], cwd=tmp_path, env=os.environ | stocked, input=rows,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == (tiny / "golden/outputs.csv").read_bytes()
+        assert done.stderr == b"8 rows written to standard output\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_of_standard_input_are_told_as_such(stocked: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [DXAI, "predict", "casting-hardness", "-", "-o", "out.csv"], cwd=tmp_path, env=os.environ | stocked,
+        input=b"pressure,melt,plant\n900,1,a\n", capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 6
+    assert b"where: standard input" in done.stderr
+    assert b"/tmp" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_reader_that_has_seen_enough_is_no_defect(stocked: dict[str, str], tmp_path: Path) -> None:
+    """`dxai predict … -o - | head`."""
+    (tmp_path / "rows.csv").write_text("pressure,melt,plant\n" + "60,700,a\n" * 200_000, "utf-8")
+    with subprocess.Popen(
+        [DXAI, "predict", "casting-hardness", "rows.csv", "-o", "-"], cwd=tmp_path, env=os.environ | stocked,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith(b"pressure")
+        process.stdout.close()
+        told = process.stderr.read().decode()
+    assert "defect" not in told
+    assert "Traceback" not in told
+
+
+def test_own_columns_and_titles_go_through(stocked: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("시험번호,금형 압력 (MPa),Melt temperature,공장\n007,60,700,창원\n", "cp949")
+    succeeds(tmp_path, "predict", "casting-hardness", "rows.csv", "-o", "out.csv", **stocked)
+    assert (tmp_path / "out.csv").read_text("utf-8").splitlines() == [
+        "시험번호,금형 압력 (MPa),Melt temperature,공장,hardness_predicted,hardness_lower,hardness_upper",
+        "007,60,700,창원,98.0,93.0,103.0",
+    ]
+
+
+def test_what_happened_to_the_rows_is_told(stocked: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(
+        "pressure,melt,plant\n60,,창원\n900,700,창원\n0,700,창원\n60,700,창원\n", "utf-8"
+    )
+    words = ("predict", "casting-hardness", "rows.csv", "-o", "out.csv", "--on-bad-rows")
+    told = succeeds(tmp_path, *words, "skip", **stocked)
+    assert told.startswith("3 rows written to out.csv\n")
+    for text in ("1 row with gaps", "1 row outside the range", "1 row left out", "at most 200 MPa"):
+        assert text in told
+    told = succeeds(tmp_path, *words, "flag", **stocked)
+    assert told.startswith("4 rows written to out.csv\n")
+    assert "1 row kept without a prediction" in told
+    assert len(pl.read_csv(tmp_path / "out.csv").drop_nulls("dxai_problem")) == 1
+
+
+def test_demand_history_is_forecast(stocked: dict[str, str], firm: Path, tmp_path: Path) -> None:
+    rows = str(firm / "models/spare-parts/golden/rows.csv")
+    told = succeeds(tmp_path, "predict", "spare-parts", rows, "-o", "out.parquet", **stocked)
+    assert told.startswith("18 rows written to out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet")["part"].n_unique() == 6
+
+
 @pytest.mark.parametrize("verb", ["inspect", "predict"])
 def test_missing_bundle(verb: str, tmp_path: Path) -> None:
     words = ("rows.csv", "-o", "out.csv") if verb == "predict" else ()
     refused(tmp_path, verb, "models/none", *words, code=3, told=("no bundle here", "manifest.json", "models/none"))
 
 
-def test_missing_rows_file(released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    words = ("predict", str(released[1]), "rows.csv", "-o", "out.csv")
+@pytest.mark.parametrize("verb", ["inspect", "predict", "check", "verify"])
+def test_bundle_that_nobody_signed_needs_that_word(verb: str, tiny: Path, tmp_path: Path) -> None:
+    rows = {"predict": ("rows.csv", "-o", "out.csv"), "check": ("rows.csv",)}.get(verb, ())
+    refused(tmp_path, verb, str(tiny), *rows, code=4, told=("not signed", "--unsigned"))
+
+
+def test_missing_rows_file(tiny: Path, tmp_path: Path) -> None:
+    words = ("predict", str(tiny), "rows.csv", "-o", "out.csv", "--unsigned")
     refused(tmp_path, *words, code=3, told=("no file 'rows.csv'", "Check the path"))
 
 
-def test_missing_output_folder_is_told_as_a_mistake(released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    rows = str(released[1] / "golden/rows.csv")
-    refused(tmp_path, "predict", str(released[1]), rows, "-o", "nowhere/out.csv", code=3, told=("nowhere",))
+def test_missing_output_folder_is_told_as_a_mistake(tiny: Path, tmp_path: Path) -> None:
+    words = ("predict", str(tiny), str(tiny / "golden/rows.csv"), "-o", "nowhere/out.csv", "--unsigned")
+    refused(tmp_path, *words, code=3, told=("nowhere", "mkdir -p nowhere"))
+
+
+def test_output_of_an_unknown_kind_is_told_before_the_model_is_tried(tiny: Path, tmp_path: Path) -> None:
+    words = ("predict", str(tiny), str(tiny / "golden/rows.csv"), "-o", "out.xlsx", "--unsigned")
+    refused(tmp_path, *words, code=2, told=("does not write .xlsx",))
 
 
 @pytest.mark.parametrize("verb", ["inspect", "predict"])
-def test_changed_byte_stops_every_use_of_a_bundle(verb: str, released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    bundle = shutil.copytree(released[1], tmp_path / "bundle")
+def test_changed_byte_stops_every_use_of_a_bundle(verb: str, tiny: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(tiny, tmp_path / "bundle")
     graph = bytearray((bundle / "model.onnx").read_bytes())
     graph[len(graph) // 2] ^= 1
     (bundle / "model.onnx").write_bytes(graph)
     words = (str(bundle / "golden/rows.csv"), "-o", "out.csv") if verb == "predict" else ()
     told = ("model.onnx is not the file that was released", "bundle", "Do not use it")
-    refused(tmp_path, verb, "bundle", *words, code=4, told=told)
+    refused(tmp_path, verb, "./bundle", *words, "--unsigned", code=4, told=told)
 
 
-def test_rows_that_break_the_contract_are_told_together(released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    rows = pl.read_csv(released[1] / "golden/rows.csv", infer_schema=False)
-    rows = rows.with_row_index().with_columns(
-        water=pl.when(pl.col("index") == 2).then(pl.lit("9999")).otherwise("water"),
-        age=pl.when(pl.col("index") == 4).then(pl.lit("a week")).otherwise("age"),
-        cement=pl.when(pl.col("index") == 5).then(pl.lit("")).otherwise("cement"),
+def test_rows_that_break_the_contract_are_told_together(tiny: Path, tmp_path: Path) -> None:
+    rows = ["pressure,melt,plant", "60,700,창원", "9999,700,창원", "60,a week,창원", ",700,창원"]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    told = (
+        "3 problems",
+        "rows.csv",
+        "'pressure'",
+        "200 MPa",
+        "row 3: '9999'",
+        "'melt'",
+        "row 4: 'a week'",
+        "row 5: ''",
     )
-    rows.drop("index").write_csv(tmp_path / "rows.csv")
-    told = ("3 problems", "rows.csv", "'water'", "400 kg/m3", "row 4: '9999'", "'age'", "row 6: 'a week'", "'cement'")
-    refused(tmp_path, "predict", str(released[1]), "rows.csv", "-o", "out.csv", code=6, told=told)
+    refused(tmp_path, "predict", str(tiny), "rows.csv", "-o", "out.csv", "--unsigned", code=6, told=told)
 
 
-def test_misspelt_and_own_columns_are_told(released: tuple[Path, Path, str], tmp_path: Path) -> None:
-    rows = pl.read_csv(released[1] / "golden/rows.csv", infer_schema=False)
-    rows.rename({"water": "Watr"}).with_columns(batch=pl.lit("A")).write_csv(tmp_path / "rows.csv")
-    told = ("'Watr'", "did you mean 'water'", "'batch'", "--keep-extra", "line 1")
-    refused(tmp_path, "predict", str(released[1]), "rows.csv", "-o", "out.csv", code=6, told=told)
+def test_misspelt_column_is_told(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("presure,melt,plant,batch\n60,700,창원,A\n", "utf-8")
+    told = ("'pressure' (Die pressure, 금형 압력) is missing", "Is it 'presure'?", "line 1")
+    message = refused(tmp_path, "predict", str(tiny), "rows.csv", "-o", "out.csv", "--unsigned", code=6, told=told)
+    assert "batch" not in message
+
+
+def test_published_version_never_changes(firm: Path, make_bundle: MakeBundle, tmp_path: Path) -> None:
+    for name in ("keys", "catalog"):
+        shutil.copytree(firm / name, tmp_path / name)
+    make_bundle(tmp_path / "again", card="# Other\n")
+    told = ("1.0.0 is published already, with other content", "raise `version`")
+    refused(tmp_path, "publish", "again", "--catalog", "catalog", "--keys", "keys", code=2, told=told)
+
+
+def test_keys_are_rotated_and_metadata_refreshed(firm: Path, home: dict[str, str], tmp_path: Path) -> None:
+    for name in ("keys", "catalog"):
+        shutil.copytree(firm / name, tmp_path / name)
+    succeeds(tmp_path, "search", "--from", "catalog", "--root", "keys/root.json", **home)
+    told = succeeds(tmp_path, "keys", "rotate", "timestamp", "--catalog", "catalog", "--keys", "keys")
+    assert "The timestamp keys are new" in told and "keys/retired" in told
+    told = succeeds(tmp_path, "catalog", "refresh", "--catalog", "catalog", DXAI_KEYS="keys")
+    assert re.findall(r"^(\w+) +expires \d{4}-\d\d-\d\d$", told, re.MULTILINE) == [
+        "root",
+        "targets",
+        "snapshot",
+        "timestamp",
+    ]
+    succeeds(tmp_path, "search", "--from", "catalog", **home)
+
+
+def test_too_few_keys_exit_5(firm: Path, tmp_path: Path, tiny: Path) -> None:
+    succeeds(tmp_path, "keys", "init", "keys", "--root-keys", "3", "--threshold", "2")
+    succeeds(tmp_path, "publish", str(tiny), "--catalog", "catalog", "--keys", "keys")
+    for path in sorted((tmp_path / "keys").glob("root-*.pem"))[:2]:
+        path.unlink()
+    told = ("2 root keys are needed, however 1 of them are here", "Bring the missing key files")
+    refused(tmp_path, "keys", "rotate", "root", "--catalog", "catalog", "--keys", "keys", code=5, told=told)
+
+
+def test_encrypted_keys_need_their_passphrase(tmp_path: Path, tiny: Path) -> None:
+    phrase = {"DXAI_KEYS_PASSPHRASE": "비밀"}
+    succeeds(tmp_path, "keys", "init", "keys", **phrase)
+    words = ("publish", str(tiny), "--catalog", "catalog", "--keys", "keys")
+    refused(tmp_path, *words, code=5, told=("key file cannot be read", "DXAI_KEYS_PASSPHRASE"))
+    assert "Published" in succeeds(tmp_path, *words, **phrase)
+
+
+def test_key_ring_is_not_made_twice_nor_without_a_threshold_that_can_be_met(tmp_path: Path) -> None:
+    succeeds(tmp_path, "keys", "init", "keys")
+    refused(tmp_path, "keys", "init", "keys", code=2, told=("keys here already",))
+    done = dxai(tmp_path, "keys", "init", "more", "--threshold", "2")
+    assert (done.returncode, "threshold is 2" in done.stderr, (tmp_path / "more").exists()) == (2, True, False)
 
 
 def test_diverged_training_leaves_no_run(sandbox: Path) -> None:
@@ -428,6 +790,11 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
     assert completions(sandbox, "dxai train experiment=concrete_t") == {"experiment=concrete_tabm"}
+
+
+def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:
+    words = {"COMP_WORDS": "dxai predict cast", "COMP_CWORD": "2", "_DXAI_COMPLETE": "bash_complete"}
+    assert "plain,casting-hardness" in dxai(tmp_path, **words, **stocked).stdout.splitlines()
 
 
 def test_completion_outside_a_checkout_is_silent(tmp_path: Path) -> None:

@@ -56,6 +56,21 @@ def test_every_experiment_composes_and_fits_together(experiment: str, checkout: 
     assert settings.release.bundle.split("-")[0] == settings.data.name.split("_")[0]
 
 
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data"])
+def test_usage_terms_stand_there_in_both_languages(choice: str, checkout: Path) -> None:
+    usage = settings_from([f"data={choice}"], checkout=checkout).data.usage
+    assert re.search(r"[A-Za-z]{4}", usage.en) and not re.search(r"[가-힣]", usage.en)
+    assert re.search(r"[가-힣]{2}", usage.ko)
+
+
+def test_data_without_its_usage_terms_is_told(copied_checkout: Path) -> None:
+    data = copied_checkout / "configs" / "data" / "concrete.yaml"
+    plain = yaml.safe_load(data.read_text("utf-8"))
+    del plain["usage"]["ko"]
+    data.write_text(yaml.safe_dump(plain), "utf-8")
+    assert "data.usage.ko: is missing in configs/data/concrete.yaml" in refusal(checkout=copied_checkout)
+
+
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: str, checkout: Path) -> None:
     settings = settings_from([f"{group}={choice}"], checkout=checkout)

@@ -86,6 +86,24 @@ def test_titles_stand_there_in_english_and_korean(path: Path) -> None:
         assert re.search(r"[가-힣]", thing.title_ko), f"{thing.title_ko!r} has no Hangul"
 
 
+@each_contract
+def test_purpose_and_limits_stand_there_in_both_languages_and_the_sector_is_told(path: Path) -> None:
+    contract = load_contract(path)
+    assert contract.sector
+    for english, korean in ((contract.purpose, contract.purpose_ko), (contract.limitations, contract.limitations_ko)):
+        assert english and not re.search(r"[가-힣]", english)
+        assert re.search(r"[가-힣]", korean)
+
+
+def test_korean_texts_and_sector_may_be_absent(concrete_text: str) -> None:
+    """Contracts of bundles that were released before they were known."""
+    odcs = yaml.safe_load(concrete_text)
+    del odcs["domain"]
+    odcs["customProperties"] = [p for p in odcs["customProperties"] if p["property"].startswith("title")]
+    contract = parse_contract(yaml.safe_dump(odcs), where="old.yaml")
+    assert (contract.purpose_ko, contract.limitations_ko, contract.sector) == ("", "", "")
+
+
 def test_columns_keep_their_order_and_meaning(concrete_text: str) -> None:
     contract = parse_contract(concrete_text, where="concrete")
     assert contract.names[:3] == ("cement", "blast_furnace_slag", "fly_ash")

@@ -5,6 +5,7 @@ Runs real DVC in a clone-like copy of the checkout, with tiny trainings.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import MakeBundle
 from hydra import compose, initialize_config_dir
 
 from dxai.config.compose import settings_from
@@ -87,6 +89,31 @@ def test_stage_code_exists(checkout: Path) -> None:
         for dep in stage["deps"]:
             if dep.startswith("dxai/"):
                 assert (checkout / dep).exists(), f"{name} depends on {dep}"
+
+
+def test_release_gives_every_file_of_a_bundle_and_no_other(
+    checkout: Path, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    stages, _ = stage_definitions(checkout)
+    entries = [*stages["release"]["outs"], *stages["release"]["metrics"]]
+    outs = {Path(next(iter(entry)) if isinstance(entry, dict) else entry).name for entry in entries}
+    assert len(outs) == len(entries)
+    assert outs == {path.name for path in make_bundle(tmp_path / "bundle").iterdir()}
+
+
+def test_release_depends_on_the_packages_that_make_what_it_writes(checkout: Path) -> None:
+    """Settings count through their values; errors, files and records do not reach what a release writes."""
+    tree = ast.parse((checkout / "dxai/release.py").read_text("utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    makers = {name.split(".")[1] for name in modules if name.startswith("dxai.")} - {
+        "config",
+        "errors",
+        "files",
+        "record",
+    }
+    stages, _ = stage_definitions(checkout)
+    watched = {dep.removeprefix("dxai/").removesuffix(".py") for dep in stages["release"]["deps"]}
+    assert {"bundle", "inference", "ship"} <= makers <= watched
 
 
 def test_dvc_reports_what_it_sees_to_nobody(checkout: Path) -> None:
@@ -220,6 +247,7 @@ def test_models_folder_keeps_words_in_git_and_weights_in_dvc(small: Path) -> Non
         assert f"models/{name}/metrics.json" in tracked
         assert f"models/{name}/contract.yaml" in tracked
         assert any(f.startswith(f"models/{name}/figures/") for f in tracked)
-        assert f"models/{name}/model.onnx" not in tracked
-        assert (small / "models" / name / "model.onnx").is_file()
+        for file in ("model.onnx", "profile.json", "sbom.cdx.json", "provenance.json", "terms.json", "manifest.json"):
+            assert f"models/{name}/{file}" not in tracked
+            assert (small / "models" / name / file).is_file()
     assert "models" in dvc(small, "list", ".", "--dvc-only", "--recursive")

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from dxai.api import load
+from dxai.bundle.manifest import GOLDEN_OUTPUTS, GOLDEN_ROWS
 from dxai.config.compose import settings_from
+from dxai.data.tables import read_blocks
 from dxai.evaluate import evaluate
+from dxai.inference.output import write_table
+from dxai.inference.predict import Prediction
 from dxai.learn.module import Epoch
 from dxai.release import release
-from dxai.ship.bundle import GOLDEN_OUTPUTS, GOLDEN_ROWS
-from dxai.ship.runtime import Model, predict_file
 from dxai.train import train
 
 EXPERIMENTS = sorted(p.stem for p in (Path(__file__).parent.parent / "configs/experiment").glob("*.yaml"))
@@ -59,6 +62,10 @@ def test_experiment_runs_from_raw_data_to_prediction(experiment: str, short: Pat
     )
     for name in ("report.html", "report.md", "metrics.json", "summary.json"):
         assert (evaluation.folder / name).stat().st_size > 0
-    bundle = release(run, evaluation.folder, short / "models" / settings.release.bundle, short)
-    predict_file(Model.load(bundle), bundle.folder / GOLDEN_ROWS, tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_bytes() == (bundle.folder / GOLDEN_OUTPUTS).read_bytes()
+    folder = short / "models" / settings.release.bundle
+    assert release(run, evaluation.folder, folder, short).terms.usage.ko
+    loaded = load(folder, unsigned=True)  # through the careful loader: what is released may be used
+    prediction = Prediction(loaded.model, loaded.bundle.profile)
+    write_table(prediction.blocks(read_blocks(folder / GOLDEN_ROWS)), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == (folder / GOLDEN_OUTPUTS).read_bytes()
+    assert prediction.counts.outside == prediction.counts.bad == 0

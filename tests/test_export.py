@@ -22,14 +22,15 @@ from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
 from dxai.contract import Column, Contract
 from dxai.data.batch import feature_arrays
+from dxai.data.windows import Panel
 from dxai.errors import ModelError
+from dxai.inference.model import Model
 from dxai.learn.demand import DemandTask
 from dxai.learn.predictor import DemandPredictor, QualityPredictor
 from dxai.learn.quality import QualityTask
 from dxai.learn.transform import encode
 from dxai.ship.export import export_demand, export_quality
 from dxai.ship.parity import demand_parity, quality_parity
-from dxai.ship.runtime import Model
 
 PLANTS, ALLOYS = ("부산", "창원", "Ulsan"), ("강철 A", "알루미늄", "brass, cast")
 SMALL = {
@@ -234,6 +235,32 @@ def test_graph_repeats_torch_on_missing_and_unseen_values(
     extreme = rows.with_columns(pl.lit(1e9).alias("pressure"), pl.lit(-1e9).alias("melt_temperature"))
     arrays = feature_arrays(extreme, CASTING)
     assert all(np.isfinite(values).all() for values in Model(graph, CASTING).run(arrays).values())
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_row_alone_is_answered_as_among_others(
+    kind: str, quality: Callable[[str], tuple[QualityPredictor, bytes]]
+) -> None:
+    model, rows = Model(quality(kind)[1], CASTING), castings(200, seed=6)
+    together = model.predict_rows(rows)
+    alone = pl.concat([model.predict_rows(rows[i]) for i in range(len(rows))])
+    for name in together.columns:
+        np.testing.assert_allclose(alone[name], together[name], rtol=1e-5, atol=1e-5 * float(together[name].std()))
+
+
+@pytest.mark.parametrize("kind", FORECASTS)
+def test_a_series_alone_is_forecast_as_among_others(
+    kind: str, demand: Callable[[str], tuple[DemandTask, DemandPredictor, bytes]]
+) -> None:
+    task, _, graph = demand(kind)
+    model, panel = Model(graph, DEMAND, context=30), task.panel
+    together = model.forecast(panel)
+    alone = [
+        model.forecast(Panel(panel.ids[i : i + 1], panel.values[i : i + 1], panel.last_day[i : i + 1]))
+        for i in range(len(panel.ids))
+    ]
+    for name in together.columns[2:]:
+        np.testing.assert_allclose(pl.concat(alone)[name], together[name], rtol=1e-5, atol=1e-4)
 
 
 def test_missing_none_and_unseen_text_are_one_and_the_same(

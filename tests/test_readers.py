@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from dxai.data.readers import encoding_of, read_csv, read_table
@@ -166,3 +168,109 @@ def test_blocks_give_the_same_table_as_the_whole(tmp_path: Path, count: int) -> 
 def test_leading_zeros_and_long_codes_stay_text(tmp_path: Path) -> None:
     codes = ["0012", "85123A", "1e5", "20240101000000000001", "TRUE", "NA"]
     assert read_table(csv_file(tmp_path, "code\n" + "\n".join(codes) + "\n"))["code"].to_list() == codes
+
+
+CELLS = st.text(st.sampled_from("ab01.-;|\t '#\\가똠\ufeff\u2028\x0b\x0c\x1c\x85,"), max_size=4)
+NAMES = st.lists(st.text(st.sampled_from("abcd 물"), min_size=1, max_size=3), min_size=1, max_size=4)
+ENDS = st.sampled_from(["\n", "\r\n", "\r\n\r\n", "\n\n", "\r"])
+TABLES = st.tuples(
+    NAMES,
+    st.lists(st.tuples(st.lists(CELLS, max_size=5), ENDS), max_size=12),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "cp949"]),
+    st.booleans(),
+)  # fmt: skip
+"""Header, rows of any width each with its line end, the header's line end, the encoding, and a line end at the end."""
+
+
+def outcome(path: Path, content: bytes, rows: int) -> tuple[object, ...]:
+    """What reading gives: the table, or the message."""
+    path.write_bytes(content)
+    try:
+        frames = list(read_csv(path, rows=rows))
+    except DataError as error:
+        return error.problem, error.where, error.fix
+    assert frames
+    assert all(len(frame) <= rows for frame in frames)
+    table = pl.concat(frames)
+    return table.schema, table.rows()
+
+
+def both_readers(
+    folder: Path, header: list[str], rest: bytes, encoding: str = "utf-8", rows: int = 50_000
+) -> tuple[tuple[object, ...], ...]:
+    """The outcome of a file, and that of the same file with a quote, which the other reader takes."""
+    quoted = [f'"{header[0]}"', *header[1:]]
+    return tuple(outcome(folder / "table.csv", ",".join(h).encode(encoding) + rest, rows) for h in (header, quoted))
+
+
+@settings(max_examples=300, deadline=None)
+@given(TABLES)
+def test_file_with_and_without_a_quote_is_read_alike(
+    tmp_path_factory: pytest.TempPathFactory,
+    table: tuple[list[str], list[tuple[list[str], str]], str, str, bool],
+) -> None:
+    header, lines, end, encoding, ended = table
+    rest = end + "".join(",".join(cells) + line_end for cells, line_end in lines)
+    assume(encoding != "cp949" or all(ord(c) < 128 or "가" <= c <= "힣" for c in "".join(header) + rest))
+    plain, quoted = both_readers(
+        tmp_path_factory.getbasetemp(),
+        header,
+        (rest if ended else rest.rstrip("\r\n")).encode(encoding[:5]),
+        encoding,
+        rows=3,
+    )
+    assert plain == quoted
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 3), st.lists(st.lists(CELLS.filter(lambda c: "," not in c), min_size=3, max_size=3)), st.booleans()
+)
+def test_every_cell_comes_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, width: int, rows: list[list[str]], windows: bool
+) -> None:
+    end = "\r\n" if windows else "\n"
+    cells = [row[:width] for row in rows if any(row[:width])]  # a line without a character is no row
+    content = "".join(",".join(line) + end for line in [[f"c{i}" for i in range(width)], *cells])
+    found = outcome(tmp_path_factory.getbasetemp() / "table.csv", content.encode(), 3)
+    expected = [tuple(cell or None for cell in row) for row in cells]
+    assert found == (pl.Schema(dict.fromkeys((f"c{i}" for i in range(width)), pl.String)), expected)
+
+
+EDGE = 1 << 20
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+@pytest.mark.parametrize("shift", [-2, -1, 0, 1])
+def test_large_file_is_read_alike_wherever_its_blocks_end(tmp_path: Path, shift: int, encoding: str, end: str) -> None:
+    """Line ends and two-byte characters fall on both sides of every block of one and of four megabytes."""
+    line = f"값,{'x' * 1017}가{end}".encode(encoding)
+    first = b"1" * (EDGE + shift - len(line) * (EDGE // len(line)) + len(line))
+    rest = end.encode() + first + b"," + end.encode() + line * (5 * EDGE // len(line)) + "끝,".encode(encoding)
+    plain, quoted = both_readers(tmp_path, ["a", "b"], rest, encoding)
+    assert plain == quoted
+    rows = plain[1]
+    assert isinstance(rows, list)
+    assert (len(rows), rows[0], rows[-1]) == (5 * EDGE // len(line) + 2, (first.decode(), None), ("끝", None))
+    assert set(rows[1:-1]) == {("값", "x" * 1017 + "가")}
+
+
+def test_ragged_row_behind_the_first_megabytes_is_told_alike(tmp_path: Path) -> None:
+    line = b"x" * 60 + b",2\n"
+    rest = b"\n" + line * 100_000 + b"3\n" + line * 5
+    plain, quoted = both_readers(tmp_path, ["a", "b"], rest)
+    assert plain == quoted
+    assert "1 rows do not have the 2 cells of the header: row 100002 has 1" in str(plain[0])
+
+
+def test_many_ragged_rows_are_counted_alike(tmp_path: Path) -> None:
+    """By whichever reader: the count is that of the file."""
+    plain, quoted = both_readers(tmp_path, ["a", "b"], b"\n" + b"1\n" * 120_000)
+    assert plain == quoted
+
+
+def test_cell_of_any_length_is_read_alike(tmp_path: Path) -> None:
+    plain, quoted = both_readers(tmp_path, ["a", "b"], b"\n" + b"x" * 200_000 + b",1\n")
+    assert plain == quoted

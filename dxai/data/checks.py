@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,16 +13,21 @@ from dxai.contract import Column, Contract
 from dxai.errors import DataError, bullet_list, nearest
 
 _EXAMPLES = 3
+_UNIT_BEHIND = re.compile(r"\s*[(\[][^()\[\]]*[)\]]$")
 
 
 @dataclass
 class Problem:
-    """One rule that one column breaks, with its first rows (file line numbers) and values."""
+    """One rule that one column breaks, with its first rows (file line numbers) and values.
+
+    ``broken`` marks the rows of the block that was checked.
+    """
 
     column: str
     rule: str
     count: int
     examples: list[tuple[int, str]] = field(default_factory=list)
+    broken: pl.Series | None = None
 
     def __str__(self) -> str:
         """One sentence for a person."""
@@ -46,43 +53,76 @@ class Problems:
         """Raise one DataError that tells all problems; return when there are none."""
         if self._found:
             raise DataError(
-                bullet_list(map(str, self._found.values())),
+                self.told(),
                 where=where,
                 fix="Correct these cells. Where a column may be missing, leave the cell of an unknown value empty.",
             )
+
+    def told(self) -> str:
+        """All problems as one message body."""
+        return bullet_list(map(str, self._found.values()))
+
+    def __iter__(self) -> Iterator[Problem]:
+        """The problems, one per column and rule."""
+        return iter(self._found.values())
 
     def __bool__(self) -> bool:
         """Whether any problem was found."""
         return bool(self._found)
 
 
-def check_header(names: Sequence[str], contract: Contract, *, target: bool, extra: bool = False, where: str) -> None:
-    """Refuse a table whose columns are not the contract's; order does not matter.
+def match_header(names: Sequence[str], contract: Contract, *, target: bool, where: str) -> dict[str, str]:
+    """The contract's columns under the names that a file gives them; order does not matter, other columns may be there.
+
+    A column goes by its id or by its English or Korean title, upper or lower case, a unit in brackets behind it or not:
+    ``fly_ash``, ``Fly ash``, ``플라이애시 (kg/m3)``.
 
     Args:
         names: Column names of the table.
         contract: What the columns should be.
         target: Whether the target must be there; otherwise it may.
-        extra: Whether further columns are let through.
         where: The file, for the message.
 
+    Returns:
+        The table's name of each column, by id, in contract order.
+
     Raises:
-        DataError: Missing or unknown columns, with the likely misspelling.
+        DataError: Missing columns, with the likely misspelling, or two that mean the same.
     """
     needed = [c for c in contract.columns if target or c.role != "target" or contract.task == "demand"]
-    missing = {c.name: c for c in needed if c.name not in names}
-    unknown = [name for name in names if name not in contract.names]
-    meant = {name: nearest(name.lower().replace(" ", "_"), missing) for name in unknown}
-    problems = [f"Column {name!r} ({column.title_en}) is missing." for name, column in missing.items()]
-    for name in unknown:
-        if meant[name]:
-            problems.append(f"Column {name!r} is not in the contract: did you mean {meant[name]!r}?")
-        elif not extra:
-            problems.append(f"Column {name!r} is not in the contract.")
+    meant = {name: _meaning(name, contract) for name in names}
+    strangers = {_plain(name).replace("_", " "): name for name, meaning in meant.items() if meaning is None}
+    problems = []
+    for column in needed:
+        if column.name not in meant.values():
+            hint = nearest(column.name.replace("_", " "), strangers) or nearest(column.title_ko, strangers)
+            told = f" Is it {strangers[hint]!r}?" if hint else ""
+            problems.append(f"Column {column.name!r} ({column.title_en}, {column.title_ko}) is missing.{told}")
+    for column in contract.columns:
+        same = [name for name, meaning in meant.items() if meaning == column.name]
+        if len(same) > 1:
+            problems.append(f"The columns {' and '.join(map(repr, same))} both mean {column.name!r}.")
     if problems:
-        fix = f"The columns are: {', '.join(c.name for c in needed)}."
-        own = "" if extra or target else " Own columns go through with --keep-extra."
-        raise DataError(bullet_list(problems), where=where, fix=fix + own)
+        raise DataError(
+            bullet_list(problems), where=where, fix=f"The columns are: {', '.join(c.name for c in needed)}."
+        )
+    found = {meaning: name for name, meaning in meant.items() if meaning}
+    return {c.name: found[c.name] for c in contract.columns if c.name in found}
+
+
+def _meaning(name: str, contract: Contract) -> str | None:
+    """Id of the column that a file's column name stands for; a title that two columns share stands for none."""
+    if name in contract.names:
+        return name
+    plain = _plain(name)
+    ids = [c.name for c in contract.columns if plain in (_plain(c.name), _plain(c.title_en), _plain(c.title_ko))]
+    return ids[0] if len(ids) == 1 else None
+
+
+def _plain(name: str) -> str:
+    """A name less case, outer blanks and a unit in brackets; Korean syllables composed, which macOS takes apart."""
+    text = unicodedata.normalize("NFC", name).strip().casefold()
+    return _UNIT_BEHIND.sub("", text).strip()
 
 
 def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tuple[pl.DataFrame, list[Problem]]:
@@ -117,14 +157,14 @@ def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: 
     if column.required:
         rules["must not be empty"] = text.is_null()
     if column.kind == "number":
-        finite = value.is_finite()
+        finite = value.cast(pl.Float32).is_finite()  # what the graph takes: 1e39 is infinite there
         rules["holds finite numbers"] = ~finite
         if column.minimum is not None:
             rules[f"is at least {_in_unit(column.minimum, column)}"] = finite & (value < column.minimum)
         if column.maximum is not None:
             rules[f"is at most {_in_unit(column.maximum, column)}"] = finite & (value > column.maximum)
     return [
-        Problem(column.name, rule, int(bad.sum()), _examples(bad, text, first_row))
+        Problem(column.name, rule, int(bad.sum()), _examples(bad, text, first_row), bad)
         for rule, broken in rules.items()
         if (bad := broken.fill_null(False)).any()
     ]

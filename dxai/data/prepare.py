@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from dxai.contract import Contract
-from dxai.data.checks import Problems, cast, check_header
+from dxai.data.checks import Problems, cast, match_header
 from dxai.errors import DataError
 
 _PICKLE_NAMES = {
@@ -59,7 +59,7 @@ def prepare(raw: Path, recipe: str, contract: Contract) -> pl.DataFrame:
             where=str(raw),
             fix="Fetch it again.",
         ) from None
-    check_header(text.columns, contract, target=True, where=f"{raw.name}, recipe {recipe!r}")
+    match_header(text.columns, contract, target=True, where=f"{raw.name}, recipe {recipe!r}")
     typed, found = cast(text, contract)
     problems = Problems()
     problems.add(found)

@@ -38,6 +38,16 @@ class Panel:
             self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last_day, return_inverse=True)[1]]
         )
 
+    @property
+    def known_steps(self) -> NDArray[np.int64]:
+        """Steps of each series that have a value ``[series]``."""
+        known: NDArray[np.int64] = np.isfinite(self.values).sum(axis=1)
+        return known
+
+    def only(self, series: NDArray[np.bool_]) -> Panel:
+        """The marked series."""
+        return Panel(tuple(np.array(self.ids, dtype=object)[series]), self.values[series], self.last_day[series])
+
     def history(self, context: int) -> NDArray[np.float32]:
         """The last ``context`` steps ``[series, context]``, padded with NaN on the left."""
         held = self.values[:, -context:]

@@ -21,17 +21,18 @@ from dxai.config.settings import (
     RunSettings,
 )
 from dxai.contract import Contract
+from dxai.data import naive
 from dxai.data.datamodule import Rows
+from dxai.data.naive import Forecast
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import DataError, SettingsError
-from dxai.learn import metrics, yardsticks
+from dxai.learn import metrics
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.metrics import QUANTILES
 from dxai.learn.module import Epoch, OnEpoch, fit
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
 from dxai.learn.transform import Calendar, SeriesScale
-from dxai.learn.yardsticks import Forecast
 from dxai.networks.dlinear import DLinear
 from dxai.networks.nhits import NHits
 from dxai.networks.quantiles import QuantileHead
@@ -163,7 +164,7 @@ class DemandTask:
     def yardsticks(self, fold: DemandFold) -> dict[str, Forecast]:
         """Forecasts of the yardsticks from the same origin, never below the target's minimum."""
         past, minimum = self.panel.until(fold.origin, self.frequency).values, self.contract.target.minimum
-        made = {n: yardsticks.forecast(n, past, self.contract.horizon, self.contract.season) for n in yardsticks.DEMAND}
+        made = {n: naive.forecast(n, past, self.contract.horizon, self.contract.season) for n in naive.DEMAND}
         if minimum is None:
             return made
         return {n: Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
@@ -188,7 +189,7 @@ class DemandTask:
             yard.append({name: self._scores(rows["truth"], f, past) for name, f in self.yardsticks(fold).items()})
         return {
             "model": metrics.mean_scores(model),
-            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yardsticks.DEMAND},
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in naive.DEMAND},
         }
 
     @property

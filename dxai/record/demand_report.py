@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dxai.data.naive import DEMAND
 from dxai.learn.demand import DemandTask
 from dxai.learn.metrics import COVERAGE, QUANTILES
-from dxai.learn.yardsticks import DEMAND
 from dxai.record import figures
 from dxai.record.report import Figure, Report, Table, Verdict
 

@@ -14,9 +14,9 @@ from dxai.contract import Contract
 from dxai.data.batch import feature_arrays
 from dxai.data.windows import Panel
 from dxai.errors import ModelError
+from dxai.inference.model import Model
 from dxai.learn.predictor import DemandPredictor, QualityPredictor
 from dxai.learn.transform import encode
-from dxai.ship.runtime import Model
 
 Named = Mapping[str, NDArray[np.generic]]
 

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.console import Console
 from rich.table import Table
 
+from dxai.bundle.folder import Bundle
+from dxai.bundle.manifest import MODEL
 from dxai.contract import Column
-from dxai.ship.bundle import MODEL, Bundle
-from dxai.ship.runtime import Model
+from dxai.inference.graph import walk
 
 
 def show(bundle: Bundle) -> None:
     """Print name, purpose, score, inputs and outputs of a verified bundle."""
-    manifest, contract, model = bundle.manifest, bundle.contract, Model.load(bundle)
+    manifest, contract, graph = bundle.manifest, bundle.contract, walk(bundle.read(MODEL))
     console = Console()
     console.print(f"[bold]{manifest.name} {manifest.version}[/]  {contract.title_en} · {contract.title_ko}")
     console.print(contract.purpose)
     console.print(f"limits: {contract.limitations}")
     console.print(_inputs(contract.features if contract.task == "quality" else contract.columns))
-    console.print(f"outputs: {', '.join(model.outputs)}  [{contract.target.unit}]", markup=False)
-    scores = json.loads(bundle.read("metrics.json"))["model"]
+    console.print(
+        f"outputs: {', '.join(value.name for value in graph.outputs)}  [{contract.target.unit}]", markup=False
+    )
+    scores = bundle.metrics["model"]
     console.print("held-out scores: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
     entry = manifest.files[MODEL]
     console.print(f"{MODEL}: {entry.size / 1e6:.2f} MB, sha256 {entry.sha256}")
     console.print(f"made from commit {manifest.commit or 'unknown'}, data sha256 {manifest.data_sha256[:16]}…")
-    console.print(f"all {len(manifest.files)} files are as released")
+    console.print(f"licence {bundle.terms.licence}. {bundle.terms.usage.en}", markup=False)
+    signed = "signed" if bundle.signature else "not signed"
+    console.print(f"all {len(manifest.files)} files are as released, {signed}")
 
 
 def _inputs(columns: tuple[Column, ...]) -> Table:
-    table = Table("column", "title", "항목", "unit", "range", "needed", title="What a row holds", title_justify="left")
+    table = Table(title="What a row holds", title_justify="left", box=None, pad_edge=False)
+    table.add_column("column", no_wrap=True)
+    for head in ("title", "unit", "range", "needed"):
+        table.add_column(head)
     for c in columns:
-        table.add_row(c.name, c.title_en, c.title_ko, c.unit, _range(c), "yes" if c.required else "may be missing")
+        needed = "yes" if c.required else "may be missing"
+        table.add_row(c.name, f"{c.title_ko} · {c.title_en}", c.unit, _range(c), needed)
     return table
 
 

@@ -1,35 +1,23 @@
-"""One command, one verb per need; heavy imports stay inside the verbs."""
+"""Verbs of data scientists: train, evaluate, release; in a checkout, with the training extra."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from dxai import __version__
-from dxai.errors import DxaiError, InterruptedRunError, NotFoundError, SettingsError
+from dxai.cli.message import one_message
+from dxai.errors import DxaiError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from dxai.config.settings import RunSettings
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="dxai")
-def cli() -> None:
-    """Standard AI for shared industrial data.
-
-    Data scientists: train, evaluate, release (in a checkout, with the training extra).
-    Member firms: predict, inspect (base install).
-    """
 
 
 def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -42,7 +30,7 @@ def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete:
         return []
 
 
-@cli.command(
+@click.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     short_help="Train a baseline, score it, write a report.",
 )
@@ -64,7 +52,7 @@ def _make_tracker(checkout: Path) -> None:
 
 
 def _train_job(settings: RunSettings, folder: Path) -> None:
-    with _one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
+    with one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
         from dxai.config.compose import find_checkout
         from dxai.evaluate import evaluate as evaluate_run
         from dxai.record.progress import console, fit_bar
@@ -79,7 +67,7 @@ def _train_job(settings: RunSettings, folder: Path) -> None:
     click.echo(f"  next:   dxai release {_short(folder)} --to models/{settings.release.bundle}")
 
 
-@cli.command()
+@click.command()
 @click.argument("run", type=FOLDER)
 def evaluate(run: Path) -> None:
     """Score a run again and rewrite its report.
@@ -98,7 +86,7 @@ def evaluate(run: Path) -> None:
     click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
 
 
-@cli.command()
+@click.command()
 @click.argument("run", type=FOLDER)
 @click.option(
     "--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength."
@@ -114,50 +102,8 @@ def release(run: Path, folder: Path) -> None:
 
     with console.status("export and parity check"):
         bundle = release_run(Run(run / "train"), run / "evaluate", folder, find_checkout())
-    click.echo(f"Released {bundle.manifest.name} {bundle.manifest.version}\n  try:    dxai inspect {_short(folder)}")
-
-
-@cli.command()
-@click.argument("bundle", type=FOLDER)
-@click.argument("rows", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="CSV file to write; appears whole or not at all.")
-@click.option("--keep-extra", is_flag=True, help="Let columns outside the contract through to the output.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
-def predict(bundle: Path, rows: Path, output: Path, keep_extra: bool, threads: int) -> None:
-    """Predict the rows of a CSV file with a BUNDLE.
-
-    Quality: one prediction with its interval per row. Demand: the next steps of every series of a long table.
-    """
-    from dxai.ship.bundle import Bundle
-    from dxai.ship.rowbar import row_bar
-    from dxai.ship.runtime import Model, predict_file
-
-    model = Model.load(Bundle(bundle), threads=threads)
-    with row_bar(rows) as on_rows:
-        written = predict_file(model, rows, output, keep_extra=keep_extra, on_rows=on_rows)
-    click.echo(f"{written:,} rows written to {output}")
-
-
-@cli.command()
-@click.argument("bundle", type=FOLDER)
-def inspect(bundle: Path) -> None:
-    """Check a BUNDLE byte for byte and show what it predicts from what."""
-    from dxai.ship.bundle import Bundle
-    from dxai.ship.inspect import show
-
-    show(Bundle(bundle))
-
-
-@cli.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print the completion script of a SHELL.
-
-    Bash: eval "$(dxai completion bash)". It completes verbs, options, and the overrides of `dxai train`.
-    """
-    from dxai.completion import completion_script
-
-    click.echo(completion_script(shell, cli))
+    name, version = bundle.manifest.name, bundle.manifest.version
+    click.echo(f"Released {name} {version}\n  try:    dxai inspect {_short(folder)} --unsigned")
 
 
 def _need_training_extra() -> None:
@@ -196,45 +142,3 @@ def _no_empty_folder(folder: Path) -> Iterator[None]:
         for empty in (folder, folder.parent, folder.parent.parent):
             with suppress(OSError):
                 empty.rmdir()
-
-
-@contextmanager
-def _one_message() -> Iterator[None]:
-    """Turn every error into one short message and its exit code."""
-    try:
-        yield
-    except DxaiError as error:
-        _leave(error)
-    except (click.Abort, KeyboardInterrupt):
-        _leave(InterruptedRunError("Interrupted; nothing half-written is left.", fix="Give the command again."))
-    except (click.exceptions.Exit, click.ClickException):
-        raise
-    except Exception as error:
-        if os.environ.get("DXAI_DEBUG"):
-            raise
-        told = str(error).splitlines()[0] if str(error) else ""
-        fix = "Set DXAI_DEBUG=1, give the command again, and report what it prints."
-        _leave(DxaiError(f"This is a defect of dxai: {type(error).__name__}: {told}", fix=fix))
-
-
-def _leave(error: DxaiError) -> NoReturn:
-    click.echo(f"dxai: {error.message()}", err=True)
-    raise SystemExit(error.exit_code)
-
-
-def _stop(_signal: int, _frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def main() -> NoReturn:
-    """Run the command line: one short message and the right exit code for every mistake."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        with _one_message():
-            cli.main(standalone_mode=False)
-    except click.exceptions.Exit as end:
-        raise SystemExit(end.exit_code) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    raise SystemExit(0)

@@ -1,0 +1,135 @@
+"""dxai in Python: `load` a model, `predict` a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import polars as pl
+
+from dxai.bundle.folder import Bundle
+from dxai.bundle.signing import read_public_key, verify
+from dxai.catalog.store import Store, open_bundle
+from dxai.contract import Contract
+from dxai.inference.loader import load_model
+from dxai.inference.model import Model
+from dxai.inference.predict import Counts, OnBadRows, Prediction
+
+Rows = TypeVar("Rows")
+"""A polars frame, a pandas frame, or a mapping of names to arrays."""
+
+
+def open_verified(name: str | Path, *, key: Path | None = None, unsigned: bool = False) -> Bundle:
+    """The bundle of a pulled model or in a folder, every byte and its signature verified.
+
+    Args:
+        name: ``NAME``, ``NAME@VERSION`` or a folder.
+        key: Public key that must have signed it; without it the trust root of this installation and those of the
+            catalogs that were read here.
+        unsigned: Take a bundle that nobody signed.
+
+    Raises:
+        NotFoundError, IntegrityError, TrustError: As their sentences say.
+    """
+    store = Store()
+    bundle = open_bundle(store, str(name))
+    if key or not unsigned or bundle.signature is not None:
+        verify(bundle, read_public_key(key) if key else store.trusted_keys())
+    return bundle
+
+
+def load(name: str | Path, *, key: Path | None = None, unsigned: bool = False, threads: int = 1) -> LoadedModel:
+    """A model ready to predict; the first load on a machine tries it in a child process with limits.
+
+    Args:
+        name: ``NAME``, ``NAME@VERSION`` or a folder.
+        key: Public key that must have signed it.
+        unsigned: Take a bundle that nobody signed.
+        threads: Of ONNX Runtime.
+
+    Raises:
+        NotFoundError, IntegrityError, TrustError: As `open_verified`.
+        ModelError: The graph is not one that may be run.
+    """
+    bundle = open_verified(name, key=key, unsigned=unsigned)
+    return LoadedModel(bundle, load_model(bundle, threads=threads, checked=Store().checked))
+
+
+class LoadedModel:
+    """A verified and checked model.
+
+    Attributes:
+        name, version: Of the model.
+        contract: Columns, units, ranges, horizon.
+        counts: Rows read, bad, imputed and outside the training range in the last prediction.
+    """
+
+    def __init__(self, bundle: Bundle, model: Model) -> None:
+        self.bundle, self.model = bundle, model
+        self.name, self.version = bundle.manifest.name, bundle.manifest.version
+        self.counts = Counts()
+
+    @property
+    def contract(self) -> Contract:
+        """What the rows must look like."""
+        return self.model.contract
+
+    def predict(self, rows: Rows, *, on_bad_rows: OnBadRows = "stop") -> Rows:
+        """Predictions beside the rows' own columns (quality), or the steps that follow the histories (demand).
+
+        Args:
+            rows: A polars or pandas frame, or a mapping of column names to arrays, columns by id or title. NaN and
+                None are missing values.
+            on_bad_rows: ``stop``, ``skip`` or ``flag``, as in `dxai predict`.
+
+        Returns:
+            The same kind of table; a pandas frame keeps its index where every row keeps its place.
+
+        Raises:
+            DataError: Rows break the contract; all problems in one message.
+        """
+        prediction = Prediction(self.model, self.bundle.profile, on_bad_rows=on_bad_rows)
+        answer = pl.concat(list(prediction.blocks([_frame(rows)])))
+        self.counts = prediction.counts
+        return cast(Rows, _like(rows, answer))
+
+
+def _frame(rows: Any) -> pl.DataFrame:
+    """Any kind of table as a polars frame, without pyarrow."""
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    if isinstance(rows, Mapping):
+        return pl.DataFrame({str(name): _column(values) for name, values in rows.items()})
+    if _is_pandas(rows):
+        return pl.DataFrame({str(name): _column(rows[name].to_numpy()) for name in rows.columns})
+    raise TypeError(f"rows must be a polars or pandas frame or a mapping of arrays, however: {type(rows).__name__}")
+
+
+def _column(values: Any) -> pl.Series:
+    array = np.asarray(values)
+    if array.dtype == object:  # None and NaN stand for missing text
+        return pl.Series([None if _is_gap(value) else value for value in array.tolist()], strict=False)
+    return pl.Series(array.astype("datetime64[us]") if array.dtype.kind == "M" else array)
+
+
+def _is_gap(value: Any) -> bool:
+    """None, NaN, and what pandas calls NA and NaT."""
+    nan = isinstance(value, float) and value != value
+    return nan or value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _like(rows: Any, answer: pl.DataFrame) -> Any:
+    if isinstance(rows, pl.DataFrame):
+        return answer
+    arrays = {name: answer[name].to_numpy() for name in answer.columns}
+    if isinstance(rows, Mapping):
+        return arrays
+    if len(answer) == len(rows) and set(rows.columns) <= set(arrays):
+        return rows.assign(**{name: values for name, values in arrays.items() if name not in rows.columns})
+    return type(rows)(arrays)
+
+
+def _is_pandas(rows: Any) -> bool:
+    return type(rows).__module__.partition(".")[0] == "pandas"

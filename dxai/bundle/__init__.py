@@ -1,0 +1,1 @@
+"""The bundle: the closed, signed folder of files in which a model leaves the house."""

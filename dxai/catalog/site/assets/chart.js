@@ -1,0 +1,96 @@
+// Pictures of predictions, drawn as SVG; colours and line widths stand in the style sheet.
+
+import { dateOf } from "./rows.js";
+import { element } from "./texts.js";
+
+const HEIGHT = 300;
+const MARGIN = { top: 12, right: 12, bottom: 28, left: 56 };
+
+/**
+ * History, interval band, median and mean of one series.
+ *
+ * `past` holds `{day, value}`, `future` holds `{day, lower, upper, median, mean}`; the element with the
+ * id `label` says what it shows.
+ */
+export function forecastChart(width, past, future, label) {
+  const known = past.filter(({ value }) => !Number.isNaN(value));
+  const days = [...past, ...future].map(({ day }) => day);
+  const highest = Math.max(...known.map(({ value }) => value), ...future.map(({ upper }) => upper));
+  const lowest = Math.min(0, ...known.map(({ value }) => value), ...future.map(({ lower }) => lower));
+  const ticks = niceTicks(lowest, highest);
+  const x = scale(Math.min(...days), Math.max(...days), MARGIN.left, width - MARGIN.right);
+  const y = scale(Math.min(lowest, ticks[0]), Math.max(highest, ticks.at(-1)), HEIGHT - MARGIN.bottom, MARGIN.top);
+  const line = (name, points) => element("path", { class: name, d: path(points.map(([day, value]) => [x(day), y(value)])) });
+  const edges = [...future.map((f) => [f.day, f.upper]), ...[...future].reverse().map((f) => [f.day, f.lower])];
+  return element(
+    "svg",
+    { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-labelledby": label },
+    ...ticks.map((value) => gridLine(y(value), width, value)),
+    ...dayTicks(past, future, width).map((day) => words(x(day), HEIGHT - 8, "middle", dateOf(day))),
+    element("path", { class: "band", d: `${path(edges.map(([day, value]) => [x(day), y(value)]))}Z` }),
+    ...runs(past).map((run) => line("past", run.map((p) => [p.day, p.value]))),
+    line("median", future.map((f) => [f.day, f.median])),
+    line("mean", future.map((f) => [f.day, f.mean])),
+  );
+}
+
+function scale(low, high, from, to) {
+  const spread = high - low || 1;
+  return (value) => from + ((value - low) / spread) * (to - from);
+}
+
+function path(points) {
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+}
+
+/** Unbroken parts of a history with gaps. */
+function runs(past) {
+  const parts = [[]];
+  for (const point of past) {
+    if (Number.isNaN(point.value)) {
+      parts.push([]);
+    } else {
+      parts.at(-1).push(point);
+    }
+  }
+  return parts.filter((part) => part.length);
+}
+
+function gridLine(y, width, value) {
+  const line = element("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y });
+  return element("g", {}, line, words(MARGIN.left - 8, y + 4, "end", value.toLocaleString("en")));
+}
+
+function words(x, y, anchor, text) {
+  return element("text", { x, y, "text-anchor": anchor }, text);
+}
+
+/** A few dates of the grid, as many as fit. */
+function dayTicks(past, future, width) {
+  const days = [...past, ...future].map(({ day }) => day);
+  const count = Math.max(2, Math.floor((width - MARGIN.left) / 130));
+  const every = Math.max(1, Math.ceil(days.length / count));
+  return days.filter((_, i) => i % every === Math.floor(every / 2));
+}
+
+/** About five round values that span the range. */
+function niceTicks(low, high) {
+  const raw = (high - low || 1) / 4;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= raw);
+  const first = Math.floor(low / step);
+  return Array.from({ length: Math.ceil(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** A prediction and its interval on the range of the training rows. */
+export function intervalBar({ low, high, lower, upper, value }) {
+  const x = scale(Math.min(low, lower), Math.max(high, upper), 0, 100);
+  const bar = (name, from, to) => element("rect", { class: name, x: from, y: 0, width: Math.max(to - from, 0), height: 10 });
+  return element(
+    "svg",
+    { class: "interval", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    bar("track", x(low), x(high)),
+    bar("band", x(lower), x(upper)),
+    bar("mark", x(value) - 0.4, x(value) + 0.4),
+  );
+}

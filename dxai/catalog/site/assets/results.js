@@ -1,0 +1,218 @@
+// Answers as tables, pictures and one sentence for a screen reader.
+
+import { forecastChart, intervalBar } from "./chart.js";
+import { shiftDay } from "./panel.js";
+import { forecastCsv, rowsCsv, shortest } from "./predict.js";
+import { dateOf } from "./rows.js";
+import { both, element, listed, say, text, uniqueId } from "./texts.js";
+
+const ROWS_SHOWN = 200;
+const PAST_SHOWN = 4; // horizons of history before a forecast
+const MEDIAN = 4; // place of the quantile 0.5
+
+/** Prediction, lower and upper bound of a row by place. */
+function answerOf(outputs, i) {
+  const find = (suffix) => [...outputs.keys()].find((name) => name.endsWith(suffix));
+  const lower = find("_lower");
+  const upper = find("_upper");
+  const prediction = [...outputs.keys()].find((name) => name !== lower && name !== upper);
+  return [prediction, lower, upper].map((name) => outputs.get(name)[i]);
+}
+
+/** Digits behind the point that show a value of this size to four digits. */
+function decimalsFor(values) {
+  const largest = values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
+  return Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(largest || 1))));
+}
+
+/** A number rounded for the eye; the exact float32 stands in its value. */
+function number(value, decimals) {
+  return element("data", { value: shortest(value) }, Number.isNaN(value) ? "–" : value.toFixed(decimals));
+}
+
+/** One typed row: the number, its interval, and what to be careful about. */
+export function rowAnswer({ outputs, cautions }, page) {
+  const target = page.columns.find((c) => c.role === "target");
+  const [value, lower, upper] = answerOf(outputs, 0);
+  const decimals = decimalsFor([value, lower, upper]);
+  const told = { lower: lower.toFixed(decimals), upper: upper.toFixed(decimals), unit: target.unit };
+  const nodes = [
+    element("p", { class: "big" }, number(value, decimals), " ", element("small", {}, both(target.unit))),
+    element("p", {}, say("result.range", told)),
+  ];
+  if (target.seen) {
+    const [low, high] = target.seen;
+    nodes.push(intervalBar({ low, high, lower, upper, value }));
+    nodes.push(element("p", {}, element("small", {}, say("result.scale", { low, high, unit: target.unit }))));
+  }
+  const { outside, imputed } = cautions[0];
+  if (outside.length) {
+    nodes.push(element("p", { class: "caution" }, say("result.caution", { columns: titles(outside) })));
+  }
+  if (imputed.length) {
+    nodes.push(element("p", {}, say("result.imputed", { columns: titles(imputed) })));
+  }
+  return nodes;
+}
+
+/** What a screen reader hears about a typed row. */
+export function rowSentence({ outputs }, page) {
+  const target = page.columns.find((c) => c.role === "target");
+  const numbers = answerOf(outputs, 0);
+  const [value, lower, upper] = numbers.map((n) => n.toFixed(decimalsFor(numbers)));
+  return say("run.row.done", { target: target.title, unit: target.unit, value, lower, upper });
+}
+
+/** A whole table: bad rows first, then the predictions. */
+export function rowsAnswer(result, page) {
+  const numbers = result.good.map((_, i) => answerOf(result.outputs, i));
+  const decimals = decimalsFor(numbers.flat());
+  const place = new Map(result.good.map((row, i) => [row, i]));
+  const heads = ["result.row", "result.prediction", "result.lower", "result.upper", "result.note"];
+  const rows = result.rows.slice(0, ROWS_SHOWN).map((_, row) => {
+    const i = place.get(row);
+    const cells = i === undefined ? ["–", "–", "–"] : numbers[i].map((value) => number(value, decimals));
+    return { cells: [String(row + 2), ...cells, i === undefined ? say("result.bad") : note(result.cautions[i])], bad: i === undefined };
+  });
+  return [
+    ...problemsPart(result.problems.flat()),
+    download(page, () => rowsCsv(result)),
+    table(heads, rows, 4),
+    ...more(result.rows.length - ROWS_SHOWN, "result.more"),
+  ];
+}
+
+function note({ outside, imputed }) {
+  const parts = element("span");
+  for (const [key, columns] of [["result.outside", outside], ["result.imputed", imputed]]) {
+    if (columns.length) {
+      parts.append(parts.childNodes.length ? "; " : "", say(key, { columns: titles(columns) }));
+    }
+  }
+  return parts;
+}
+
+/** Forecasts: one series at a time as a chart and a table. */
+export function seriesAnswer(result, page) {
+  const nodes = [...problemsPart(result.problems.flat()), ...leftPart(result.left)];
+  if (!result.series.length) {
+    return [...nodes, element("p", {}, say("table.none.good"))];
+  }
+  const shown = element("div", { class: "series" });
+  const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page));
+  return [...nodes, download(page, () => forecastCsv(result, page)), chooser(result.series, show), shown];
+}
+
+/** Starts with the largest series. */
+function chooser(series, show) {
+  const totals = series.map(({ forecast }) => forecast.mean.reduce((sum, value) => sum + value, 0));
+  const options = series.map(({ id }, i) => element("option", { value: i }, id));
+  const select = element("select", { id: uniqueId() }, ...options);
+  select.addEventListener("input", () => show(Number(select.value)));
+  select.value = Math.max(0, totals.indexOf(Math.max(...totals)));
+  show(Number(select.value));
+  return element("div", { class: "field" }, element("label", { for: select.id }, say("result.choose")), select);
+}
+
+function oneSeries({ id, values, lastDay, days, forecast }, page) {
+  const target = page.columns.find((c) => c.role === "target");
+  const held = [...values.slice(-PAST_SHOWN * page.horizon)];
+  const past = held.map((value, i) => ({ value, day: shiftDay(lastDay, i + 1 - held.length, page.frequency) }));
+  const future = days.map((day, i) => ({
+    day, lower: forecast.lower[i], upper: forecast.upper[i], median: forecast.quantiles[i][MEDIAN], mean: forecast.mean[i],
+  }));
+  const caption = { series: id, horizon: page.horizon, frequency: page.frequency_title, target: target.title };
+  const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
+  const picture = element("div", { class: "picture" });
+  new ResizeObserver(() => {
+    if (picture.clientWidth) {
+      picture.replaceChildren(forecastChart(picture.clientWidth, past, future, name.id));
+    }
+  }).observe(picture);
+  const keys = [["past", "chart.history"], ["band", "chart.band"], ["median", "result.median"], ["mean", "result.mean"]];
+  const legend = keys.map(([name, key]) => element("li", { class: name }, say(key)));
+  const heads = ["result.date", "result.median", "result.mean", "result.lower", "result.upper"];
+  const decimals = decimalsFor(future.flatMap(({ lower, upper, median, mean }) => [lower, upper, median, mean]));
+  const rows = future.map((f) => ({
+    cells: [dateOf(f.day), ...[f.median, f.mean, f.lower, f.upper].map((value) => number(value, decimals))],
+  }));
+  return [
+    element("figure", {}, name, picture, element("ul", { class: "legend" }, ...legend)),
+    table(heads, rows, 5),
+  ];
+}
+
+function leftPart(left) {
+  if (!left.length) {
+    return [];
+  }
+  const rows = left.slice(0, ROWS_SHOWN).map(({ id, key, values }) => ({ cells: [id, say(key, values)] }));
+  return [
+    element("h4", {}, say("result.bad.series")),
+    element("p", {}, say("result.bad.series.lead")),
+    table(["result.series", "result.rule"], rows, 1),
+    ...more(left.length - ROWS_SHOWN, "result.more.bad"),
+  ];
+}
+
+function problemsPart(problems) {
+  if (!problems.length) {
+    return [];
+  }
+  const rows = problems.slice(0, ROWS_SHOWN).map(({ row, column, rule, value }) => ({
+    cells: [String(row), both(column.title), broken(column, rule), value],
+  }));
+  return [
+    element("h4", {}, say("result.bad.heading")),
+    element("p", {}, say("result.bad.lead")),
+    table(["result.row", "result.column", "result.rule", "result.value"], rows, 1),
+    ...more(problems.length - ROWS_SHOWN, "result.more.bad"),
+  ];
+}
+
+/** The rule that a value breaks, in the unit as people write it. */
+export function broken(column, rule) {
+  const limit = { en: `${column[rule]} ${column.unit.en}`.trim(), ko: `${column[rule]} ${column.unit.ko}`.trim() };
+  return say(`rule.${rule}`, { limit });
+}
+
+function more(count, key) {
+  return count > 0 ? [element("p", {}, say(key, { count }))] : [];
+}
+
+/** A table that scrolls by itself; the first `numbers` columns hold numbers. */
+function table(heads, rows, numbers) {
+  const kind = (i) => (i < numbers && i > 0 ? { class: "number" } : {});
+  const head = element("tr", {}, ...heads.map((key, i) => element("th", { scope: "col", ...kind(i) }, say(key))));
+  const body = rows.map(({ cells, bad }) => {
+    const [first, ...rest] = cells;
+    const others = rest.map((cell, i) => element("td", kind(i + 1), cell));
+    return element("tr", bad ? { class: "bad" } : {}, element("th", { scope: "row" }, first), ...others);
+  });
+  const inner = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+  const name = element("span", { class: "hidden", id: uniqueId() }, say("result.scroll"));
+  return element("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": name.id }, name, inner);
+}
+
+function download(page, csv) {
+  const button = element("button", { type: "button", class: "button" }, say("result.download"));
+  button.addEventListener("click", () => {
+    const place = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv" })); // Excel reads UTF-8 by its mark
+    element("a", { href: place, download: `${page.name}-predictions.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(place), 60_000);
+  });
+  return element("p", {}, button);
+}
+
+/** Why a table was refused, in both languages. */
+export function refusal(reasons) {
+  const told = reasons.map(([key, values = {}]) => {
+    const entries = Object.entries(values).map(([name, value]) => [name, Array.isArray(value) ? listed(value.map((v) => text(`${key}.row`, v))) : value]);
+    return element("li", {}, say(key, Object.fromEntries(entries)));
+  });
+  return element("div", { class: "refused" }, element("p", {}, say("run.refused")), element("ul", {}, ...told));
+}
+
+function titles(columns) {
+  return listed(columns.map((column) => column.title));
+}

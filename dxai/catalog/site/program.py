@@ -1,0 +1,75 @@
+"""What the program of a model's page reads: the contract, where the graph is, and who predicts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from typing import Any, Literal
+
+from dxai.bundle.folder import Bundle
+from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
+from dxai.catalog.site.facts import seen
+from dxai.catalog.site.words import unit, word
+from dxai.contract import Column
+
+Backend = Literal["browser", "server", "none"]
+"""Who predicts: ONNX Runtime in the browser, the server that the page comes from, or nobody."""
+
+
+def page_data(bundle: Bundle, backend: Backend, runtime_bytes: int) -> dict[str, Any]:
+    """The page's JSON file; addresses are relative to the page."""
+    contract, version = bundle.contract, bundle.manifest.version
+    return {
+        "name": bundle.manifest.name,
+        "task": contract.task,
+        "backend": backend,
+        "model": f"{version}/{MODEL}",
+        "bytes": bundle.manifest.files[MODEL].size + runtime_bytes,
+        "sample": f"{version}/{GOLDEN_ROWS}",
+        "predict": "predict",
+        "context": bundle.manifest.context,
+        "frequency": contract.frequency,
+        "frequency_title": word("frequency", contract.frequency or "").model_dump(),
+        "horizon": contract.horizon,
+        "minimum_history": contract.minimum_history,
+        "absent": contract.absent,
+        "columns": [_column(bundle, c) for c in contract.columns],
+    }
+
+
+def _column(bundle: Bundle, column: Column) -> dict[str, Any]:
+    low, high = seen(bundle, column)
+    return {
+        **column.model_dump(include={"name", "kind", "role", "minimum", "maximum", "required", "categories"}),
+        "title": {"en": column.title_en, "ko": column.title_ko},
+        "unit": unit(column.unit).model_dump(),
+        "limits": {name: _limit(getattr(column, name), column) for name in ("minimum", "maximum")},
+        "seen": None if low is None or high is None else [low, high],
+    }
+
+
+def _limit(value: float | None, column: Column) -> str:
+    """A limit as `dxai predict` writes it."""
+    return "" if value is None else f"{value:g}" + ("" if column.unit == "1" else f" {column.unit}")
+
+
+def first_row(bundle: Bundle) -> dict[str, str]:
+    """Values for the form: the first golden row."""
+    return next(csv.DictReader(_golden(bundle)), {})
+
+
+def example_series(bundle: Bundle) -> str:
+    """CSV text for the form: the golden series with the most rows that are not zero."""
+    series, target = bundle.contract.only("series").name, bundle.contract.target.name
+    rows = list(csv.DictReader(_golden(bundle)))
+    lively = Counter(row.get(series) for row in rows if (row.get(target) or "").strip("0."))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(row for row in rows if [row.get(series)] == [name for name, _ in lively.most_common(1)])
+    return out.getvalue()
+
+
+def _golden(bundle: Bundle) -> io.StringIO:
+    return io.StringIO(bundle.read(GOLDEN_ROWS).decode("utf-8", "replace"))

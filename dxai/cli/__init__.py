@@ -1,0 +1,1 @@
+"""One command, one verb per need; heavy imports stay inside the verbs."""

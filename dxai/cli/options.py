@@ -1,0 +1,47 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
+    """Names of the pulled models, and folders."""
+    from click.shell_completion import CompletionItem
+
+    from dxai.catalog.store import Store
+
+    names = sorted({name for name, _ in Store().bundles() if name.startswith(incomplete)})
+    return [*names, CompletionItem(incomplete, type="dir")]
+
+
+def trust_options(verb: _Verb) -> _Verb:
+    """How far a bundle is trusted: ``key`` and ``unsigned``."""
+    key = click.option("--key", type=FILE, help="Public key (PEM) that must have signed the model.")
+    unsigned = click.option(
+        "--unsigned", is_flag=True, help="Take a bundle nobody signed, such as one just released here."
+    )
+    return key(unsigned(verb))
+
+
+def catalog_options(verb: _Verb) -> _Verb:
+    """Which catalog is read and from which trust root: ``place``, ``root`` and ``offline``."""
+    options = (
+        click.option(
+            "--from", "place", metavar="URL|DIR", envvar="DXAI_CATALOG", help="Catalog; remembered once read."
+        ),
+        click.option("--root", type=FILE, help="Trust root of the catalog (root.json from its owner)."),
+        click.option("--offline", is_flag=True, help="Open no network connection."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb

@@ -1,0 +1,161 @@
+"""Verbs of a member firm that runs a model: check, predict, serve."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from dxai.cli.options import FILE, complete_model, trust_options
+
+if TYPE_CHECKING:
+    from dxai.inference.predict import Prediction
+
+STANDARD = Path("-")
+
+
+@click.command()
+@click.argument("model", shell_complete=complete_model)
+@click.argument("rows", type=FILE)
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="CSV or Parquet file (by its suffix), or - for standard output."
+)
+@click.option(
+    "--on-bad-rows", type=click.Choice(["stop", "skip", "flag"]), default="stop", show_default=True,
+    help="Rows that break the contract: refuse the file, leave them out, or keep them and say why.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@trust_options
+def predict(
+    model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], threads: int,
+    key: Path | None, unsigned: bool,
+) -> None:  # fmt: skip
+    """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
+
+    MODEL is a pulled model (NAME or NAME@VERSION) or the folder of a bundle. Quality: every row keeps its own columns
+    and gets a prediction with its interval. Demand: ROWS is a long table of series, date and value; the answer holds
+    the next steps of every series. Columns go by their ids, English or Korean titles.
+    """
+    from dxai.api import load
+    from dxai.data.tables import read_blocks
+    from dxai.inference.output import write_table
+    from dxai.inference.predict import Prediction
+    from dxai.inference.rowbar import row_bar
+
+    loaded = load(model, key=key, unsigned=unsigned, threads=threads)
+    where = "standard input" if rows == STANDARD else str(rows)
+    prediction = Prediction(loaded.model, loaded.bundle.profile, where=where, on_bad_rows=on_bad_rows)
+    with _as_file(rows) as path, row_bar(path) as counted:
+        write_table(prediction.blocks(counted(read_blocks(path))), output)
+    for line in _told(prediction, output):
+        click.echo(line, err=output == STANDARD)
+
+
+@click.command()
+@click.argument("model", shell_complete=complete_model)
+@click.argument("rows", type=FILE)
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="HTML report to write. [default: ROWS-check.html]"
+)
+@click.option(
+    "--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Of verdict and report."
+)
+@trust_options
+def check(
+    model: str, rows: Path, report: Path | None, language: Literal["en", "ko"], key: Path | None, unsigned: bool
+) -> None:
+    """Does this MODEL fit my plant? Hold ROWS against the contract and the training data.
+
+    Gives one verdict (use, use with care, do not use), its reasons and an HTML report. ROWS may hold the measured
+    target: then error and interval coverage here stand beside those of the model's card. Exit code 6: do not use.
+    """
+    from dxai.api import load
+    from dxai.data.tables import read_blocks
+    from dxai.inference.fit.check import check_table
+    from dxai.inference.fit.record import VERDICTS
+    from dxai.inference.fit.report import write_report
+    from dxai.inference.rowbar import row_bar
+
+    loaded = load(model, key=key, unsigned=unsigned)
+    where = "standard input" if rows == STANDARD else str(rows)
+    with _as_file(rows) as path, row_bar(path) as counted:
+        result = check_table(loaded.bundle, loaded.model, counted(read_blocks(path)), where=where)
+    target = report or (Path("check.html") if rows == STANDARD else Path(f"{rows.stem}-check.html"))
+    write_report(result, target, language=language)
+    click.echo(VERDICTS[result.verdict].en if language == "en" else VERDICTS[result.verdict].ko)
+    for reason in result.reasons:
+        click.echo(f"  - {reason.told(language)}")
+    click.echo(f"  report: {target}")
+    raise SystemExit(result.exit_code)
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, shell_complete=complete_model)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
+@click.option("--allow-host", multiple=True, help="One more name by which clients call this server.")
+@trust_options
+def serve(
+    models: tuple[str, ...], host: str, port: int, allow_host: tuple[str, ...], key: Path | None, unsigned: bool
+) -> None:
+    """Serve MODELS over HTTP: Open Inference Protocol V2, CSV in and out, metrics, and pages to try them.
+
+    Ctrl-C or SIGTERM finishes what was accepted, then ends. There are no passwords: before others can reach it, put a
+    reverse proxy with them in front.
+    """
+    from tempfile import TemporaryDirectory
+
+    from dxai.api import load
+    from dxai.catalog.index import version_order
+    from dxai.catalog.site.build import build_site
+    from dxai.serve.served import ServedModel
+    from dxai.serve.server import serve as run_server
+
+    loaded = [load(model, key=key, unsigned=unsigned) for model in models]
+    newest_first = sorted(loaded, key=lambda each: version_order(each.version), reverse=True)
+    shelf = {each.name: [m.bundle for m in newest_first if m.name == each.name] for each in loaded}
+    with TemporaryDirectory(prefix="dxai-pages-") as folder:
+        pages = Path(folder) / "site"
+        build_site(shelf, pages, wasm=None, served=True)
+        if sys.stderr.isatty() and port:
+            click.echo(f"open http://{host}:{port} (Ctrl-C ends it)", err=True)
+        run_server(
+            [ServedModel(each.bundle, each.model) for each in loaded],
+            host=host,
+            port=port,
+            pages=pages,
+            hosts=allow_host,
+        )
+
+
+@contextmanager
+def _as_file(rows: Path) -> Iterator[Path]:
+    """Standard input as a file: it is read twice, once for its encoding."""
+    from dxai.data.tables import spooled
+
+    if rows == STANDARD:
+        with spooled(sys.stdin.buffer, "standard input") as path:
+            yield path
+    else:
+        yield rows
+
+
+def _told(prediction: Prediction, output: Path) -> Iterator[str]:
+    """What happened to the rows, for a person."""
+    counts = prediction.counts
+    yield f"{_rows(counts.written)} written to {'standard output' if output == STANDARD else output}"
+    if counts.imputed:
+        yield f"  {_rows(counts.imputed)} with gaps that the model filled in"
+    if counts.outside:
+        yield f"  {_rows(counts.outside)} outside the range of the training rows: take care with the predictions"
+    if counts.bad:
+        fate = "left out" if prediction.on_bad_rows == "skip" else "kept without a prediction"
+        yield f"  {_rows(counts.bad)} {fate}, because the contract is broken: {prediction.problems.told()}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,79 @@
+"""Naive forecasts of a panel: what every demand model must beat, in training and on a firm's own series."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of the quantiles of every forecast."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A point forecast ``[series, horizon]`` and its quantiles ``[series, horizon, level]``."""
+
+    point: Array
+    quantiles: Array
+
+
+def last_value(past: Array, horizon: int, season: int) -> Array:  # noqa: ARG001 (rules of one signature)
+    """The last known value, carried on (naive)."""
+    return np.repeat(_filled(past)[:, -1:], horizon, axis=1)
+
+
+def seasonal_naive(past: Array, horizon: int, season: int) -> Array:
+    """The value of one season ago; the last value where the series is shorter than a season."""
+    filled = _filled(past)
+    if filled.shape[1] < season:
+        return last_value(past, horizon, season)
+    cycle = np.tile(filled[:, -season:], (1, -(-horizon // season)))[:, :horizon]
+    return np.where(np.isnan(cycle), filled[:, -1:], cycle)
+
+
+def four_step_average(past: Array, horizon: int, season: int) -> Array:  # noqa: ARG001
+    """The average of the last four steps, carried on; the last known value where all four are missing."""
+    recent = past[:, -4:]
+    known = np.isfinite(recent).sum(axis=1, keepdims=True)
+    average = np.nansum(recent, axis=1, keepdims=True) / np.maximum(known, 1)
+    return np.repeat(np.where(known > 0, average, _filled(past)[:, -1:]), horizon, axis=1)
+
+
+DEMAND: dict[str, Callable[[Array, int, int], Array]] = {
+    "last value": last_value,
+    "seasonal naive": seasonal_naive,
+    "4-step average": four_step_average,
+}
+
+
+def forecast(name: str, past: Array, horizon: int, season: int) -> Forecast:
+    """A yardstick with quantiles: its point plus the quantiles of its own errors on the same series' past.
+
+    Args:
+        name: Key of `DEMAND`.
+        past: ``[series, time]``, NaN before a series begins.
+        horizon: Steps to forecast.
+        season: Steps of one season.
+    """
+    rule = DEMAND[name]
+    point = rule(past, horizon, season)
+    first = max(season, 4) if name == "seasonal naive" else 4
+    origins = range(max(1, min(first, past.shape[1] - horizon - 1)), past.shape[1] - horizon + 1)
+    errors = [past[:, o : o + horizon] - rule(past[:, :o], horizon, season) for o in origins]
+    none = np.full((len(past), 1), np.nan, np.float32)  # a history of one horizon has no error to learn from
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        spread = np.nanquantile(np.concatenate([*errors, none], axis=1), LEVELS, axis=1).T[:, None, :]
+    return Forecast(point, (point[:, :, None] + np.nan_to_num(spread)).astype(np.float32))
+
+
+def _filled(past: Array) -> Array:
+    """Gaps filled with the value before them; NaN stays before a series begins."""
+    known = np.where(np.isnan(past), 0, np.arange(past.shape[1])[None, :])
+    return np.take_along_axis(past, np.maximum.accumulate(known, axis=1), axis=1)

@@ -1,0 +1,1 @@
+"""What runs a model at a member firm: loader, sandbox, tables, predictions."""

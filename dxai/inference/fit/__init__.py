@@ -1,0 +1,1 @@
+"""Does this model fit my plant? A firm's rows against the profile and the card of a bundle."""

@@ -1,0 +1,34 @@
+"""`dxai check`: does this model fit my plant?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from dxai.bundle.folder import Bundle
+from dxai.inference.fit.demand import check_histories
+from dxai.inference.fit.quality import check_rows
+from dxai.inference.fit.record import Check
+from dxai.inference.fit.verdict import judge
+from dxai.inference.model import Model
+
+
+def check_table(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], *, where: str) -> Check:
+    """Hold a firm's table against the contract, the training profile and the card of a model.
+
+    Args:
+        bundle: With its profile.
+        model: Of this bundle.
+        blocks: Of the table, as `dxai.data.tables.read_blocks` gives them; quality rows are never held all at once.
+        where: The table, for messages and the report.
+
+    Raises:
+        DataError: The table cannot be read as rows of the contract at all: columns are missing, it is empty, or dates
+            are off the grid.
+        IntegrityError: The bundle has no profile.
+    """
+    gathered = check_rows if bundle.contract.task == "quality" else check_histories
+    evidence = gathered(bundle, model, blocks, where)
+    verdict, reasons = judge(evidence)
+    return Check(**vars(evidence), verdict=verdict, reasons=reasons)

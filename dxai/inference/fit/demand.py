@@ -1,0 +1,72 @@
+"""Demand histories against the profile, series by series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from dxai.bundle.folder import Bundle
+from dxai.bundle.profile import series_features
+from dxai.contract import Column, Contract
+from dxai.data.checks import Problems, cast, match_header
+from dxai.data.tables import as_text
+from dxai.data.windows import to_panel
+from dxai.errors import DataError
+from dxai.inference.fit.backtest import back_test
+from dxai.inference.fit.columns import any_broken, chance_outside, fitted, tallies
+from dxai.inference.fit.record import Evidence
+from dxai.inference.model import Model
+from dxai.inference.predict import outside_training
+
+
+def check_histories(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str) -> Evidence:
+    """Profile the series of a long table and forecast their last horizon from what lies before it.
+
+    Raises:
+        DataError: Columns are missing, there are no rows, dates are off the grid or steps are repeated.
+    """
+    contract = bundle.contract
+    table = pl.concat(list(blocks))
+    names = match_header(table.columns, contract, target=True, where=f"{where}, line 1")
+    typed, found = cast(as_text(table.select(pl.col(name).alias(c) for c, name in names.items())), contract)
+    problems = Problems()
+    problems.add(found)
+    good = typed.filter(~any_broken(found, len(table)))
+    if not len(good):
+        told = f"The table has no rows that keep the contract. {problems.told()}" if found else "The table has no rows."
+        raise DataError(told, where=where, fix="Give every series its history, one row per step.")
+    whole = to_panel(good, contract.model_copy(update={"minimum_history": 1}), where=where)
+    panel = whole.only(whole.known_steps >= contract.minimum_history)
+    traits, profile = _traits(contract), bundle.profile
+    values = pl.DataFrame(series_features(panel, contract)).fill_nan(None)
+    tallied = tallies(traits, profile)
+    for tally in tallied:
+        tally.add(values[tally.column.name])
+    series = len(panel.ids)
+    columns = fitted(tallied, series, profile.cases)
+    truth = back_test(bundle, model, panel)
+    return Evidence(
+        name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest, contract=contract,
+        where=where, rows=len(table), bad=len(table) - len(good), problems=tuple(problems), units=series, cases=series,
+        outside=int(values.select(pl.any_horizontal(outside_training(traits, profile)).sum()).item()),
+        chance_outside=chance_outside(columns, profile.cases), short=len(whole.ids) - series,
+        untested=series - (truth.cases if truth else 0), columns=columns, truth=truth,
+    )  # fmt: skip
+
+
+_TITLES = {
+    "level": ("Mean level", "평균 수준"),
+    "zeros": ("Share of zeros", "0의 비율"),
+    "variation": ("Variation", "변동성"),
+    "trend": ("Trend", "추세"),
+}
+
+
+def _traits(contract: Contract) -> tuple[Column, ...]:
+    """What `series_features` tells of a series, as columns."""
+    return tuple(
+        Column(name=name, kind="number", role="feature", title_en=en, title_ko=ko,
+               unit=contract.target.unit if name == "level" else "1")
+        for name, (en, ko) in _TITLES.items()
+    )  # fmt: skip

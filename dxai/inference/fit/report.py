@@ -1,0 +1,140 @@
+"""The report of a check: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dxai.bundle.terms import Text
+from dxai.files import write_whole
+from dxai.inference.fit import pictures, verdict, words
+from dxai.inference.fit.pictures import Mark
+from dxai.inference.fit.record import GRADES, VERDICTS, Check, ColumnFit, Fan, Language, Truth
+
+_HEADS = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "wql": "WQL", "wape": "WAPE", "mase": "MASE"}
+_COLUMNS = {
+    "rmse": ("rmse", "mae", "r2", "coverage", "width"),
+    "wql": ("wql", "wape", "mase", "bias", "coverage", "width"),
+}
+_IN_UNIT = ("rmse", "mae", "width")
+
+
+def write_report(check: Check, target: Path, *, language: Language = "en") -> None:
+    """Write the check as one HTML file in English or Korean.
+
+    Raises:
+        NoSpaceError: The disk is full.
+        SettingsError: Writing there is not permitted.
+    """
+    environment = Environment(
+        loader=PackageLoader("dxai.inference.fit", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = _Page(check, language)
+    html = environment.get_template("report.html.j2").render(
+        page=page, check=check, contract=check.contract, t=page.t, pick=page.pick, words=words,
+        grades=GRADES, verdicts=VERDICTS, now=datetime.now().astimezone(),
+    )  # fmt: skip
+    write_whole(target, html.encode())
+
+
+class _Page:
+    """Tables and pictures in one language."""
+
+    def __init__(self, check: Check, language: Language) -> None:
+        self.check, self.language = check, language
+        target = check.contract.target
+        self.target = self.t(target.title_en.lower(), target.title_ko) + (
+            "" if target.unit in ("1", "{unit}") else f" [{target.unit}]"
+        )
+
+    def t(self, en: str, ko: str) -> str:
+        """The text of this page's language."""
+        return ko if self.language == "ko" else en
+
+    def pick(self, text: Text) -> str:
+        """The same of a text in both languages."""
+        return self.t(text.en, text.ko)
+
+    def heads(self, truth: Truth) -> list[str]:
+        """Column heads of the score table."""
+        more = {"bias": self.t("bias", "편향"), "width": self.t("interval width", "구간 폭")}
+        more["coverage"] = self.t("coverage (80%)", "포함률 (80%)")
+        unit = self.check.contract.target.unit
+        behind = "" if unit in ("1", "{unit}") else f" [{unit}]"
+        names = _COLUMNS[truth.metric]
+        return [(_HEADS | more)[name] + (behind if name in _IN_UNIT else "") for name in names]
+
+    def scores(self, truth: Truth) -> list[tuple[str, list[str]]]:
+        """Rows of the score table: the model here, the model on its card, the yardsticks here."""
+        held: list[tuple[str, Mapping[str, float]]] = [
+            (self.t("this model, on your data", "이 모델, 귀사 데이터"), truth.scores),
+            (self.t("this model, on its card", "이 모델, 모델 카드"), truth.card),
+        ]
+        held += [
+            (self.t("yardstick on your data: ", "단순 기준, 귀사 데이터: ") + self.pick(words.YARDSTICKS[name]), scores)
+            for name, scores in truth.yardsticks.items()
+        ]
+        return [(name, [_cell(key, scores.get(key)) for key in _COLUMNS[truth.metric]]) for name, scores in held]
+
+    def likeness(self, column: ColumnFit) -> tuple[str, str]:
+        """Grade and word for the drift of a column; few rows cannot show that it is alike."""
+        grade = verdict.drift_grade(column)
+        if grade == "good" and column.drift.chance > verdict.STRONG:
+            return "note", self.t("too few", "표본 부족")
+        told = {"good": ("alike", "비슷"), "note": ("moderate", "보통"), "care": ("large", "큼"), "refuse": ("", "")}
+        return grade, self.t(*told[grade])
+
+    def histogram(self, column: ColumnFit) -> Markup:
+        """Spread of a column here and in training."""
+        pairs = zip(column.training.shares, column.shares, strict=True)
+        listed = "; ".join(f"{words.percent(there)} → {words.percent(here)}" for there, here in pairs)
+        title = self.pick(words.titled(column.column))
+        return pictures.histogram(
+            column, self.t(f"{title}, training → here: {listed}", f"{title}, 학습 → 이 파일: {listed}")
+        )
+
+    def error(self, truth: Truth) -> Markup:
+        """The error here on a line with the card's and the yardstick's."""
+        card, rival = truth.card[truth.metric], truth.yardsticks[truth.yardstick][truth.metric]
+        marks = [
+            Mark(card, self.t(f"card {words.figure(card)}", f"카드 {words.figure(card)}")),
+            Mark(rival, f"{self.pick(words.YARDSTICKS[truth.yardstick])} {words.figure(rival)}"),
+        ]
+        top = 1.1 * max(card, rival, min(truth.error.high, 3 * truth.error.value), truth.error.value)
+        here = f"{truth.metric.upper()} {words.figure(truth.error.value)} ({words.spread(truth.error)})"
+        return pictures.gauge(truth.error, marks, top=top, told=here)
+
+    def coverage(self, truth: Truth) -> Markup:
+        """The coverage here on a line with the card's and the promise."""
+        card = truth.card["coverage"]
+        marks = [
+            Mark(card, self.t(f"card {words.percent(card)}", f"카드 {words.percent(card)}")),
+            Mark(0.8, self.t("promised 80%", "약속 80%")),
+        ]
+        return pictures.gauge(truth.covered, marks, top=1.0, told=words.percent(truth.covered.value), share=True)
+
+    def scatter(self, truth: Truth) -> Markup:
+        """Predictions over truths."""
+        assert truth.points is not None  # asked for quality only
+        across, up = (
+            self.t(f"true {self.target}", f"실측 {self.target}"),
+            self.t(f"predicted {self.target}", f"예측 {self.target}"),
+        )
+        return pictures.scatter(truth.points, across=across, up=up, told=f"{up} / {across}")
+
+    def fan(self, fan: Fan) -> Markup:
+        """One forecast from the past."""
+        return pictures.fan(fan, self.t(f"forecast of series {fan.series}", f"시계열 {fan.series} 예측"))
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if name == "coverage":
+        return words.percent(value)
+    return f"{value:+.0%}" if name == "bias" else words.figure(value)

@@ -1,0 +1,264 @@
+"""The walk: an ONNX file against the rules of a bundle and against its contract, before any runtime sees it."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from dxai.contract import Contract
+from dxai.errors import ModelError
+from dxai.inference.onnx_schema import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    read_model,
+)
+
+_GROUPS = {
+    "numbers": "Abs Acos Acosh Add Asin Asinh Atan Atanh Ceil Clip Cos Cosh Div Erf Exp Floor Log Max Mean Min Mod Mul "
+    "Neg Pow Reciprocal Round Sign Sin Sinh Sqrt Sub Sum Tan",
+    "activations": "Elu Gelu HardSigmoid HardSwish LeakyRelu LogSoftmax Mish PRelu Relu Selu Sigmoid Softmax Softplus "
+    "Softsign Tanh",
+    "truth": "And Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Not Or Where Xor",
+    "layers": "AveragePool BatchNormalization Conv Gemm GlobalAveragePool GlobalMaxPool InstanceNormalization "
+    "LayerNormalization MatMul MaxPool",
+    "along an axis": "ArgMax ArgMin CumSum ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
+    "ReduceSum ReduceSumSquare TopK",
+    "shape and place": "Cast Concat Constant ConstantOfShape Expand Flatten Gather GatherElements GatherND Identity "
+    "OneHot Pad Range Reshape ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze",
+}
+OPERATORS: Mapping[str, frozenset[str]] = {
+    "": frozenset(" ".join(_GROUPS.values()).split()),
+    "ai.onnx.ml": frozenset({"Imputer", "LabelEncoder", "LinearRegressor", "OneHotEncoder", "Scaler"}),
+}
+"""By domain: what our exporter writes, and its kin. None calls a graph, draws at random, or makes a sequence."""
+
+DECILES = 9
+
+FLOAT, INT32, INT64, STRING, BOOL, DOUBLE = 1, 6, 7, 8, 9, 11
+_LIST = {FLOAT: "float_data", INT32: "int32_data", INT64: "int64_data", STRING: "string_data", BOOL: "int32_data",
+         DOUBLE: "double_data"}  # fmt: skip
+_WIDTH = {FLOAT: 4, INT32: 4, INT64: 8, BOOL: 1, DOUBLE: 8}
+_NAME = {FLOAT: "float", INT32: "int32", INT64: "int64", STRING: "string", BOOL: "bool", DOUBLE: "double"}
+_ATTRIBUTE = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
+
+_IR, _OPSETS = range(8, 11), {"": range(17, 23), "ai.onnx.ml": range(1, 6)}
+_BYTES, _NODES, _RANK, _ELEMENTS = 256 << 20, 10_000, 16, 1 << 26
+
+_SHAPED = {"ConstantOfShape": {0}, "Expand": {1}, "OneHot": {1}, "Pad": {1}, "Range": {0, 1, 2}, "Tile": {1}}
+"""Which inputs say how large the output becomes."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output of a graph.
+
+    Attributes:
+        kind: Type of the elements, by its ONNX number.
+        dims: Length of each axis, or the name of a free one.
+    """
+
+    name: str
+    kind: int
+    dims: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        """Such as ``float 'water' [batch]``."""
+        return f"{_NAME[self.kind]} {_quoted(self.name)} [{_quoted(', '.join(map(str, self.dims)))[1:-1]}]"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a walked graph takes and gives."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def walk(data: bytes) -> Graph:
+    """Read the bytes of an ONNX file and hold every node and tensor against the rules.
+
+    Raises:
+        ModelError: The first rule that is broken, in one line.
+    """
+    if len(data) > _BYTES:
+        raise ModelError(f"The graph has {len(data):,} bytes, however {_BYTES:,} are allowed.")
+    model = read_model(data)
+    graph = model.graph or GraphProto()
+    _refuse_header(model, graph)
+    domains = {entry.domain or "" for entry in model.opset_import}
+    for tensor in graph.initializer:
+        _refuse_tensor(tensor)
+    constants = {tensor.name or "": _integers(tensor) for tensor in graph.initializer}
+    settled = {"", *constants}
+    for node in graph.node:
+        _refuse_node(node, domains)
+        if node.op_type == "Constant":
+            constants |= dict.fromkeys(node.output, _constant(node))
+        _refuse_growth(node, constants, settled)
+        if node.op_type in ("Constant", "Shape", "Size") or (node.input and settled.issuperset(node.input)):
+            settled.update(node.output)
+    for info in graph.value_info:
+        _value(info)
+    _refuse_repeats(graph)
+    return Graph(tuple(map(_value, graph.input)), tuple(map(_value, graph.output)))
+
+
+def refuse_other_interface(graph: Graph, contract: Contract) -> None:
+    """Raise ModelError when inputs and outputs are not those that the contract asks for."""
+    inputs, outputs = _interface(contract)
+    for what, found, wanted in (("input", graph.inputs, inputs), ("output", graph.outputs, outputs)):
+        for there, needed in zip_longest(found, wanted, fillvalue="nothing"):
+            if there != needed:
+                told = f"The graph has {there} as {what}, however the contract asks for {needed} there."
+                raise ModelError(told)
+
+
+def _interface(contract: Contract) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Inputs and outputs of a graph that serves the contract, as `dxai.ship.export` writes them."""
+    if contract.task == "quality":
+        kinds = {"number": FLOAT, "category": STRING}
+        names = [f"{contract.target.name}_{bound}" for bound in ("predicted", "lower", "upper")]
+        return (
+            tuple(Value(c.name, kinds[c.kind], ("batch",)) for c in contract.features),
+            tuple(Value(name, FLOAT, ("batch",)) for name in names),
+        )
+    forecast = ("series", contract.horizon)
+    return (
+        (Value("history", FLOAT, ("series", "context")), Value("last_day", INT64, ("series",))),
+        (
+            Value("quantiles", FLOAT, (*forecast, DECILES)),
+            *(Value(name, FLOAT, forecast) for name in ("mean", "lower", "upper")),
+        ),
+    )
+
+
+def _refuse_header(model: ModelProto, graph: GraphProto) -> None:
+    if model.ir_version not in _IR:
+        raise ModelError(f"The graph has IR version {model.ir_version}, however {_IR[0]} to {_IR[-1]} are known.")
+    _refuse_twice("domain", [entry.domain or "" for entry in model.opset_import])
+    for entry in model.opset_import:
+        known = _OPSETS.get(entry.domain or "", range(0))
+        if entry.version not in known:
+            told = f"{known[0]} to {known[-1]} are known" if known else "that domain is not allowed"
+            raise ModelError(f"The graph uses opset {entry.version} of {_quoted(entry.domain)}, however {told}.")
+    if len(graph.node) > _NODES or len(graph.initializer) > _NODES:
+        raise ModelError(f"The graph has more than {_NODES:,} nodes or weights.")
+
+
+def _refuse_node(node: NodeProto, domains: set[str]) -> None:
+    domain, operator = node.domain or "", node.op_type or ""
+    if operator not in OPERATORS.get(domain, ()):
+        of = f" of {_quoted(domain)}" if domain else ""
+        raise ModelError(f"The graph uses the operator {_quoted(operator)}{of}, which no bundle may.")
+    if domain not in domains:
+        raise ModelError(f"The graph uses {operator} without the opset of its domain {domain!r}.")
+    _refuse_twice("attribute", [attribute.name or "" for attribute in node.attribute])
+    for attribute in node.attribute:
+        _refuse_attribute(attribute, operator)
+
+
+def _refuse_attribute(attribute: AttributeProto, operator: str) -> None:
+    """An attribute holds one thing, of the type it says."""
+    given = {name for name in _ATTRIBUTE.values() if getattr(attribute, name) not in (None, [])}
+    if attribute.type not in _ATTRIBUTE or not given <= {_ATTRIBUTE[attribute.type]}:
+        raise ModelError(f"The attribute {_quoted(attribute.name)} of a {operator} is not of the type it says.")
+    if attribute.t is not None:
+        _refuse_tensor(attribute.t)
+
+
+def _refuse_tensor(tensor: TensorProto) -> None:
+    """A tensor holds as many elements as its shape says, in one place."""
+    kind, what = tensor.data_type or 0, f"The tensor {_quoted(tensor.name)}"
+    if kind not in _LIST:
+        raise ModelError(f"{what} has the data type {kind}, which no bundle may.")
+    size = _elements(tensor.dims, what)
+    lists = {name: len(getattr(tensor, name)) for name in set(_LIST.values())}
+    if tensor.raw_data is None:
+        whole = lists.pop(_LIST[kind]) == size
+    else:
+        whole = kind != STRING and len(tensor.raw_data) == size * _WIDTH[kind]
+    if not whole or any(lists.values()):
+        raise ModelError(f"{what} does not hold the {size:,} elements of its shape.")
+
+
+def _integers(tensor: TensorProto) -> Sequence[int]:
+    """The numbers of a sound tensor that could be a shape; none of any other."""
+    kind, size = tensor.data_type or 0, math.prod(tensor.dims)
+    if kind not in (INT32, INT64) or size > 2 * _RANK:
+        return ()
+    if tensor.raw_data is None:
+        return list(getattr(tensor, _LIST[kind]))
+    return struct.unpack(f"<{size}{'i' if kind == INT32 else 'q'}", tensor.raw_data)
+
+
+def _constant(node: NodeProto) -> Sequence[int]:
+    """The numbers that a Constant gives, where they could be a shape."""
+    for attribute in node.attribute:
+        if attribute.t is not None:
+            return _integers(attribute.t)
+        if attribute.i is not None:
+            return (attribute.i,)
+    return next((attribute.ints for attribute in node.attribute), ())
+
+
+def _refuse_growth(node: NodeProto, constants: Mapping[str, Sequence[int]], settled: set[str]) -> None:
+    """Refuse an output whose size hangs on the values of the rows, or stands in the file and is too large.
+
+    All other sizes follow from the number of rows, so that a trial with as many rows as ever run at once covers them.
+    """
+    places = _SHAPED.get(node.op_type or "", ())
+    sizes = [name for place, name in enumerate(node.input) if place in places]
+    if not settled.issuperset(sizes):
+        raise ModelError(f"The graph lets the values of the rows say how much {node.op_type} makes.")
+    numbers = [number for name in sizes for number in constants.get(name, ())]
+    if node.op_type == "Range" and len(numbers) == 3:
+        start, limit, delta = numbers
+        numbers = [abs(limit - start) // max(1, abs(delta))]
+    if math.prod(max(1, abs(number)) for number in numbers) > _ELEMENTS:
+        raise ModelError(f"The graph lets {node.op_type} make more than {_ELEMENTS:,} elements.")
+
+
+def _value(info: ValueInfoProto) -> Value:
+    tensor = info.type.tensor_type if info.type else None
+    what = f"The value {_quoted(info.name)}"
+    if tensor is None or tensor.elem_type not in _NAME:
+        raise ModelError(f"{what} has no element type that a bundle may hold.")
+    dims = tensor.shape.dim if tensor.shape else []
+    if any(d.dim_value is not None and d.dim_param is not None for d in dims):
+        raise ModelError(f"{what} has an axis that is both fixed and free.")
+    _elements([1 if d.dim_value is None else d.dim_value for d in dims], what)
+    lengths = (d.dim_param or "" if d.dim_value is None else d.dim_value for d in dims)
+    return Value(info.name or "", tensor.elem_type, tuple(lengths))
+
+
+def _elements(dims: Sequence[int], what: str) -> int:
+    """Number of elements of a shape."""
+    lengths = [max(1, length) for length in dims]
+    if min(dims, default=0) < 0 or len(dims) > _RANK or math.prod(lengths) > _ELEMENTS:
+        raise ModelError(f"{what} has a negative length, more than {_RANK} axes or {_ELEMENTS:,} elements.")
+    return math.prod(dims)
+
+
+def _refuse_repeats(graph: GraphProto) -> None:
+    """Every name is given to one value only: no weight overrides an input, no node another."""
+    names = [value.name or "" for value in graph.input] + [tensor.name or "" for tensor in graph.initializer]
+    _refuse_twice("value", names + [name for node in graph.node for name in node.output if name])
+
+
+def _refuse_twice(what: str, names: Iterable[str]) -> None:
+    for name, count in Counter(names).most_common(1):
+        if count > 1:
+            raise ModelError(f"The graph has the {what} {_quoted(name)} {count} times.")
+
+
+def _quoted(name: str | None) -> str:
+    """A name from the file, made harmless for a line of text."""
+    return ascii((name or "")[:60])

@@ -1,0 +1,206 @@
+"""A firm's table to predictions beside its own columns: block by block, bounded memory, every row accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from dxai.bundle.profile import Profile
+from dxai.contract import Column, Contract
+from dxai.data.checks import Problem, Problems, cast, match_header
+from dxai.data.tables import as_text
+from dxai.data.windows import to_panel
+from dxai.errors import DataError
+from dxai.inference.histories import broken_histories
+from dxai.inference.model import Model
+
+OnBadRows = Literal["stop", "skip", "flag"]
+PROBLEM = "dxai_problem"
+"""Column that says what is wrong with a flagged row."""
+
+
+@dataclass
+class Counts:
+    """What happened to the rows of a table.
+
+    Attributes:
+        read: Rows in the table.
+        written: Rows in the answer.
+        bad: Rows that break the contract.
+        imputed: Rows with a gap that the model filled in.
+        outside: Rows with a value outside the range of the training rows, or a category that it never saw.
+    """
+
+    read: int = 0
+    written: int = 0
+    bad: int = 0
+    imputed: int = 0
+    outside: int = 0
+
+
+class Prediction:
+    """The predictions of one table.
+
+    Args:
+        model: Checked model.
+        profile: Of its training rows; without it no row counts as outside.
+        where: The table, for messages.
+        on_bad_rows: ``stop`` refuses the table with all its problems, ``skip`` leaves bad rows out, ``flag`` keeps
+            them without a prediction and says in the column ``dxai_problem`` what is wrong.
+
+    Attributes:
+        counts: What was seen so far.
+        problems: What is wrong with the bad rows.
+    """
+
+    def __init__(
+        self, model: Model, profile: Profile | None = None, *, where: str = "the table", on_bad_rows: OnBadRows = "stop"
+    ) -> None:
+        self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
+        self.counts, self.problems = Counts(), Problems()
+
+    def blocks(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Blocks of one table to blocks of the answer.
+
+        Quality: every row with its own columns, then prediction, lower and upper bound. Demand: the steps that follow
+        the histories of a long table (series, time, target), beside them own columns that hold one value per series;
+        a bad row takes its whole series with it.
+
+        Raises:
+            DataError: The table breaks the contract; all its problems in one message.
+        """
+        if self.model.contract.task == "quality":
+            yield from self._rows(tables)
+        else:
+            yield self._forecasts(pl.concat(list(tables)))
+
+    def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        names: dict[str, str] = {}
+        for table in tables:
+            names = names or self._header(table.columns)
+            typed, found = self._typed(table, names, self.model.contract.features)
+            self.counts.read += len(table)
+            good, reasons = self._judge(found, len(table))
+            if self.on_bad_rows == "stop" and self.problems:
+                continue  # after the first problem the rest is only read for more of them
+            if self.on_bad_rows != "flag":
+                table, typed = table.filter(good), typed.filter(good)
+                yield self._counted(pl.concat([table, self._predicted(typed)], how="horizontal"))
+            else:
+                answer = self._predicted(typed.filter(good))
+                row = pl.when(good).then(good.cum_sum().cast(pl.Int64) - 1)
+                placed = answer.select(pl.all().gather(pl.select(row).to_series()))
+                yield self._counted(pl.concat([table, placed, reasons.to_frame()], how="horizontal"))
+        self._refuse()
+
+    def _header(self, columns: list[str]) -> dict[str, str]:
+        contract = self.model.contract
+        clash = sorted(set(columns) & {*self.model.columns, *([PROBLEM] if self.on_bad_rows == "flag" else [])})
+        if clash:
+            told = f"The answer has a column {clash[0]!r} of its own."
+            raise DataError(told, where=f"{self.where}, line 1", fix="Rename it in the table.")
+        return match_header(columns, contract, target=contract.task == "demand", where=f"{self.where}, line 1")
+
+    def _typed(
+        self, table: pl.DataFrame, names: dict[str, str], columns: tuple[Column, ...]
+    ) -> tuple[pl.DataFrame, list[Problem]]:
+        """The contract's columns of a block under their ids, cast; and the problems, under the table's own names."""
+        own = table.select(pl.col(names[c.name]).alias(c.name) for c in columns)
+        typed, found = cast(as_text(own), self.model.contract, first_row=self.counts.read + 2)
+        return typed, [replace(problem, column=names[problem.column]) for problem in found]
+
+    def _judge(self, found: list[Problem], rows: int) -> tuple[pl.Series, pl.Series]:
+        """Which rows are good, and what is wrong with the others."""
+        self.problems.add(found)
+        marks = {f"{p.column} {p.rule}": p.broken for p in found if p.broken is not None}
+        if not marks:
+            return pl.repeat(True, rows, eager=True), pl.repeat(None, rows, dtype=pl.String, eager=True).alias(PROBLEM)
+        told = [pl.when(mark).then(pl.lit(f"rule broken: {rule}")) for rule, mark in marks.items()]
+        reasons = pl.select(pl.concat_str(told, separator="; ", ignore_nulls=True).replace("", None)).to_series()
+        good = reasons.is_null()
+        self.counts.bad += int((~good).sum())
+        return good, reasons.alias(PROBLEM)
+
+    def _predicted(self, typed: pl.DataFrame) -> pl.DataFrame:
+        gaps = typed.select(pl.any_horizontal(pl.all().is_null()).sum()).item() if len(typed) else 0
+        self.counts.imputed += int(gaps)
+        if self.profile and len(typed):
+            outside = typed.select(
+                pl.any_horizontal(*outside_training(self.model.contract.features, self.profile)).sum()
+            ).item()
+            self.counts.outside += int(outside)
+        return self.model.predict_rows(typed)
+
+    def _counted(self, answer: pl.DataFrame) -> pl.DataFrame:
+        self.counts.written += len(answer)
+        return answer
+
+    def _forecasts(self, table: pl.DataFrame) -> pl.DataFrame:
+        contract = self.model.contract
+        names = self._header(table.columns)
+        typed, found = self._typed(table, names, contract.columns)
+        self.counts.read = len(table)
+        good, reasons = self._judge(found, len(table))
+        self._refuse()
+        left_out = pl.DataFrame()
+        if self.on_bad_rows != "stop":
+            kept, left_out = self._whole_series(typed, good, reasons)
+            table, typed = table.filter(kept), typed.filter(kept)
+        if not len(typed):
+            fix = "Give every series its history, one row per step."
+            raise DataError("The table has no rows to forecast from.", where=self.where, fix=fix)
+        panel = to_panel(typed, contract, where=self.where)
+        self.counts.imputed += int(typed[contract.target.name].null_count())
+        answer = _beside(self.model.forecast(panel), table, names, contract)
+        if self.on_bad_rows == "flag":
+            series = contract.only("series").name
+            answer = pl.concat([answer, left_out.rename({series: names[series]})], how="diagonal")
+        return self._counted(answer)
+
+    def _whole_series(self, typed: pl.DataFrame, good: pl.Series, reasons: pl.Series) -> tuple[pl.Series, pl.DataFrame]:
+        """Marks the rows of sound series, and names the others: a history less one row would be another history."""
+        contract, ids = self.model.contract, typed[self.model.contract.only("series").name]
+        rows = pl.int_range(2, len(typed) + 2, eager=True)
+        if good.any():
+            found = broken_histories(typed.filter(good), rows.filter(good), contract, where=self.where)
+            self.problems.add(found)
+            for problem in found:
+                broken = good.clone()
+                broken[good.arg_true()] = problem.broken
+                reasons = reasons.zip_with(~broken, pl.Series([f"rule broken: {ids.name} {problem.rule}"]))
+        told = pl.DataFrame({ids.name: ids, PROBLEM: reasons}).drop_nulls(PROBLEM)
+        left_out = told.group_by(ids.name, maintain_order=True).first()
+        kept = reasons.is_null() & ~ids.is_in(left_out[ids.name].drop_nulls().implode())
+        self.counts.bad = int((~kept).sum())
+        return kept, left_out
+
+    def _refuse(self) -> None:
+        if self.on_bad_rows == "stop":
+            self.problems.refuse(self.where)
+
+
+def outside_training(columns: Iterable[Column], profile: Profile) -> list[pl.Expr]:
+    """One mark per column: a number outside the range of the training rows, a category that the contract lacks."""
+    marks = [pl.lit(False)]
+    for column in columns:
+        seen = profile.columns.get(column.name)
+        if column.kind == "category":
+            marks.append(~pl.col(column.name).is_in(list(column.categories)))
+        elif seen and seen.minimum is not None and seen.maximum is not None:
+            marks.append(~pl.col(column.name).is_between(seen.minimum, seen.maximum))
+    return marks
+
+
+def _beside(forecast: pl.DataFrame, table: pl.DataFrame, names: dict[str, str], contract: Contract) -> pl.DataFrame:
+    """The forecast under the table's own names, with its other columns that hold one value per series."""
+    series, time = contract.only("series").name, contract.only("time").name
+    own = [name for name in table.columns if name not in names.values() and name not in forecast.columns]
+    table = table.with_columns(pl.col(names[series]).cast(pl.String).str.strip_chars())
+    single = table.group_by(names[series]).agg(pl.col(own).n_unique()).select(pl.col(own).max() == 1) if own else None
+    kept = [name for name in own if single is not None and single[name].item()]
+    first = table.select(names[series], *kept).unique(names[series], keep="first")
+    renamed = forecast.rename({series: names[series], time: names[time]})
+    return renamed.join(first, on=names[series], how="left", maintain_order="left") if kept else renamed

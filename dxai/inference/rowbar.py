@@ -1,0 +1,41 @@
+"""A progress bar over the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.progress import Progress
+
+Counted = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def row_bar(path: Path) -> Iterator[Counted]:
+    """Show a bar while the block runs; gives a function that passes blocks of rows on and counts them."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(path.name, total=_rows(path) if console.is_terminal else None)
+
+        def counted(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+            for block in blocks:
+                yield block
+                bar.advance(task, len(block))
+
+        yield counted
+
+
+def _rows(path: Path) -> int | None:
+    """About the number of rows: the lines of a text; None for other files and for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            if file.read(4) in (b"PAR1", b"PK\3\4"):
+                return None
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+    except OSError:
+        return None

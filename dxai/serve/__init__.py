@@ -1,0 +1,1 @@
+"""A served model: Open Inference Protocol V2 over REST."""

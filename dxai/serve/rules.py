@@ -1,0 +1,87 @@
+"""The contract's rules for tensors: what the table reader checks on cells, checked on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dxai.contract import Column, Contract
+from dxai.serve.refusal import Refusal
+from dxai.serve.tensors import Array
+
+_FLOAT = np.finfo(np.float32)
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""0001-01-01 and 9999-12-31, counted from 1970-01-01."""
+
+
+class Rules:
+    """Rules for the inputs of one model's graph."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._numbers = contract.numbers if contract.task == "quality" else (contract.target,)
+        self._lowest = _bounds((c.minimum for c in self._numbers), float(_FLOAT.min))
+        self._highest = _bounds((c.maximum for c in self._numbers), float(_FLOAT.max))
+        self._required = np.array([c.required for c in self._numbers])[:, None]
+
+    def refuse_breach(self, inputs: Mapping[str, Array]) -> None:
+        """Return when the arrays keep the contract.
+
+        Raises:
+            Refusal: Names every tensor that does not, its first bad row (counted from 0) and the rule, never the value.
+        """
+        breaches = self._in_columns(inputs) if self.contract.task == "quality" else self._in_histories(inputs)
+        if told := " ".join(breaches):
+            raise Refusal(400, told)
+
+    def _in_columns(self, inputs: Mapping[str, Array]) -> Iterable[str]:
+        if self._numbers:
+            values = np.stack([inputs[c.name] for c in self._numbers])
+            kept = (values >= self._lowest) & (values <= self._highest) | (np.isnan(values) & ~self._required)
+            if not kept.all():
+                yield from (
+                    _told(c.name, ~k, _rule(c, missing=bool(np.isnan(v[~k][0]))))
+                    for c, v, k in zip(self._numbers, values, kept, strict=True)
+                    if not k.all()
+                )
+        for column in self.contract.categories:
+            missing: NDArray[np.bool_] = inputs[column.name] == ""
+            if column.required and missing.any():
+                yield _told(column.name, missing, "must have a value")
+
+    def _in_histories(self, inputs: Mapping[str, Array]) -> Iterable[str]:
+        history: NDArray[np.float32] = inputs["history"]
+        last_day: NDArray[np.int64] = inputs["last_day"]
+        missing = np.isnan(history)
+        kept: NDArray[np.bool_] = np.all((history >= self._lowest) & (history <= self._highest) | missing, axis=1)
+        short: NDArray[np.bool_] = np.count_nonzero(~missing, axis=1) < self.contract.minimum_history
+        no_date = (last_day < _FIRST_DAY) | (last_day > _LAST_DAY)
+        if not kept.all():
+            yield _told("history", ~kept, _rule(self.contract.target, missing=False))
+        if short.any():
+            yield _told("history", short, f"must have {self.contract.minimum_history} known steps")
+        if no_date.any():
+            yield _told("last_day", no_date, "must be the day of the last step, counted from 1970-01-01")
+
+
+def _bounds(limits: Iterable[float | None], otherwise: float) -> NDArray[np.float32]:
+    """``[columns, 1]``, as float32: a limit is held against a value that went through float32 as well."""
+    return np.array([otherwise if limit is None else limit for limit in limits], dtype=np.float32)[:, None]
+
+
+def _rule(column: Column, *, missing: bool) -> str:
+    if missing:
+        return "must have a value"
+    unit = "" if column.unit == "1" else f" {column.unit}"
+    lowest = [] if column.minimum is None else [f"at least {column.minimum:g}{unit}"]
+    highest = [] if column.maximum is None else [f"at most {column.maximum:g}{unit}"]
+    limits = " and ".join([*lowest, *highest])
+    return "must be a finite number" + (f", {limits}" if limits else "")
+
+
+def _told(name: str, broken: NDArray[np.bool_], rule: str) -> str:
+    rows = np.flatnonzero(broken)
+    others = f" ({len(rows) - 1} more rows break that)" if len(rows) > 1 else ""
+    return f"Input {name!r}, row {rows[0]}: {rule}{others}."

@@ -1,0 +1,57 @@
+"""The friendly endpoint: a table of rows in, the same table with predictions out, as `dxai predict` writes it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import polars as pl
+
+from dxai.data.tables import read_blocks, spooled
+from dxai.errors import DataError
+from dxai.inference.predict import OnBadRows, Prediction
+from dxai.serve.protocol import Answer
+from dxai.serve.refusal import Refusal
+from dxai.serve.served import ServedModel
+
+
+def predict_table(served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most_rows: int, *, as_json: bool) -> Answer:
+    """Predict the rows of a CSV file.
+
+    Args:
+        served: Model.
+        body: The file.
+        on_bad_rows: As in `Prediction`.
+        most_rows: Largest number of rows.
+        as_json: Whether the answer is a JSON list of rows instead of CSV.
+
+    Raises:
+        Refusal: 422 for a table that breaks the contract, with the message of `dxai predict`.
+    """
+    if body[:4] in (b"PAR1", b"PK\3\4"):  # they may unpack to a thousand times their size
+        raise Refusal(415, "Send the table as CSV. `dxai predict` reads Excel and Parquet files.")
+    try:
+        with spooled(io.BytesIO(body), "the request") as path:
+            prediction = Prediction(served.model, served.bundle.profile, where=str(path), on_bad_rows=on_bad_rows)
+            table = pl.concat(prediction.blocks(_capped(read_blocks(path), most_rows)))
+    except DataError as error:
+        raise Refusal(422, error.message()) from None
+    counts = asdict(prediction.counts)
+    headers = {f"x-dxai-rows-{name}": str(count) for name, count in counts.items()}
+    out = io.BytesIO()
+    if as_json:
+        table.write_json(out)
+    else:
+        table.write_csv(out)
+    kind = "application/json" if as_json else "text/csv; charset=utf-8"
+    return Answer(out.getvalue(), {"content-type": kind, **headers}, counts["read"])
+
+
+def _capped(blocks: Iterable[pl.DataFrame], most_rows: int) -> Iterator[pl.DataFrame]:
+    rows = 0
+    for block in blocks:
+        rows += len(block)
+        if rows > most_rows:
+            raise Refusal(413, f"One request may have {most_rows} rows. Split the table, or use `dxai predict`.")
+        yield block

@@ -1,0 +1,46 @@
+"""Every trial of the member firm's door at its CI size: one line of JSON, exit code 0, the promise in its figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROMISES = {
+    "tampered_bundles": {"accepted": 0, "kinds": 140, "n": 800},
+    "tuf_attacks": {"accepted": 0, "kinds": 12, "good_paths": 10},
+    "path_traversal": {"outside": 0, "names": 80, "made_up": 200},
+    "concurrent_pulls": {"partial_bundles_seen": 0, "rounds": 3, "bundles_seen": 1},
+    "flaky_server": {"partial_bundles_seen": 0, "n": 30, "kinds_of_trouble": 10},
+    "killed_commands": {"n": 10},
+    "offline": {"sockets": 0, "commands": 12},
+}
+"""By trial: figures that must be zero, and figures that must be at least so much."""
+
+
+@pytest.mark.parametrize("trial", PROMISES)
+def test_the_promise_holds(trial: str, checkout: Path) -> None:
+    command = [sys.executable, "-m", f"tests.trials.{trial}", "--size", "ci"]
+    ran = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=600, check=False)
+    assert len(ran.stdout.splitlines()) == 1, ran.stdout + ran.stderr
+    line = json.loads(ran.stdout)
+    assert line["broken"] == 0, "\n".join(line["examples"])
+    assert ran.returncode == 0
+    assert line["trial"] == trial
+    for figure, wanted in PROMISES[trial].items():
+        assert line[figure] >= wanted if wanted else line[figure] == 0, (figure, line)
+    if line.get("without_a_network") is False:
+        pytest.skip("this system forbids `unshare -rn`: only the audit hook has watched")
+
+
+def test_a_broken_promise_ends_with_1(checkout: Path) -> None:
+    program = (
+        "from tests.trials.scene import Finding, run\n"
+        "run('liar', None, lambda setting: Finding({'n': 1}, ['kind: it was accepted']))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert json.loads(ran.stdout)["broken"] == 1

@@ -1,0 +1,1 @@
+"""Forged catalogs, for `tests.trials.tuf_attacks`."""
