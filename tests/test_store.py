@@ -138,7 +138,7 @@ def test_trusted_root_that_was_changed_on_disk_is_told(catalog_folder: Path, tmp
     store, source = Store(tmp_path / "store"), FolderSource(catalog_folder)
     folder = store.catalog_folder(source.place)
     Client(folder, source, (tmp_path / "keys/root.json").read_bytes()).refresh()
-    root = (folder / "metadata/root.json").resolve()
+    root = (folder / "root.json").resolve()
     root.write_bytes(root.read_bytes().replace(b'"version":1,', b'"version":2,'))
     with pytest.raises(TrustError, match="no trust root"):
         store.trusted_keys()

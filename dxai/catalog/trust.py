@@ -45,7 +45,8 @@ def bundle_keys(root: Root, *, where: str) -> Keys:
 
 def trusted_root(folder: Path) -> bytes | None:
     """The root that a catalog's folder in the store trusts; TUF's own link is away for a moment at every refresh."""
-    file = folder / ROOT
+    own = folder / ROOT
+    file = own if own.is_file() else folder / "metadata" / ROOT  # the latter before the first refresh has ended
     return file.read_bytes() if file.is_file() else None
 
 
