@@ -343,8 +343,8 @@ def test_histories_are_forecast(visit: Callable[..., Any], shelf: dict[str, list
         ["new", "has 1 known steps, 3 are needed"], ["twice", "repeats a step: row 20"],
         ["bent", "has a row that breaks the contract: row 16"],
     ]  # fmt: skip
-    kept = "\n".join(["품목,월말,주문량 (개),규격", *lines[:13], ""]).encode()
-    expected, _ = flagged(shelf["shop-orders"][0], kept, tmp_path)
+    expected, _ = flagged(shelf["shop-orders"][0], content, tmp_path)
+    assert expected["dxai_problem"].drop_nulls().len() == 3
     same_table(download(page), expected, tmp_path)
     page.get_by_label("Show the series").select_option("screw")
     chart = page.get_by_role("img", name="screw: history and the next 3 months of Orders")

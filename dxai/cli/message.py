@@ -24,14 +24,12 @@ def one_message() -> Iterator[None]:
         _leave(InterruptedRunError("Interrupted; nothing half-written is left.", fix="Give the command again."))
     except (click.exceptions.Exit, click.ClickException):
         raise
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        _leave(NotFoundError("A name is longer than a file's can be.", where=str(error.filename)[:80]))
     except Exception as error:
-        if isinstance(error, BrokenPipeError) or "os error 32" in str(error):
+        if isinstance(error, BrokenPipeError) or "os error 32" in str(error):  # the second in the words of Rust
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has seen enough
             raise SystemExit(0) from None
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _leave(NotFoundError("A name is longer than a file's can be.", where=str(error.filename)[:80]))
         if os.environ.get("DXAI_DEBUG"):
             raise
         told = str(error).splitlines()[0] if str(error) else ""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -55,13 +56,21 @@ def serve(
         )  # fmt: skip
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
-        LOGGER.info("listening", extra={"fields": {"url": url, "models": [f"{m.name}@{m.version}" for m in models]}})
-        _Server(config).run([listener])
+        _Server(config, {"url": url, "models": [f"{m.name}@{m.version}" for m in models]}).run([listener])
     LOGGER.info("stopped")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends well: the signal that stopped it is not raised again."""
+    """uvicorn's server, which says when it listens and ends well: the signal that stopped it is not raised again."""
+
+    def __init__(self, config: uvicorn.Config, told: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections and say so: from here on a signal ends the server well."""
+        await super().startup(sockets)
+        LOGGER.info("listening", extra={"fields": self._told})
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
