@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(folder: Path, rows: int, repeats: int, work: Path) -> dict[str, object]:
-    """Seconds of both ways, taken in turns, and the ratio of their medians; the answers must be equal."""
+    """Seconds of both ways, taken in turns, and the ratio of their medians; how far the answers lie apart is told."""
     bundle, source = Bundle.open(folder), work / "rows.csv"
     header, *golden = bundle.read(GOLDEN_ROWS).decode().splitlines()
     numbered = (f"{number},{row}" for number, row in enumerate(islice(cycle(golden), rows)))
@@ -54,12 +54,19 @@ def measure(folder: Path, rows: int, repeats: int, work: Path) -> dict[str, obje
     for _ in range(repeats):
         bare.append(_bare_loop(source, work / "bare.csv", session, arrays))
         ours.append(_command(folder, source, work / "ours.csv"))
-    same = pl.read_csv(work / "bare.csv").equals(pl.read_csv(work / "ours.csv"))
+    apart = _largest_difference(pl.read_csv(work / "bare.csv"), pl.read_csv(work / "ours.csv"))
     ratio = median(ours) / median(bare)
     return {
         "benchmark": "bulk_predict", "rows": rows, "bare_s": [round(s, 2) for s in bare],
-        "dxai_s": [round(s, 2) for s in ours], "ratio": round(ratio, 2), "kept": ratio <= PROMISE, "same_answers": same,
+        "dxai_s": [round(s, 2) for s in ours], "ratio": round(ratio, 2), "kept": ratio <= PROMISE,
+        "largest_difference": apart,
     }  # fmt: skip
+
+
+def _largest_difference(bare: pl.DataFrame, ours: pl.DataFrame) -> float:
+    """Of any two numbers in the same place, as a share; the rows of a call decide a float32's last digit."""
+    one, other = bare.to_numpy(), ours.select(bare.columns).to_numpy()
+    return float((np.abs(one - other) / np.maximum(np.abs(one), 1)).max())
 
 
 def _session(graph: bytes) -> onnxruntime.InferenceSession:

@@ -18,10 +18,10 @@ from tuf.ngclient import Updater
 from dxai.bundle.signing import Keys
 from dxai.catalog.index import INDEX, Index, parse_index
 from dxai.catalog.repository import stored_path
-from dxai.catalog.source import OnBytes, Source, download
+from dxai.catalog.source import OnBytes, Source, download, is_network
 from dxai.catalog.trust import ROOT, bundle_keys, parse_root, trusted_root
 from dxai.errors import DxaiError, NotFoundError, TrustError
-from dxai.files import write_whole
+from dxai.files import disk_errors_told, write_whole
 
 METADATA = ("root", "timestamp", "snapshot", "targets")
 _FAILURES = (
@@ -109,13 +109,16 @@ class Client:
         """TUF after its refresh. Only then the root is trusted: a stranger's, named by mistake, leaves no trace."""
         metadata = self.folder / "metadata"
         metadata.mkdir(exist_ok=True)
-        try:
-            url, start = self.source.url("metadata/"), self._trust or trusted_root(self.folder)
-            updater = Updater(str(metadata), url, fetcher=self.source.fetcher, bootstrap=start)
-            updater.refresh()
-            write_whole(self.folder / ROOT, (metadata / ROOT).read_bytes())
-        except _FAILURES as error:
-            raise _told(error, self.source, self.folder) from None
+        url, start = self.source.url("metadata/"), self._trust or trusted_root(self.folder)
+        with disk_errors_told(self.folder):
+            try:
+                updater = Updater(str(metadata), url, fetcher=self.source.fetcher, bootstrap=start)
+                updater.refresh()
+                write_whole(self.folder / ROOT, (metadata / ROOT).read_bytes())
+            except _FAILURES as error:
+                if not is_network(error):
+                    raise
+                raise _told(error, self.source, self.folder) from None
         return updater
 
 

@@ -84,8 +84,9 @@ def _verified(folder: Path, client: Client, entry: Entry) -> None:
     bundle = Bundle.open(folder)
     verify(bundle, client.bundle_keys)
     manifest = bundle.manifest
-    if (manifest.name, manifest.version, bundle.digest) != (entry.name, entry.version, entry.digest):
-        told = f"What the catalog calls {entry.name} {entry.version} is {manifest.name} {manifest.version}."
+    called, found = f"{entry.name} {entry.version}", f"{manifest.name} {manifest.version}"
+    if (called, bundle.digest) != (found, entry.digest):
+        told = f"What the catalog calls {called} is {found if found != called else 'another release of that version'}."
         raise TrustError(told, where=client.source.place, fix="Do not use it; tell the catalog's owner.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -146,10 +147,10 @@ def download(source: Source, path: str, part: Path, *, size: int, sha256: str, o
                 if before < size or not size:
                     _append(source, path, file, size, on_bytes)
             except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:
-                if not _is_network(error):
+                if not is_network(error):
                     raise
                 failures = 0 if file.tell() > before else failures + 1
-                if failures >= _TRIES or (isinstance(error, _Refusal) and error.final):
+                if failures >= _TRIES or _is_final(error):
                     raise _unreachable(source, path, error) from None
                 time.sleep(min(0.05 * 2**failures, 2) if failures else 0)
                 continue
@@ -166,18 +167,24 @@ def download(source: Source, path: str, part: Path, *, size: int, sha256: str, o
 
 def _append(source: Source, path: str, file: BinaryIO, size: int, on_bytes: OnBytes) -> None:
     """Append what comes, never more than the announced size."""
-    started, got = time.monotonic(), 0
-    for block in source.read(path, file.tell()):
+    for block in _fast_enough(source.read(path, file.tell())):
         taken = block[: size - file.tell()]
         file.write(taken)
         file.flush()
         on_bytes(len(taken))
-        got += len(taken)
+        if len(taken) < len(block):
+            return
+
+
+def _fast_enough(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks; an OSError when they drip so slowly that the caller would hang."""
+    started, got = time.monotonic(), 0
+    for block in blocks:
+        yield block
+        got += len(block)
         seconds = time.monotonic() - started
         if seconds > _SLOW_AFTER and got < _SLOW * seconds:
             raise OSError("the server sends too slowly")
-        if len(taken) < len(block):
-            return
 
 
 def _drop_excess(file: BinaryIO, size: int) -> int:
@@ -211,7 +218,7 @@ class _Fetcher(FetcherInterface):
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         try:
-            yield from self.source.read(url.removeprefix(self.source.url("")), 0)
+            yield from _fast_enough(self.source.read(url.removeprefix(self.source.url("")), 0))
         except FileNotFoundError:
             raise DownloadHTTPError("no such file", 404) from None
         except _Refusal as error:
@@ -234,9 +241,14 @@ def _inside(folder: Path, path: str) -> Path:
     return place
 
 
-def _is_network(error: Exception) -> bool:
-    """Whether a failure is the source's: a full or read-only disk here carries an errno and a file of ours."""
-    return not (isinstance(error, OSError) and error.errno in (28, 30, 122))
+def is_network(error: Exception) -> bool:
+    """Whether a failure is the source's, not that of a disk here that is full, over its quota or read-only."""
+    return not (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another try would meet the same failure."""
+    return isinstance(error, FileNotFoundError) or (isinstance(error, _Refusal) and error.final)
 
 
 def _unreachable(source: Source, path: str, error: Exception) -> NotFoundError:
