@@ -27,6 +27,9 @@ ALONE |= {
 ALONE |= {"dxai/catalog/site", "dxai/inference/fit", "dxai/serve"}
 """Folders that the tree names without their files."""
 
+SHORT = {"demand": "trainer.max_epochs=1"}
+SHORT["quality"] = f"{SHORT['demand']} split.folds=2 evaluate.permutations=1"
+
 
 def blocks(readme: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
@@ -112,7 +115,7 @@ def test_make_targets_of_the_readme_exist(target: str, checkout: Path) -> None:
 
 
 def test_commands_of_the_data_scientist_and_the_firm_run(
-    checkout: Path, tmp_path: Path, concrete_table: object
+    checkout: Path, tmp_path: Path, concrete_table: object, retail_table: object
 ) -> None:
     """Every `dxai` line of the README, in a copy of the checkout, with trainings cut short."""
     copy = tmp_path / "dxai"
@@ -120,11 +123,11 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
     for name in ("configs", "models"):
         shutil.copytree(checkout / name, copy / name)
     (copy / "data").symlink_to(checkout / "data")
-    bundle = copy / "models/concrete-strength"
-    if not (bundle / "model.onnx").is_file():  # a clone without `make demo`: release one with a tiny training
-        short = "experiment=concrete_linear trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
-        run(copy, f"dxai train {short} hydra.run.dir=runs/short")
-        run(copy, "dxai release runs/short --to models/concrete-strength")
+    stand_ins = {("quality", "concrete_linear"): "concrete-strength", ("demand", "retail_dlinear"): "retail-demand"}
+    for (task, experiment), name in stand_ins.items():
+        if not (copy / "models" / name / "model.onnx").is_file():  # a clone without `make demo`: a tiny training
+            run(copy, f"dxai train experiment={experiment} {SHORT[task]} hydra.run.dir=runs/short-{name}")
+            run(copy, f"dxai release runs/short-{name} --to models/{name}")
     lines = [line for block in blocks(checkout / "README.md", "sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("dxai ")]
     assert len(commands) >= 5
@@ -133,8 +136,10 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
             serve_and_stop(copy, command)
             continue
         training = command.startswith("dxai train") and "--help" not in command
-        short = " trainer.max_epochs=1 split.folds=2 evaluate.permutations=1 model.k=2" if training else ""
+        short = f" {SHORT['quality']} model.k=2" if training else ""
         run(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
+    (program,) = blocks(checkout / "README.md", "python")
+    run(copy, shlex.join(["python", "-c", program]))
     assert (copy / "predictions.csv").is_file()
     assert len(list(copy.glob("runs/*/**/report.html"))) >= 3  # one run and a sweep, one report each
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+RELEASED = ("concrete-strength", "retail-demand")
 PROMISES = {
     "tampered_bundles": {"accepted": 0, "kinds": 140, "n": 800},
     "tuf_attacks": {"accepted": 0, "kinds": 12, "good_paths": 10},
@@ -17,12 +18,15 @@ PROMISES = {
     "flaky_server": {"partial_bundles_seen": 0, "n": 30, "kinds_of_trouble": 10},
     "killed_commands": {"n": 10},
     "offline": {"sockets": 0, "commands": 12},
+    "served_load": {"status_5xx": 0, "lost": 0, "right": 100, "wrong_kinds": 13},
 }
 """By trial: figures that must be zero, and figures that must be at least so much."""
 
 
 @pytest.mark.parametrize("trial", PROMISES)
 def test_the_promise_holds(trial: str, checkout: Path) -> None:
+    if trial == "served_load" and not all((checkout / "models" / name / "model.onnx").is_file() for name in RELEASED):
+        pytest.skip("the released models are not here: make demo")
     command = [sys.executable, "-m", f"tests.trials.{trial}", "--size", "ci"]
     ran = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=600, check=False)
     assert len(ran.stdout.splitlines()) == 1, ran.stdout + ran.stderr
