@@ -71,7 +71,8 @@ _CHECKOUT = Path(__file__).parents[2]
 
 def commands(name: str, catalog: Path, url: str, bundle: Path, rows: Path, folder: Path) -> dict[str, list[str]]:
     """What a member firm does without a network."""
-    program = f"import polars as pl; from dxai import load; load({name!r}).predict(pl.read_csv({str(rows)!r}))"
+    table = f"pl.read_csv({str(rows)!r}, infer_schema_length=None)"
+    program = f"import polars as pl; from dxai import load; load({name!r}).predict({table})"
     public, root = catalog.parent / "keys/bundle.pub", catalog.parent / "keys/root.json"
     told = {
         "--help": ("--help",), "search --help": ("search", "--help"), "list": ("list",),

@@ -303,7 +303,13 @@ def run(trial: str, description: str | None, work: Callable[[Setting], Finding])
     parser = argparse.ArgumentParser(prog=f"python -m tests.trials.{trial}", description=description)
     parser.add_argument("--size", choices=("ci", "release"), default="ci")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bundle", type=Path, action="append", default=[], help="instead of a small one made here")
+    parser.add_argument(
+        "--bundle",
+        type=lambda name: Path(name).resolve(),
+        action="append",
+        default=[],
+        help="instead of a small one made here",
+    )
     options = parser.parse_args()
     for bundle in options.bundle:
         if not (bundle / "model.onnx").is_file():
