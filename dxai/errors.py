@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What would move, colour or turn round a terminal's text, when a strange file's words stand in a message."""
 
 
 class DxaiError(Exception):
@@ -26,7 +30,7 @@ class DxaiError(Exception):
         lines = [self.problem]
         lines += [f"  where: {self.where}"] if self.where else []
         lines += [f"  fix:   {self.fix}"] if self.fix else []
-        return "\n".join(lines)
+        return _CONTROL.sub(lambda mark: repr(mark[0])[1:-1], "\n".join(lines))
 
 
 class SettingsError(DxaiError):
