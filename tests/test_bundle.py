@@ -512,3 +512,10 @@ def test_mlflow_holds_report_and_bundle(released: Released) -> None:
 def test_nothing_half_written_is_left_beside_run_evaluation_and_bundle(released: Released) -> None:
     for folder in (released.run.folder.parent, released.bundle.parent):
         assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_a_field_whose_name_has_line_feeds_is_told_on_one_line() -> None:
+    with pytest.raises(IntegrityError) as refused:
+        parse_manifest(b'{"a\\nb\\u0085c": 1}', where="b/manifest.json")
+    assert refused.value.message().count("\n") == 2
+    assert "a b c" in refused.value.problem

@@ -96,7 +96,7 @@ def parse_manifest(text: bytes, *, where: str) -> Manifest:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part)[:80] for part in first["loc"])
+        key = " ".join(".".join(str(part)[:80] for part in first["loc"]).split())  # one line, whatever it holds
         told = f"The manifest cannot be read: {key + ': ' if key else ''}{first['msg'].splitlines()[0]}."
         raise IntegrityError(told, where=where, fix=FETCH_AGAIN) from None
 
