@@ -514,8 +514,9 @@ def test_nothing_half_written_is_left_beside_run_evaluation_and_bundle(released:
         assert not [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
-def test_a_field_whose_name_has_line_feeds_is_told_on_one_line() -> None:
+def test_a_field_whose_name_has_line_feeds_is_told_on_one_line(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
     with pytest.raises(IntegrityError) as refused:
-        parse_manifest(b'{"a\\nb\\u0085c": 1}', where="b/manifest.json")
+        parse_manifest(json.dumps(manifest | {"a\nb\u0085c": 1}).encode(), where="b/manifest.json")
     assert refused.value.message().count("\n") == 2
     assert "a b c" in refused.value.problem
