@@ -1,124 +1,26 @@
-"""What a row means: columns, units, ranges, roles. Read from one ODCS 3.1 YAML file, the only hand-written description.
+"""Contracts in files: Open Data Contract Standard v3.1.0 (Bitol, Linux Foundation AI & Data), one YAML file per table.
 
-Standard: Open Data Contract Standard v3.1.0 (Bitol, Linux Foundation AI & Data). Units are UCUM codes. Whatever
-ODCS has no field for (unit, role, titles, task, grain) stands in ``customProperties``.
+Units are UCUM codes. Whatever ODCS has no field for (unit, role, titles, task, split, policy) stands in
+``customProperties``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError
+from pydantic import ValidationError
 
+from dxai.contract.model import Column, Contract, Kind
+from dxai.contract.policy import UsagePolicy
 from dxai.errors import DataError, NotFoundError, nearest
 
-Task = Literal["quality", "demand"]
-Kind = Literal["number", "category", "date"]
-Role = Literal["feature", "target", "series", "time"]
-Frequency = Literal["weekly", "monthly", "quarterly"]
-
-_KINDS: dict[str, Kind] = {"number": "number", "integer": "number", "string": "category", "date": "date"}
+_KINDS: dict[str, Kind] = {
+    "number": "number", "integer": "number", "string": "category", "date": "date", "timestamp": "timestamp",
+}  # fmt: skip
 _ASCII_ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-class Column(BaseModel):
-    """One column of a row.
-
-    Attributes:
-        name: ASCII id; the name of the graph input and of the table column.
-        kind: ``number``, ``category`` (text from a list) or ``date``.
-        role: ``feature``, ``target``, ``series`` (which series a row belongs to) or ``time``.
-        unit: UCUM code, ``1`` for a pure number.
-        minimum, maximum: Admissible range in ``unit``, inclusive.
-        required: Whether a value must be present; other gaps are imputed inside the graph.
-        categories: Admissible texts of a category; others count as unseen.
-        title_en, title_ko: Labels for people.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    kind: Kind
-    role: Role
-    unit: str = "1"
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    required: bool = False
-    categories: tuple[str, ...] = ()
-    title_en: str
-    title_ko: str
-    description: str = ""
-
-
-class Contract(BaseModel):
-    """What a table means. Frozen; equal contracts have equal fingerprints.
-
-    Attributes:
-        sector: Of the alliance, such as ``materials`` (ODCS ``domain``).
-        group: Columns whose joint value names an entity that must stay on one side of a split.
-        frequency, horizon, season, minimum_history: Time grain of a demand table, all in steps of ``frequency``.
-        absent: Whether a step without a row means ``zero`` units or a ``missing`` value.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str
-    version: str
-    title_en: str
-    title_ko: str
-    purpose: str
-    purpose_ko: str = ""
-    limitations: str = ""
-    limitations_ko: str = ""
-    sector: str = ""
-    task: Task
-    columns: tuple[Column, ...]
-    group: tuple[str, ...] = ()
-    frequency: Frequency | None = None
-    horizon: Annotated[int, Field(ge=1, le=1000)] = 1
-    season: PositiveInt = 1
-    minimum_history: PositiveInt = 1
-    absent: Literal["zero", "missing"] = "missing"
-
-    @cached_property
-    def target(self) -> Column:
-        """The column to predict."""
-        return self.only("target")
-
-    @cached_property
-    def features(self) -> tuple[Column, ...]:
-        """Input columns in contract order: the order of the graph inputs."""
-        return tuple(c for c in self.columns if c.role == "feature")
-
-    @cached_property
-    def numbers(self) -> tuple[Column, ...]:
-        """Numeric input columns in contract order."""
-        return tuple(c for c in self.features if c.kind == "number")
-
-    @cached_property
-    def categories(self) -> tuple[Column, ...]:
-        """Category input columns in contract order."""
-        return tuple(c for c in self.features if c.kind == "category")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All column names in contract order."""
-        return tuple(c.name for c in self.columns)
-
-    def only(self, role: Role) -> Column:
-        """The single column with this role."""
-        (column,) = (c for c in self.columns if c.role == role)
-        return column
-
-    def fingerprint(self) -> str:
-        """sha256 of the meaning: independent of YAML layout and comments."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
 
 
 def load_contract(path: Path) -> Contract:
@@ -165,8 +67,8 @@ def _from_odcs(odcs: dict[str, Any]) -> Contract:
     if len(odcs["schema"]) != 1:
         raise _Unusable(f"a contract describes one table, however schema has {len(odcs['schema'])}")
     (table,) = odcs["schema"]
-    custom = _custom(table, _TABLE_KEYS)
-    title = _custom(odcs, _TEXT_KEYS)
+    custom, title = _custom(table, _TABLE_KEYS), _custom(odcs, _TEXT_KEYS)
+    policy = title.get("usagePolicy")
     return Contract(
         id=odcs["id"],
         version=str(odcs["version"]),
@@ -180,6 +82,13 @@ def _from_odcs(odcs: dict[str, Any]) -> Contract:
         task=custom["task"],
         columns=tuple(_column(p) for p in table["properties"]),
         group=tuple(custom.get("group", ())),
+        keys=_keys(table["properties"]),
+        grain=table.get("dataGranularityDescription", ""),
+        time_zone=custom.get("timeZone", ""),
+        split=custom.get("split", ""),
+        licence=title.get("licence", ""),
+        citation=title.get("citation", ""),
+        policy=UsagePolicy(**{_snake(key): value for key, value in policy.items()}) if policy else None,
         frequency=custom.get("frequency"),
         horizon=custom.get("horizon", 1),
         season=custom.get("season", 1),
@@ -200,10 +109,21 @@ def _column(odcs: dict[str, Any]) -> Column:
         maximum=options.get("maximum"),
         required=odcs.get("required", False),
         categories=tuple(str(v) for v in valid[0]) if valid else (),
+        semantic=custom.get("semanticId", ""),
         title_en=custom["titleEn"],
         title_ko=custom["titleKo"],
         description=odcs.get("description", ""),
     )
+
+
+def _keys(properties: list[dict[str, Any]]) -> tuple[str, ...]:
+    keys = [p for p in properties if p.get("primaryKey")]
+    return tuple(p["name"] for p in sorted(keys, key=lambda p: p.get("primaryKeyPosition", 1)))
+
+
+def _snake(name: str) -> str:
+    """``crossBorder`` to ``cross_border``."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
 
 
 class _Unusable(Exception):
@@ -211,9 +131,10 @@ class _Unusable(Exception):
 
 
 _TITLE_KEYS = ("titleEn", "titleKo")
-_TEXT_KEYS = (*_TITLE_KEYS, "purposeKo", "limitationsKo")
-_TABLE_KEYS = ("task", "group", "frequency", "horizon", "season", "minimumHistory", "absentSteps", *_TITLE_KEYS)
-_COLUMN_KEYS = ("role", "unit", *_TITLE_KEYS)
+_TEXT_KEYS = (*_TITLE_KEYS, "purposeKo", "limitationsKo", "licence", "citation", "usagePolicy")
+_TIME_KEYS = ("frequency", "horizon", "season", "minimumHistory", "absentSteps", "timeZone")
+_TABLE_KEYS = ("task", "group", "split", *_TIME_KEYS, *_TITLE_KEYS)
+_COLUMN_KEYS = ("role", "unit", "semanticId", *_TITLE_KEYS)
 
 
 def _custom(odcs: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
@@ -234,6 +155,8 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
             len(set(names)) == len(names),
         f"exactly one column has the role 'target', however: {roles.count('target')}": roles.count("target") == 1,
         f"group names columns, however: {sorted(set(contract.group) - set(names))}": set(contract.group) <= set(names),
+        "a target of texts has two classes or more":
+            all(c.kind != "category" or len(c.categories) > 1 for c in contract.columns if c.role == "target"),
         "a quality contract needs a feature": contract.task != "quality" or "feature" in roles,
         "a demand contract needs one 'series' and one 'time' column and a frequency":
             contract.task != "demand"

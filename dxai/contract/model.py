@@ -1,0 +1,134 @@
+"""What a row means: columns, units, ranges, roles; and what the table is: grain, keys, time, licence, policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
+
+from dxai.contract.policy import UsagePolicy
+
+Task = Literal["quality", "demand"]
+Kind = Literal["number", "category", "date", "timestamp"]
+Role = Literal["feature", "target", "series", "time", "group", "known_future", "static", "provider", "ignore"]
+Frequency = Literal["weekly", "monthly", "quarterly"]
+SplitRule = Literal["", "random", "grouped", "ordered", "rolling"]
+
+
+class Column(BaseModel):
+    """One column of a row.
+
+    Attributes:
+        name: ASCII id; the name of the graph input and of the table column.
+        kind: ``number``, ``category`` (text, of a list or not), ``date`` or ``timestamp``.
+        role: ``feature``, ``target``; ``series`` (which series a row belongs to) and ``time``; ``group`` (rows that
+            share it stay on one side of a split); ``known_future`` (known when the forecast is made), ``static`` (one
+            value per series), ``provider`` (who gave the row), ``ignore`` (kept in the table, not used).
+        unit: UCUM code, ``1`` for a pure number.
+        minimum, maximum: Admissible range in ``unit``, inclusive.
+        required: Whether a value must be present; other gaps are imputed inside the graph.
+        categories: Admissible texts of a category; others count as unseen. Of a target: its classes.
+        semantic: What the column means in a dictionary: IRDI of ECLASS or IEC 61360.
+        title_en, title_ko: Labels for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Kind
+    role: Role
+    unit: str = "1"
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
+    required: bool = False
+    categories: tuple[str, ...] = ()
+    semantic: str = ""
+    title_en: str
+    title_ko: str
+    description: str = ""
+
+
+class Contract(BaseModel):
+    """What a table means. Frozen; equal contracts have equal fingerprints.
+
+    Attributes:
+        sector: Of the alliance, such as ``materials`` (ODCS ``domain``).
+        group: Columns whose joint value names an entity that must stay on one side of a split.
+        keys: Columns whose joint value no two rows share.
+        grain: What one row is.
+        time_zone: IANA name, of naive time stamps.
+        split: How rows are held out for an honest score.
+        licence, citation: Of the data.
+        policy: Who may do what with the data.
+        frequency, horizon, season, minimum_history: Time grain of a demand table, all in steps of ``frequency``.
+        absent: Whether a step without a row means ``zero`` units or a ``missing`` value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    version: str
+    title_en: str
+    title_ko: str
+    purpose: str
+    purpose_ko: str = ""
+    limitations: str = ""
+    limitations_ko: str = ""
+    sector: str = ""
+    task: Task
+    columns: tuple[Column, ...]
+    group: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    grain: str = ""
+    time_zone: str = ""
+    split: SplitRule = ""
+    licence: str = ""
+    citation: str = ""
+    policy: UsagePolicy | None = None
+    frequency: Frequency | None = None
+    horizon: Annotated[int, Field(ge=1, le=1000)] = 1
+    season: PositiveInt = 1
+    minimum_history: PositiveInt = 1
+    absent: Literal["zero", "missing"] = "missing"
+
+    @cached_property
+    def target(self) -> Column:
+        """The column to predict."""
+        return self.only("target")
+
+    @cached_property
+    def features(self) -> tuple[Column, ...]:
+        """Input columns in contract order: the order of the graph inputs."""
+        return tuple(c for c in self.columns if c.role == "feature")
+
+    @cached_property
+    def numbers(self) -> tuple[Column, ...]:
+        """Numeric input columns in contract order."""
+        return tuple(c for c in self.features if c.kind == "number")
+
+    @cached_property
+    def categories(self) -> tuple[Column, ...]:
+        """Category input columns in contract order."""
+        return tuple(c for c in self.features if c.kind == "category")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the target, in the order of the graph's probabilities; empty for a number."""
+        return self.target.categories if self.target.kind == "category" else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All column names in contract order."""
+        return tuple(c.name for c in self.columns)
+
+    def only(self, role: Role) -> Column:
+        """The single column with this role."""
+        (column,) = (c for c in self.columns if c.role == role)
+        return column
+
+    def fingerprint(self) -> str:
+        """sha256 of the meaning: independent of YAML layout and comments, and of fields that later versions add."""
+        return hashlib.sha256(json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True).encode()).hexdigest()
