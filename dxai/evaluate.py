@@ -11,8 +11,10 @@ import polars as pl
 
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
+from dxai.learn.predictor import ClassPredictor
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of
+from dxai.record.class_report import class_report
 from dxai.record.demand_report import demand_report
 from dxai.record.quality_report import quality_report
 from dxai.record.report import Report
@@ -60,11 +62,14 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
 def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], figures: Path) -> Report:
     facts = _facts(task, run)
     if isinstance(task, QualityTask):
-        predictors = {f.label: task.predictor() for f in task.folds if f.split == task.split.kind}
+        predictors = {f.label: task.predictor() for f in task.honest}
         for label, predictor in predictors.items():
             predictor.load_state_dict(run.state(label))
             predictor.eval()
         rises = task.importance(predictors, task.evaluation.permutations)
+        if isinstance(released := task.predictor(), ClassPredictor):
+            released.load_state_dict(run.state("final"))
+            return class_report(task, held_out, scores, rises, released, facts, figures)
         return quality_report(task, held_out, scores, rises, facts, figures)
     return demand_report(task, held_out, scores, facts, figures)
 

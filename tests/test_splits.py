@@ -171,7 +171,7 @@ def test_contract_without_groups_may_split_at_random(without_groups: Contract) -
 
 def test_random_twin_of_a_grouped_split_does_share_recipes(concrete: Contract) -> None:
     frame = specimens(50)
-    twin = random_folds(frame, grouped())
+    twin = random_folds(frame, concrete, grouped())
     assert sorted(np.concatenate([fold.test for fold in twin])) == list(range(200))
     for fold in twin:
         assert recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.test)

@@ -13,6 +13,10 @@ from dxai.contract import Column, Contract
 from dxai.errors import DataError, bullet_list, nearest
 
 _EXAMPLES = 3
+_LOOKS = {
+    "number": "numbers", "date": "dates like 2011-12-04", "timestamp": "times like 2011-12-04 13:30:00",
+    "category": "texts",
+}  # fmt: skip
 _UNIT_BEHIND = re.compile(r"\s*[(\[][^()\[\]]*[)\]]$")
 
 
@@ -138,22 +142,31 @@ def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tupl
     """
     columns = [c for c in contract.columns if c.name in frame.columns]
     text = frame.select(pl.col(c.name).str.strip_chars().replace("", None) for c in columns)
-    typed = text.select(_typed(c) for c in columns)
-    return typed, [p for c in columns for p in _broken_rules(c, text[c.name], typed[c.name], first_row)]
+    typed = pl.DataFrame([typed_column(text[c.name], c) for c in columns])
+    return typed, violations(text, typed, contract, first_row=first_row)
 
 
-def _typed(column: Column) -> pl.Expr:
-    text = pl.col(column.name)
+def typed_column(text: pl.Series, column: Column) -> pl.Series:
+    """Text to what the contract says; null where it is none."""
     if column.kind == "number":
         return text.cast(pl.Float64, strict=False)
     if column.kind == "date":
         return text.str.to_date("%Y-%m-%d", strict=False)
+    if column.kind == "timestamp":
+        midnight = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+        stamp = text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
+        return stamp.zip_with(stamp.is_not_null(), midnight)
     return text
 
 
+def violations(text: pl.DataFrame, typed: pl.DataFrame, contract: Contract, *, first_row: int) -> list[Problem]:
+    """What breaks the contract, cell by cell; ``text`` and ``typed`` hold the same columns under their ids."""
+    columns = [c for c in contract.columns if c.name in typed.columns]
+    return [p for c in columns for p in _broken_rules(c, text[c.name], typed[c.name], first_row)]
+
+
 def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: int) -> list[Problem]:
-    kind = "numbers" if column.kind == "number" else "dates like 2011-12-04"
-    rules = {f"holds {kind}": text.is_not_null() & value.is_null()}
+    rules = {f"holds {_LOOKS[column.kind]}": text.is_not_null() & value.is_null()}
     if column.required:
         rules["must not be empty"] = text.is_null()
     if column.kind == "number":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,71 +10,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dxai.errors import DataError, NotFoundError, bullet_list
+from dxai.data.dialect import Dialect, encoding_of
+from dxai.errors import DataError, bullet_list
 
 _BLOCK = 1 << 20
-_LADDER = ("utf-8", "cp949")
 _LONGEST_CELL = (1 << 31) - 1
 
 
-def encoding_of(path: Path) -> str:
-    """The first rung of BOM → UTF-8 → CP949 that decodes every byte of the file.
-
-    CP949, not EUC-KR: the latter lacks syllables in use.
-
-    Raises:
-        NotFoundError: No such file.
-        DataError: NUL bytes, or neither rung fits; names the byte offset.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {path.name!r}.", where=str(path), fix="Check the path.")
-    failures = []
-    for encoding in _LADDER:
-        bad = _first_bad_byte(path, encoding)
-        if bad is None:
-            return "utf-8-sig" if encoding == "utf-8" else encoding  # a byte order mark is no part of the header
-        failures.append(bad)
-    raise DataError(
-        f"The file is neither UTF-8 (byte {failures[0]:,} breaks it) nor CP949 (byte {failures[1]:,} breaks it).",
-        where=str(path),
-        fix="Save it as CSV UTF-8.",
-    )
-
-
-def _first_bad_byte(path: Path, encoding: str) -> int | None:
-    decoder, offset = codecs.getincrementaldecoder(encoding)("strict"), 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            if b"\0" in block:
-                raise DataError(
-                    f"The file has a NUL byte at offset {offset + block.index(0):,}: it is no text.",
-                    where=str(path), fix="Save the table as CSV UTF-8.",
-                )  # fmt: skip
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(block)
-            except UnicodeDecodeError as error:
-                return offset - held + error.start
-            offset += len(block)
-    held_at_end = len(decoder.getstate()[0])
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return offset - held_at_end
-    return None
-
-
-def read_csv(path: Path, *, rows: int = 50_000) -> Iterator[pl.DataFrame]:
+def read_csv(path: Path, *, rows: int = 50_000, dialect: Dialect | None = None) -> Iterator[pl.DataFrame]:
     """Frames of at most ``rows`` text rows each; at least one frame, even for a file with a header only.
 
-    Empty cells become null. Comma separated, quotes as in RFC 4180. A file without a quote goes through polars' reader
-    after the cells of every line are counted; the standard library's reader, three times slower, takes the others.
+    Empty cells become null. Comma separated unless a dialect says otherwise, quotes as in RFC 4180. A file without a
+    quote goes through polars' reader after the cells of every line are counted; the standard library's reader, three
+    times slower, takes the others.
 
     Raises:
         DataError: Duplicate or empty headers, rows of another width, broken quoting; names rows and columns.
     """
-    encoding = encoding_of(path)
-    blocks = _plain_blocks(path, encoding) if _is_plain(path) else _quoted_blocks(path, encoding, rows)
+    dialect = dialect or Dialect(encoding_of(path))
+    plain = dialect.encoding != "utf-16" and _is_plain(path)
+    blocks = _plain_blocks(path, dialect) if plain else _quoted_blocks(path, dialect, rows)
     for frame in blocks:
         yield from frame.iter_slices(rows) if len(frame) else (frame,)
 
@@ -96,9 +50,9 @@ def _line_ends(block: bytes) -> int:
     return block.count(b"\r\n") + block.endswith(b"\r")
 
 
-def _plain_blocks(path: Path, encoding: str) -> Iterator[pl.DataFrame]:
-    with path.open(encoding=encoding, newline="") as file:
-        header = _header([file.readline().rstrip("\r\n").split(",")], path)
+def _plain_blocks(path: Path, dialect: Dialect) -> Iterator[pl.DataFrame]:
+    with path.open(encoding=dialect.encoding, newline="") as file:
+        header = _header([file.readline().rstrip("\r\n").split(dialect.delimiter)], path)
         ragged, rest, at_end = _Ragged(len(header), path), "", False
         while not at_end:
             text = file.read(4 * _BLOCK)
@@ -106,31 +60,32 @@ def _plain_blocks(path: Path, encoding: str) -> Iterator[pl.DataFrame]:
             whole, line_feed, behind = (rest + text).rpartition("\n")
             last = behind + "\n" if at_end and behind else ""
             rest = behind
-            yield from _plain_frame(
-                header, (whole + line_feed + last).encode(), ragged, alone=ragged.rows == 0 and at_end
-            )
+            lines = (whole + line_feed + last).encode()
+            yield from _plain_frame(header, lines, dialect.delimiter, ragged, alone=ragged.rows == 0 and at_end)
         ragged.refuse()
 
 
-def _plain_frame(header: list[str], lines: bytes, ragged: _Ragged, *, alone: bool) -> Iterator[pl.DataFrame]:
+def _plain_frame(
+    header: list[str], lines: bytes, delimiter: str, ragged: _Ragged, *, alone: bool
+) -> Iterator[pl.DataFrame]:
     """Whole lines without quotes to a frame, once every line is known to have the cells of the header."""
     characters = np.frombuffer(lines, np.uint8)
     ends = np.flatnonzero(characters == ord("\n"))
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
-    commas = np.searchsorted(np.flatnonzero(characters == ord(",")), ends)
-    cells = np.diff(commas, prepend=0) + 1
+    delimiters = np.searchsorted(np.flatnonzero(characters == ord(delimiter)), ends)
+    cells = np.diff(delimiters, prepend=0) + 1
     cells[(ends == starts) | ((ends == starts + 1) & (characters[starts] == ord("\r")))] = 0
     wrong = np.flatnonzero(cells != ragged.width)
     if ragged.sound(len(cells), len(wrong), ((int(i), int(cells[i])) for i in wrong)) and (len(lines) or alone):
         # a header of our own: polars would take a byte order mark off the front of the first cell
-        numbered = ",".join(map(str, range(ragged.width))).encode() + b"\n" + lines
-        yield pl.read_csv(numbered, infer_schema=False, quote_char=None, new_columns=header)
+        numbered = delimiter.join(map(str, range(ragged.width))).encode() + b"\n" + lines
+        yield pl.read_csv(numbered, infer_schema=False, separator=delimiter, quote_char=None, new_columns=header)
 
 
-def _quoted_blocks(path: Path, encoding: str, rows: int) -> Iterator[pl.DataFrame]:
+def _quoted_blocks(path: Path, dialect: Dialect, rows: int) -> Iterator[pl.DataFrame]:
     csv.field_size_limit(_LONGEST_CELL)
-    with path.open(encoding=encoding, newline="") as file:
-        lines = csv.reader(file, strict=True)
+    with path.open(encoding=dialect.encoding, newline="") as file:
+        lines = csv.reader(file, strict=True, delimiter=dialect.delimiter)
         try:
             header = _header(lines, path)
             ragged = _Ragged(len(header), path)

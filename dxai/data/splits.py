@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 
 from dxai.config.settings import GroupedSplit, RandomSplit
 from dxai.contract import Contract
+from dxai.data.batch import class_array
 from dxai.errors import DataError, SettingsError
 
 Rows = NDArray[np.int64]
@@ -18,7 +28,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of three disjoint sets: to fit, to calibrate the intervals, to test."""
+    """Row numbers of three disjoint sets: to fit, to calibrate intervals or probabilities, to test."""
 
     fit: Rows
     calibration: Rows
@@ -34,11 +44,11 @@ def groups_of(frame: pl.DataFrame, contract: Contract) -> Rows:
 
 
 def folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomSplit) -> list[Fold]:
-    """Cross-validation folds of a quality table.
+    """Cross-validation folds of a quality table; each class of a target has about the same share in all parts.
 
     Raises:
         SettingsError: A random split of rows that belong together.
-        DataError: Fewer groups than folds.
+        DataError: Fewer groups than folds, or too few with a class; a row without a class.
     """
     groups = groups_of(frame, contract)
     if split.kind == "random" and contract.group:
@@ -48,37 +58,68 @@ def folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomS
             f"{split.folds} folds need as many groups, however the table has {found}.",
             where="split.folds", fix=f"Use split.folds={max(found, 2)} or more data.",
         )  # fmt: skip
-    made = [
-        _fold(fit, test, groups, split)
-        for fit, test in _kfold(split).split(groups, groups=groups if split.kind == "grouped" else None)
-    ]
+    classes = _classes(frame, contract)
+    if classes is not None:
+        _refuse_rare(classes, groups, contract, split)
+    made = list(_folds(groups, split, classes))
     for fold in made:
         assert not _shared(fold, groups).any(), "a group stands on both sides of a split"
     return made
 
 
-def random_folds(frame: pl.DataFrame, split: GroupedSplit) -> list[Fold]:
+def random_folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit) -> list[Fold]:
     """The dishonest twin of a grouped split: rows at random, to report the gap beside the honest score."""
-    rows = np.arange(len(frame))
     twin = RandomSplit(kind="random", folds=split.folds, seed=split.seed, calibration=split.calibration)
-    return [_fold(fit, test, rows, twin) for fit, test in _kfold(twin).split(rows)]
+    return list(_folds(np.arange(len(frame)), twin, _classes(frame, contract)))
 
 
 def whole(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomSplit) -> Fold:
     """The split of the released model: no test rows, the calibration rows held out by group."""
     rows = np.arange(len(frame))
-    return _fold(rows, rows[:0], groups_of(frame, contract), split)
+    return _fold(rows, rows[:0], groups_of(frame, contract), split, _classes(frame, contract))
 
 
-def _kfold(split: GroupedSplit | RandomSplit) -> GroupKFold | KFold:
-    kind = GroupKFold if split.kind == "grouped" else KFold
-    return kind(n_splits=split.folds, shuffle=True, random_state=split.seed)
+def _classes(frame: pl.DataFrame, contract: Contract) -> Rows | None:
+    return class_array(frame, contract) if contract.classes else None
 
 
-def _fold(train: Rows, test: Rows, groups: Rows, split: GroupedSplit | RandomSplit) -> Fold:
-    carve = GroupShuffleSplit(n_splits=1, test_size=split.calibration, random_state=split.seed)
-    fit, calibration = next(carve.split(train, groups=groups[train]))
+def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Iterator[Fold]:
+    grouped = split.kind == "grouped"
+    if classes is None:
+        kind = GroupKFold if grouped else KFold
+    else:
+        kind = StratifiedGroupKFold if grouped else StratifiedKFold
+    kfold = kind(n_splits=split.folds, shuffle=True, random_state=split.seed)
+    for train, test in kfold.split(groups, classes, groups if grouped else None):
+        yield _fold(train, test, groups, split, classes)
+
+
+def _fold(train: Rows, test: Rows, groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Fold:
+    held = {"test_size": split.calibration, "n_splits": 1, "random_state": split.seed}
+    if classes is None:
+        parts = GroupShuffleSplit(**held).split(train, groups=groups[train])
+    elif split.kind == "random":
+        parts = StratifiedShuffleSplit(**held).split(train, classes[train])
+    else:
+        one_of = StratifiedGroupKFold(max(2, round(1 / split.calibration)), shuffle=True, random_state=split.seed)
+        parts = one_of.split(train, classes[train], groups[train])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than such parts is in some of them
+        fit, calibration = next(parts)
     return Fold(train[fit], train[calibration], test)
+
+
+def _refuse_rare(classes: Rows, groups: Rows, contract: Contract, split: GroupedSplit | RandomSplit) -> None:
+    """Every class must stand among the rows to fit and the rows to test of every fold."""
+    found = [len(np.unique(groups[classes == number])) for number in range(len(contract.classes))]
+    fewest = split.folds + 2
+    rare = [f"{text!r} ({count})" for text, count in zip(contract.classes, found, strict=True) if count < fewest]
+    if rare:
+        of = "groups" if contract.group else "rows"
+        raise DataError(
+            f"{split.folds} folds need {fewest} {of} of every class, however there are fewer of: {', '.join(rare)}.",
+            where=contract.target.name, fix="Bring more of them, merge classes, or lower split.folds.",
+        )  # fmt: skip
 
 
 def _shared(fold: Fold, groups: Rows) -> NDArray[np.bool_]:
@@ -87,7 +128,7 @@ def _shared(fold: Fold, groups: Rows) -> NDArray[np.bool_]:
 
 
 def _leak_told(groups: Rows, contract: Contract, split: RandomSplit) -> str:
-    twin = [_fold(fit, test, np.arange(len(groups)), split) for fit, test in _kfold(split).split(groups)]
+    twin = _folds(np.arange(len(groups)), split, None)
     share = float(np.mean([np.isin(groups[f.test], groups[f.fit]).mean() for f in twin]))
     return (
         f"This split leaks: {share:.0%} of the test rows have a row of the same group ({', '.join(contract.group)}) "

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import polars as pl
 
+from dxai.data.dialect import Dialect
 from dxai.data.readers import read_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
 
@@ -25,20 +26,36 @@ _EXCEL_CELLS = 1 << 25
 _CELL_NAME = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 
 
-def read_blocks(path: Path) -> Iterator[pl.DataFrame]:
+def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFrame]:
     """Blocks of at most 50,000 rows, at least one; CSV and Excel as text, Parquet with its own types.
+
+    Args:
+        path: The file.
+        dialect: How a CSV file is written; None takes commas only.
 
     Raises:
         NotFoundError: No such file.
         DataError: The file is none of the three, is broken, or unpacks to more than a gigabyte.
     """
+    match format_of(path):
+        case "parquet":
+            return _read_parquet(path)
+        case "excel":
+            return _read_excel(path)
+    return read_csv(path, rows=_ROWS, dialect=dialect)
+
+
+def format_of(path: Path) -> Literal["csv", "excel", "parquet"]:
+    """What the first bytes of a file say.
+
+    Raises:
+        NotFoundError: No such file.
+    """
     if not path.is_file():
         raise NotFoundError(f"There is no file {path.name!r}.", where=str(path), fix="Check the path.")
     with path.open("rb") as file:
         start = file.read(4)
-    if start == b"PAR1":
-        return _read_parquet(path)
-    return _read_excel(path) if start == b"PK\3\4" else read_csv(path, rows=_ROWS)
+    return "parquet" if start == b"PAR1" else "excel" if start == b"PK\3\4" else "csv"
 
 
 def as_text(frame: pl.DataFrame) -> pl.DataFrame:

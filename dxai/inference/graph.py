@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,14 +122,25 @@ def refuse_other_interface(graph: Graph, contract: Contract) -> None:
                 raise ModelError(told)
 
 
+def answer_names(contract: Contract) -> tuple[str, ...]:
+    """Outputs of a quality graph, which are the columns of its answer too; no column of the contract is named so.
+
+    A number has a prediction and its interval, classes have the number of the predicted class and a probability each,
+    named like the class where all classes are ASCII words that differ, otherwise by its number.
+    """
+    words = [re.sub("[^a-z0-9]+", "_", text.lower()).strip("_") for text in contract.classes]
+    plain = all(words) and len(set(words)) == len(words) and all(text.isascii() for text in contract.classes)
+    parts = [f"p_{word if plain else i}" for i, word in enumerate(words)] or ["lower", "upper"]
+    return tuple(f"{contract.target.name}_{part}" for part in ("predicted", *parts))
+
+
 def _interface(contract: Contract) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """Inputs and outputs of a graph that serves the contract, as `dxai.ship.export` writes them."""
     if contract.task == "quality":
         kinds = {"number": FLOAT, "category": STRING}
-        names = [f"{contract.target.name}_{bound}" for bound in ("predicted", "lower", "upper")]
         return (
             tuple(Value(c.name, kinds[c.kind], ("batch",)) for c in contract.features),
-            tuple(Value(name, FLOAT, ("batch",)) for name in names),
+            tuple(Value(name, FLOAT, ("batch",)) for name in answer_names(contract)),
         )
     forecast = ("series", contract.horizon)
     return (

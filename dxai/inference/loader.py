@@ -24,7 +24,7 @@ from dxai.data.batch import feature_arrays
 from dxai.data.checks import Problems, cast
 from dxai.data.windows import to_panel
 from dxai.errors import ModelError
-from dxai.inference.graph import DECILES, refuse_other_interface, walk
+from dxai.inference.graph import DECILES, answer_names, refuse_other_interface, walk
 from dxai.inference.model import ROWS_AT_ONCE, Model
 from dxai.inference.sandbox import Arrays, Sandbox, one_line
 
@@ -167,12 +167,21 @@ def _outputs(table: pl.DataFrame, contract: Contract) -> dict[str, NDArray[np.fl
         return table.select(pl.col(f"{target}_{name}").cast(pl.Float32) for name in names).to_numpy()
 
     if contract.task == "quality":
-        return {f"{target}_{name}": values(name)[:, 0] for name in ("predicted", "lower", "upper")}
+        return _answers(table, contract)
     steps = (-1, contract.horizon)
     deciles = values(*(f"q{level}" for level in range(10, 100, 10)))
     return {"quantiles": deciles.reshape(*steps, DECILES)} | {
         name: values(name).reshape(steps) for name in ("mean", "lower", "upper")
     }
+
+
+def _answers(table: pl.DataFrame, contract: Contract) -> dict[str, NDArray[np.float32]]:
+    """One array per column of the answer; a class by its number."""
+    predicted, *_ = names = answer_names(contract)
+    if classes := contract.classes:
+        table = table.with_columns(pl.col(predicted).replace_strict(classes, range(len(classes))))
+    answers = table.select(pl.col(name).cast(pl.Float32) for name in names)
+    return {name: answers[name].to_numpy() for name in names}
 
 
 def _verdict(bundle: Bundle, checked: Path) -> Path:

@@ -68,11 +68,17 @@ class Model:
         return dict(zip(self.outputs, answers, strict=True))
 
     def predict_rows(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Checked quality rows to prediction, lower and upper bound, one row each."""
+        """Checked quality rows to `columns`, one row each; a predicted class by its text."""
         nothing = pl.DataFrame(schema=dict.fromkeys(self.outputs, pl.Float32))
         slices = frame.iter_slices(ROWS_AT_ONCE)
-        return pl.concat(
+        answer = pl.concat(
             [nothing, *(pl.DataFrame(self.run(feature_arrays(s, self.contract))) for s in slices if len(s))]
+        )
+        if not (classes := self.contract.classes):
+            return answer
+        numbers = [float(i) for i in range(len(classes))]
+        return answer.with_columns(
+            pl.col(self.outputs[0]).replace_strict(numbers, classes, default=None, return_dtype=pl.String)
         )
 
     def forecast(self, panel: Panel) -> pl.DataFrame:

@@ -42,3 +42,21 @@ class ForecastLoss:
         pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
         huber = 2 * functional.huber_loss(mean, scaled, reduction="none", delta=self.mean_delta)
         return ((pinball + self.mean_weight * huber) * weight).sum() / known.sum()
+
+
+class MembersCrossEntropy:
+    """Cross-entropy of each ensemble member by itself, its logits raised by the logarithm of the classes' shares.
+
+    The network learns what speaks for a class beyond its share, so that rare classes are learnt from the start and
+    probabilities stay honest; class weights would have to be taken back afterwards.
+
+    Source: Menon et al. (2021), Long-Tail Learning via Logit Adjustment, equation 10.
+    """
+
+    def __init__(self, prior: Tensor) -> None:
+        """``prior``: logarithm of the shares ``[classes]``."""
+        self.prior = prior
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits ``[batch, members, classes]`` and class numbers ``[batch]`` to one number."""
+        return functional.cross_entropy((logits + self.prior).flatten(0, 1), target.repeat_interleave(logits.shape[1]))

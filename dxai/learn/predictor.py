@@ -10,12 +10,40 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai.contract import Contract
+from dxai.inference.graph import answer_names
 from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale
 
 _LEAST_DIFFICULTY = 0.1
 
 
-class QualityPredictor(nn.Module):
+class RowPredictor(nn.Module):
+    """Raw columns of a quality table to named answers, one per row.
+
+    Attributes:
+        output_names: Names of the answers, in order; none is a column's name, so that a measured target can stand
+            beside them.
+        transform: From raw columns to the network's inputs.
+    """
+
+    network: nn.Module
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        self.output_names = answer_names(contract)
+        self.transform = ColumnTransform(contract)
+
+    @property
+    def spread(self) -> float:
+        """What a difference between two answers is held against: 1 for probabilities."""
+        return 1.0
+
+    def predict(self, columns: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+        """`forward` without gradients, as arrays."""
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in self(columns).items()}
+
+
+class QualityPredictor(RowPredictor):
     """Raw columns to a prediction with an 80 % interval, all in the target's unit.
 
     Args of the constructor: the contract, and a network from scaled numbers ``[rows, numbers]`` and category numbers
@@ -25,16 +53,15 @@ class QualityPredictor(nn.Module):
     reach: Tensor
 
     def __init__(self, contract: Contract, network: nn.Module) -> None:
-        super().__init__()
-        self.target = contract.target.name
+        super().__init__(contract)
         self.floor, self.ceiling = contract.target.minimum, contract.target.maximum
-        self.transform, self.scale, self.network = ColumnTransform(contract), TargetScale(), network
+        self.scale, self.network = TargetScale(), network
         self.register_buffer("reach", torch.zeros(()))
 
     @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs, in order; none is a column's name, so that a measured target can stand beside them."""
-        return (f"{self.target}_predicted", f"{self.target}_lower", f"{self.target}_upper")
+    def spread(self) -> float:
+        """Standard deviation of the target in its unit."""
+        return float(self.scale.spread)
 
     def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature (NaN: missing; category number) to three tensors ``[rows]``."""
@@ -59,10 +86,44 @@ class QualityPredictor(nn.Module):
             return value
         return value.clamp(min=self.floor, max=self.ceiling)
 
-    def predict(self, columns: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-        """`forward` without gradients, as arrays."""
-        with torch.inference_mode():
-            return {name: value.numpy() for name, value in self(columns).items()}
+
+class ClassPredictor(RowPredictor):
+    """Raw columns to the number of the predicted class and the calibrated probability of every class.
+
+    Args of the constructor: the contract, and a network from scaled numbers ``[rows, numbers]`` and category numbers
+    ``[rows, categories]`` to the members' logits ``[rows, members, classes]``.
+
+    Attributes:
+        prior: Logarithm of the classes' shares among the rows to fit, which the network's logits leave out.
+        temperature: Divides the logits, so that probabilities are as sure as they may be (Guo et al. 2017).
+        favour: The predicted class has the largest product of probability and this weight ``[classes]``.
+    """
+
+    prior: Tensor
+    temperature: Tensor
+    favour: Tensor
+
+    def __init__(self, contract: Contract, network: nn.Module) -> None:
+        super().__init__(contract)
+        self.network = network
+        self.register_buffer("prior", torch.zeros(len(contract.classes)))
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("favour", torch.ones(len(contract.classes)))
+
+    def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """One tensor ``[rows]`` per feature to the class and one probability per class, all float32 ``[rows]``."""
+        probability = (self.logits(columns) / self.temperature).softmax(dim=1)
+        answers = (self.decided(probability), *probability.unbind(dim=1))
+        return dict(zip(self.output_names, answers, strict=True))
+
+    def decided(self, probability: Tensor) -> Tensor:
+        """Probabilities ``[rows, classes]`` to the number of the predicted class ``[rows]``, as float32."""
+        return (probability * self.favour).argmax(dim=1).float()
+
+    def logits(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """Logarithm of the members' mean probability ``[rows, classes]``, up to a constant, before calibration."""
+        members: Tensor = self.network(*self.transform(columns)) + self.prior
+        return members.log_softmax(dim=2).logsumexp(dim=1)
 
 
 class ScaledForecast(nn.Module):

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 Array = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+
+NEIGHBOURS = 15
 
 
 def mean(features: Array, target: Array, test: Array) -> Array:
@@ -25,4 +33,31 @@ def linear(features: Array, target: Array, test: Array) -> Array:
     return (with_constant(test) @ weights).astype(np.float32)
 
 
+def prior(features: Array, target: Numbers, test: Array) -> Array:
+    """The classes' shares among the training rows for every test row ``[rows, classes]``; all classes are there."""
+    return np.tile(np.bincount(target) / len(target), (len(test), 1)).astype(np.float32)
+
+
+def logistic(features: Array, target: Numbers, test: Array) -> Array:
+    """Logistic regression with the usual ridge; features ``[rows, columns]`` without missing values."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near its optimum it is a yardstick as well
+        return _shares(LogisticRegression(max_iter=1000).fit(features, target), test)
+
+
+def nearest(features: Array, target: Numbers, test: Array) -> Array:
+    """Shares of the classes among the `NEIGHBOURS` nearest training rows."""
+    return _shares(KNeighborsClassifier(min(NEIGHBOURS, len(features))).fit(features, target), test)
+
+
+def _shares(fitted: Any, test: Array) -> Array:
+    made: Array = fitted.predict_proba(test).astype(np.float32)
+    return made
+
+
 QUALITY: dict[str, Callable[[Array, Array, Array], Array]] = {"mean": mean, "linear": linear}
+CLASSES: dict[str, Callable[[Array, Numbers, Array], Array]] = {
+    "prior": prior,
+    "logistic": logistic,
+    "nearest": nearest,
+}

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 Array = NDArray[np.floating]
 
 INK, ACCENT, MUTED, BAND = "#1f2933", "#0b6e99", "#9aa5b1", "#b3d8e8"
+_MOST_BARS = 40
 _STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 110,
@@ -41,7 +42,8 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
+def canvas(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
+    """Axes side by side, written to ``path`` at the end; width and height in inches."""
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
         yield list(axes[0])
@@ -52,7 +54,7 @@ def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterat
 
 def predicted_true(path: Path, truth: Array, prediction: Array, *, label: str, unit: str) -> None:
     """Held-out predictions against truths, the diagonal is perfection."""
-    with _figure(path, 5.2, 4.8) as (axes,):
+    with canvas(path, 5.2, 4.8) as (axes,):
         low, high = min(truth.min(), prediction.min()), max(truth.max(), prediction.max())
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, zorder=1)
         axes.scatter(truth, prediction, s=10, alpha=0.5, color=ACCENT, linewidths=0)
@@ -67,7 +69,7 @@ def predicted_true(path: Path, truth: Array, prediction: Array, *, label: str, u
 def residuals(path: Path, truth: Array, prediction: Array, *, label: str, unit: str) -> None:
     """Residuals over the prediction and their histogram."""
     error = prediction - truth
-    with _figure(path, 9, 3.8, columns=2) as (left, right):
+    with canvas(path, 9, 3.8, columns=2) as (left, right):
         left.axhline(0, color=MUTED, linewidth=1)
         left.scatter(prediction, error, s=10, alpha=0.5, color=ACCENT, linewidths=0)
         left.set(xlabel=f"predicted {label} [{unit}]", ylabel=f"predicted − true [{unit}]", title="Residuals")
@@ -85,7 +87,7 @@ def coverage_by_size(
     part = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, 4)
     inside = (lower <= truth) & (truth <= upper)
     shares = [inside[part == i].mean() for i in range(5)]
-    with _figure(path, 6.2, 3.8) as (axes,):
+    with canvas(path, 6.2, 3.8) as (axes,):
         axes.bar([f"{edges[i]:.0f} to {edges[i + 1]:.0f}" for i in range(5)], shares, color=BAND, edgecolor=ACCENT)
         axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
         for i, share in enumerate(shares):
@@ -99,16 +101,17 @@ def coverage_by_size(
         axes.legend(loc="lower left")
 
 
-def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str], *, unit: str) -> None:
-    """Permutation importance, the most important column on top."""
-    order = sorted(rises, key=lambda name: float(np.mean(rises[name])))
+def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str], *, change: str) -> None:
+    """Permutation importance, the most important column on top, of many only the first.
+
+    ``change`` says what a shuffled column does.
+    """
+    order = sorted(rises, key=lambda name: float(np.mean(rises[name])))[-_MOST_BARS:]
     means = [float(np.mean(rises[name])) for name in order]
     spread = [float(np.std(rises[name])) for name in order]
-    with _figure(path, 6.8, 0.6 + 0.4 * max(4, len(order))) as (axes,):
+    with canvas(path, 6.8, 0.6 + 0.4 * max(4, len(order))) as (axes,):
         axes.barh([labels[name] for name in order], means, xerr=spread, color=ACCENT, ecolor=MUTED)
-        axes.set(
-            xlabel=f"rise of RMSE when the column is shuffled [{unit}]", title="Permutation importance, held-out rows"
-        )
+        axes.set(xlabel=change, title="Permutation importance, held-out rows")
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Fan:
 
 def fans(path: Path, charts: Sequence[Fan], *, label: str) -> None:
     """Fan charts side by side."""
-    with _figure(path, 12, 4.2, columns=len(charts)) as panels:
+    with canvas(path, 12, 4.2, columns=len(charts)) as panels:
         for axes, fan in zip(panels, charts, strict=True):
             steps = np.arange(1, len(fan.truth) + 1)
             axes.plot(np.arange(1 - len(fan.past), 1), fan.past, color=MUTED, linewidth=1)
@@ -143,7 +146,7 @@ def fans(path: Path, charts: Sequence[Fan], *, label: str) -> None:
 
 def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> None:
     """One line per forecaster over the horizon."""
-    with _figure(path, 6.4, 3.8) as (axes,):
+    with canvas(path, 6.4, 3.8) as (axes,):
         for i, (name, values) in enumerate(errors.items()):
             style: dict[str, Any]
             style = (
@@ -158,7 +161,7 @@ def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> Non
 
 def calibration(path: Path, levels: Sequence[float], shares: Sequence[float]) -> None:
     """Share of truths at or below each quantile; the diagonal is perfection."""
-    with _figure(path, 4.8, 4.4) as (axes,):
+    with canvas(path, 4.8, 4.4) as (axes,):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
         axes.plot(levels, shares, color=ACCENT, marker="o")
         axes.set(

@@ -78,7 +78,8 @@ def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], 
     figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=unit)
     figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=unit)
     figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=unit)
-    figures.importance(folder / "importance.png", rises, titles, unit=unit)
+    change = f"rise of RMSE when the column is shuffled [{unit}]"
+    figures.importance(folder / "importance.png", rises, titles, change=change)
     return (
         Figure(
             "predicted_true.png",

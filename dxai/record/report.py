@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -31,6 +32,8 @@ class Figure:
 class Verdict:
     """The model against its best yardstick, by one metric of which less is better."""
 
+    more_is_better: ClassVar[bool] = False
+
     metric: str
     unit: str
     model: float
@@ -40,7 +43,7 @@ class Verdict:
     @property
     def beats(self) -> bool:
         """Whether the model is better than the yardstick."""
-        return self.model < self.yardstick
+        return self.model > self.yardstick if self.more_is_better else self.model < self.yardstick
 
     @property
     def sentence(self) -> str:
@@ -53,15 +56,28 @@ class Verdict:
         change = abs(self.model - self.yardstick) / self.yardstick * 100
         ours, theirs = f"{self.model:#.3g}{behind}", f"{self.yardstick:#.3g}{behind}"
         told = f"{self.metric} {ours} against {theirs} of {self.name}, {change:.0f} %"
+        way = "less" if self.model < self.yardstick else "more"
         if self.beats:
-            return f"The model beats its best yardstick: {told} less."
-        return f"The model does NOT beat its best yardstick: {told} more. Use the yardstick instead."
+            return f"The model beats its best yardstick: {told} {way}."
+        return f"The model does NOT beat its best yardstick: {told} {way}. Use the yardstick instead."
 
-    @staticmethod
-    def against_best(metric: str, unit: str, model: float, yardsticks: dict[str, float]) -> Verdict:
+    @classmethod
+    def against_best(cls, metric: str, unit: str, model: float, yardsticks: dict[str, float]) -> Verdict:
         """Hold the model against the best of several yardsticks."""
-        name = min(yardsticks, key=lambda key: yardsticks[key])
-        return Verdict(metric, unit, model, yardsticks[name], name)
+        best = max if cls.more_is_better else min
+        name = best(yardsticks, key=lambda key: yardsticks[key])
+        return cls(metric, unit, model, yardsticks[name], name)
+
+
+@dataclass(frozen=True)
+class Gain(Verdict):
+    """The same by a metric of which more is better.
+
+    >>> Gain("PR-AUC", "", model=0.8, yardstick=0.5, name="logistic").sentence
+    'The model beats its best yardstick: PR-AUC 0.800 against 0.500 of logistic, 60 % more.'
+    """
+
+    more_is_better: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

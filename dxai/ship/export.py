@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from dxai.contract import Contract
-from dxai.learn.predictor import DemandPredictor, QualityPredictor
+from dxai.learn.predictor import DemandPredictor, RowPredictor
 
 OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
@@ -29,7 +29,7 @@ _NUMBER, _OUTER, _INNER = ".number", "outer.", "inner."
 class _Positional(nn.Module):
     """Calls a predictor that takes named columns with columns in order, as the exporter wants it."""
 
-    def __init__(self, predictor: QualityPredictor, names: Sequence[str]) -> None:
+    def __init__(self, predictor: RowPredictor, names: Sequence[str]) -> None:
         super().__init__()
         self.predictor, self.names = predictor, list(names)
 
@@ -38,8 +38,11 @@ class _Positional(nn.Module):
         return tuple(answers[name] for name in self.predictor.output_names)
 
 
-def export_quality(predictor: QualityPredictor, contract: Contract) -> bytes:
-    """One input ``[batch]`` per feature column (float32, NaN for missing; string for a category), three outputs.
+def export_quality(predictor: RowPredictor, contract: Contract) -> bytes:
+    """One input ``[batch]`` per feature column (float32, NaN for missing; string for a category), named answers.
+
+    All outputs are float32 ``[batch]``, a class's number too: browsers and the sandbox know no other, and every answer
+    is a column.
 
     The same predictor gives the same bytes, whatever the folder.
     """

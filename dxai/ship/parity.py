@@ -15,7 +15,7 @@ from dxai.data.batch import feature_arrays
 from dxai.data.windows import Panel
 from dxai.errors import ModelError
 from dxai.inference.model import Model
-from dxai.learn.predictor import DemandPredictor, QualityPredictor
+from dxai.learn.predictor import ClassPredictor, DemandPredictor, RowPredictor
 from dxai.learn.transform import encode
 
 Named = Mapping[str, NDArray[np.generic]]
@@ -25,7 +25,7 @@ class Parity(BaseModel):
     """Largest differences found, told on the card.
 
     Attributes:
-        scale: Spread of the target, in its unit: what a difference is held against.
+        scale: Spread of the target, in its unit: what a difference is held against; 1 for probabilities.
         tolerance: Share of ``scale`` that a difference may reach.
         cases: Largest difference of each case, as a share of ``scale``.
     """
@@ -67,7 +67,7 @@ def refuse_difference(parity: Parity) -> None:
 
 
 def quality_parity(
-    predictor: QualityPredictor, contract: Contract, rows: pl.DataFrame, model: Model, tolerance: float
+    predictor: RowPredictor, contract: Contract, rows: pl.DataFrame, model: Model, tolerance: float
 ) -> Parity:
     """Both engines on held-out rows and on awkward ones; raises ModelError above the tolerance.
 
@@ -87,7 +87,7 @@ def quality_parity(
         **({"limits of the ranges": _at_limits(rows, contract)} if contract.numbers else {}),
         **({"unseen categories": _unseen(rows, contract)} if contract.categories else {}),
     }
-    scale = float(predictor.scale.spread)
+    scale = predictor.spread
     found = {name: _quality_difference(predictor, contract, frame, model, scale) for name, frame in cases.items()}
     return _checked(Parity(scale=scale, tolerance=tolerance, cases=found))
 
@@ -128,10 +128,17 @@ def _checked(parity: Parity) -> Parity:
 
 
 def _quality_difference(
-    predictor: QualityPredictor, contract: Contract, rows: pl.DataFrame, model: Model, scale: float
+    predictor: RowPredictor, contract: Contract, rows: pl.DataFrame, model: Model, scale: float
 ) -> float:
     arrays = feature_arrays(rows, contract)
-    return largest_difference(predictor.predict(encode(arrays, contract)), model.run(arrays), scale=scale)
+    expected, found = predictor.predict(encode(arrays, contract)), model.run(arrays)
+    if isinstance(predictor, ClassPredictor):
+        # On the edge of a threshold a rounding turns the class: it is held against the graph's own probabilities.
+        chosen, *probabilities = found
+        expected[chosen] = predictor.decided(
+            torch.as_tensor(np.stack([found[name] for name in probabilities], 1))
+        ).numpy()
+    return largest_difference(expected, found, scale=scale)
 
 
 def _with_gaps(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -54,13 +54,14 @@ def ml_bom(folder: Path, manifest: Manifest, contract: Contract, terms: Terms, m
 
 def _model_card(manifest: Manifest, contract: Contract, metrics: dict[str, Any]) -> dict[str, Any]:
     architecture = str(manifest.settings["model"]["kind"])
+    measured = ", ".join(contract.classes) or contract.target.unit
     scores = [{"type": name, "value": f"{value:g}"} for name, value in metrics["model"].items()]
     return {
         "modelParameters": {
             "approach": {"type": "supervised"}, "task": contract.task, "modelArchitecture": architecture,
             "datasets": [{"ref": _DATA}],
             "inputs": [{"format": f"{c.name} [{c.unit}]"} for c in contract.columns if c.role != "target"],
-            "outputs": [{"format": f"{contract.target.name} [{contract.target.unit}]"}],
+            "outputs": [{"format": f"{contract.target.name} [{measured}]"}],
         },
         "quantitativeAnalysis": {"performanceMetrics": scores},
         "considerations": {"technicalLimitations": [contract.limitations]},

@@ -1,0 +1,1 @@
+"""From a firm's file to a table that keeps its contract."""

@@ -1,0 +1,225 @@
+"""From the figures of a column to what it is: its type, how it is written, its range and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dxai.errors import DataError
+from dxai.intake.describe import cells
+from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, Bars, ColumnDescription, Histogram, Type
+from dxai.intake.describe.tally import ColumnTally, Span
+from dxai.units import of_header, understand
+
+Mark = Literal["", ".", ","]
+Floats = NDArray[np.float64]
+
+_SHARE = 0.9
+"""Known cells that must be of a type for the column to be of it."""
+
+_BINS, _BARS = 24, 5
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A column's description and its sampled cells as numbers (dates: seconds since 1970); NaN is none."""
+
+    description: ColumnDescription
+    values: Floats | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the cells of a column are, and how many of them."""
+
+    type: Type
+    count: int
+    span: Span | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    formats: tuple[str, ...] = ()
+
+
+def decimal_mark(tallies: Sequence[ColumnTally]) -> Mark:
+    """The mark of the whole table, for columns of which ``1,234`` could be either."""
+    marks = {_own_mark(tally) for tally in tallies}
+    return "," if "," in marks and "." not in marks else "."
+
+
+def profile(tally: ColumnTally, texts: pl.Series, table_mark: Mark) -> Profile:
+    """Describe one column by its figures and its sampled cells."""
+    mark = _own_mark(tally) or table_mark
+    missing = tally.rows - tally.cells
+    known = tally.cells - tally.missing_texts.total()
+    found = _found(tally, texts, known, mark)
+    values = _values(texts, found, mark)
+    distinct = _values_known(tally)
+    span, numeric = found.span, found.type in NUMERIC
+    title, unit_text = of_header(tally.name)
+    cell_units = tuple(unit for unit in tally.units.most_common(5) if numeric and _understood(unit[0]))
+    unit_text = unit_text or (cell_units[0][0] if cell_units else "")
+    commas = tally.span("grouped", "either").count if mark != "," else 0
+    description = ColumnDescription(
+        name=tally.name, type=found.type, rows=tally.rows, title=title or tally.name, unit_text=unit_text,
+        unit=_understood(unit_text), missing=missing, missing_texts=tuple(tally.missing_texts.most_common()),
+        misfits=known - found.count,
+        minimum=span.minimum if span else found.first, maximum=span.maximum if span else found.last,
+        mean=span.total / span.count if span else None, distinct=None if distinct is None else len(distinct),
+        frequent=() if distinct is None else _frequent(distinct),
+        date_formats=found.formats,
+        decimal_mark=_shown_mark(tally, mark) if numeric else "",
+        thousands=("," if commas else "") if numeric else "",
+        mixed_marks=numeric and tally.span("comma").count > 0 and (tally.point_seen or tally.span("grouped").count > 0),
+        leading_zeros=tally.leading_zeros if not numeric and tally.whole else 0,
+        full_width=tally.full_width if numeric else 0, cell_units=cell_units,
+        variants=_variants(distinct) if found.type in ("category", "boolean") and distinct is not None else 0,
+        picture=_picture(found.type, distinct, values),
+    )  # fmt: skip
+    return Profile(description, values)
+
+
+def _own_mark(tally: ColumnTally) -> Mark:
+    comma, grouped = tally.span("comma").count, tally.span("grouped").count
+    if comma > grouped:
+        return ","
+    return "." if grouped or tally.point_seen else ""
+
+
+def _shown_mark(tally: ColumnTally, mark: Mark) -> Mark:
+    either = tally.span("either").count
+    return mark if _own_mark(tally) or (mark == "," and either) else ""
+
+
+def _found(tally: ColumnTally, texts: pl.Series, known: int, mark: Mark) -> _Found:
+    if not known:
+        return _Found("empty", 0)
+    span = _numbers(tally, mark)
+    if span.count >= _SHARE * known and not (tally.whole and tally.leading_zeros):
+        return _digit_dates(tally, texts, span) or _Found(_number_type(tally, mark), span.count, span)
+    best = max((dates.count for dates in tally.dates.values()), default=0)
+    if best >= _SHARE * known:
+        formats = [text for text, dates in tally.dates.items() if dates.count == best]
+        span_of_dates = tally.dates[formats[0]]
+        type_: Type = "timestamp" if cells.has_time(formats[0]) else "date"
+        return _Found(type_, best, None, span_of_dates.first, span_of_dates.last, tuple(formats))
+    return _Found(_text_type(tally, known), known)
+
+
+def _numbers(tally: ColumnTally, mark: Mark) -> Span:
+    """All numbers; those with a unit only where it is one, so that ``3호기`` stays a text."""
+    either = "either," if mark == "," else "either"
+    if tally.units and not _understood(tally.units.most_common(1)[0][0]):
+        return tally.span("plain")
+    return tally.span("plain", "point", "grouped", "comma", either)
+
+
+def _number_type(tally: ColumnTally, mark: Mark) -> Type:
+    known = _values_known(tally)
+    if known is not None and set(known["text"]) in ({"0", "1"}, {"0.0", "1.0"}):
+        return "boolean"
+    return "integer" if tally.whole and _shown_mark(tally, mark) != "," else "number"
+
+
+def _digit_dates(tally: ColumnTally, texts: pl.Series, span: Span) -> _Found | None:
+    """Dates such as 20260131, where every sampled cell is one."""
+    lowest, highest = f"{span.minimum:.0f}", f"{span.maximum:.0f}"
+    written = cells.DIGIT_FORMATS.get(len(lowest))
+    if not tally.whole or not written or len(highest) != len(lowest) or span.minimum == span.maximum:
+        return None
+    if not (lowest[:4] >= "1950" and highest[:4] <= "2049"):
+        return None
+    known = texts.drop_nulls().str.strip_chars()
+    known = known.filter(~known.is_in(cells.MISSING_TEXTS) & (known != ""))
+    first, last = cells.dates(pl.Series([lowest, highest]), written)
+    if first is None or last is None or cells.dates(known, written).null_count():
+        return None
+    return _Found("timestamp" if cells.has_time(written) else "date", span.count, None, first, last, (written,))
+
+
+def _text_type(tally: ColumnTally, known: int) -> Type:
+    values = _values_known(tally)
+    if values is None:
+        return "text"
+    if frozenset(values["text"].str.to_lowercase()) in cells.BOOLEANS:
+        return "boolean"
+    return "category" if 2 * len(values) <= known else "text"
+
+
+def _values_known(tally: ColumnTally) -> pl.DataFrame | None:
+    """Different texts and their counts without gaps, the commonest first; None where there are too many."""
+    if tally.many:
+        return None
+    if tally.values is None:
+        return pl.DataFrame(schema={"text": pl.String, "count": pl.UInt32})
+    texts = tally.values.with_columns(pl.col("text").str.strip_chars())
+    gap = pl.col("text").is_in(cells.MISSING_TEXTS) | (pl.col("text") == "")
+    return tally.values.filter(~texts.select(gap).to_series()).sort("count", "text", descending=[True, False])
+
+
+def _frequent(values: pl.DataFrame) -> tuple[tuple[str, int], ...]:
+    return tuple(values.filter(pl.col("count") >= FEWEST).head(10).iter_rows())
+
+
+def _understood(unit_text: str) -> str:
+    try:
+        return understand(unit_text) if unit_text else ""
+    except DataError:
+        return ""
+
+
+def _values(texts: pl.Series, found: _Found, mark: Mark) -> Floats | None:
+    if found.type in TEMPORAL:
+        return cells.dates(texts.str.strip_chars(), found.formats[0]).dt.epoch("s").cast(pl.Float64).to_numpy()
+    if found.span is None:
+        return None
+    numbers = cells.plain_numbers(texts.to_frame()).to_series()
+    if numbers.null_count() > texts.null_count():
+        written = cells.written_numbers(texts.str.strip_chars())
+        point = mark != ","
+        read = written.select(pl.when(pl.col("style").is_not_null()).then(pl.col("point" if point else "comma")))
+        numbers = numbers.zip_with(numbers.is_not_null(), read.to_series())
+    return numbers.fill_null(float("nan")).to_numpy()
+
+
+def _variants(values: pl.DataFrame) -> int:
+    """Texts that become another's equal without their case, width and spaces."""
+    plain = values.select(pl.col("text").str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s", ""))
+    return len(values) - plain.n_unique()
+
+
+def _picture(type_: Type, values: pl.DataFrame | None, numbers: Floats | None) -> Histogram | Bars | None:
+    few = values is not None and len(values) <= _BARS
+    if numbers is not None and not few:
+        known = numbers[np.isfinite(numbers)]
+        return _histogram(known, whole=type_ == "integer") if len(known) else None
+    if values is None:
+        return None
+    shown = values.filter(pl.col("count") >= FEWEST).head(_BARS)
+    others = int(values["count"].sum()) - int(shown["count"].sum())
+    if numbers is not None:  # in their order; the commonest first otherwise
+        shown = shown.sort(pl.col("text").cast(pl.Float64, strict=False), "text")
+    return Bars(tuple(shown.iter_rows()), others) if len(shown) else None
+
+
+def _histogram(numbers: Floats, *, whole: bool) -> Histogram:
+    """Up to 24 bins, of whole width for whole numbers; far-off values go into the outermost bins."""
+    low, high = float(numbers.min()), float(numbers.max())
+    near = np.quantile(numbers, [0.01, 0.99])
+    clipped = high - low > 5 * (near[1] - near[0]) > 0
+    if clipped:
+        margin = 0.25 * float(near[1] - near[0])
+        low, high = max(low, float(near[0]) - margin), min(high, float(near[1]) + margin)
+    if whole:
+        width = max(1.0, np.ceil((high - low + 1) / _BINS))
+        low = np.floor(low) - 0.5
+        edges = low + width * np.arange(int(np.ceil((high + 0.5 - low) / width)) + 1)
+    else:
+        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    counts, _ = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()), clipped)

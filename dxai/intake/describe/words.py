@@ -1,0 +1,211 @@
+"""What a description says, in English and Korean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dxai.bundle.terms import Text
+from dxai.intake.describe.record import ColumnDescription, Grade, Kind, Suspicion, Type
+
+_SENTENCES: dict[str, tuple[str, str]] = {
+    "leak equal": ("{names} equals the target in every row.", "{names}: 모든 행에서 목표 열과 같습니다."),
+    "leak one-hot": (
+        "{names}: one class each of the same feature as the target, which they give away.",
+        "{names}: 목표와 함께 한 분류를 나누어 적은 열이어서 목표를 그대로 알려 줍니다.",
+    ),
+    "leak correlated": (
+        "{names} gives the target away: correlation {r}.",
+        "{names}: 목표를 그대로 알려 줍니다 (상관계수 {r}).",
+    ),
+    "leak monotone": (
+        "{names} gives the target away: as one rises the other does (rank correlation {r}).",
+        "{names}: 목표와 순서가 같아 목표를 그대로 알려 줍니다 (순위상관 {r}).",
+    ),
+    "leak separates": (
+        "{names} gives the target away: its values for {value} do not overlap with the others.",
+        "{names}: 목표가 {value}인 행의 값이 나머지와 겹치지 않아 목표를 그대로 알려 줍니다.",
+    ),
+    "leak determines": (
+        "{names} gives the target away: each of its values stands for one value of the target only.",
+        "{names}: 값마다 목표가 하나로 정해져 목표를 그대로 알려 줍니다.",
+    ),
+    "leak implies": (
+        "{names}: whenever it is {cause}, the target is {value} ({count} rows, no exception).",
+        "{names}: 값이 ‘{cause}’이면 목표는 언제나 {value}입니다 ({count}행, 예외 없음).",
+    ),
+    "mixed": (
+        "{names}: {count} of {known} cells are no {type} like the others.",
+        "{names}: {known}칸 중 {count}칸이 나머지와 달리 {type} 형식이 아닙니다.",
+    ),
+    "ambiguous-date": (
+        "{names}: {first} or {second}? The values admit both; say which it is.",
+        "{names}: {first}인지 {second}인지 값만으로는 알 수 없습니다. 형식을 정해 주십시오.",
+    ),
+    "decimal-marks": (
+        "{names}: decimal commas and decimal points in one column.",
+        "{names}: 소수점으로 쉼표와 점을 섞어 썼습니다.",
+    ),
+    "placeholder": (
+        "{names}: {value} stands far off in {count} rows; perhaps it means that there is no value.",
+        "{names}: {count}행의 {value}이(가) 다른 값과 동떨어져 있습니다. 값이 없다는 뜻일 수 있습니다.",
+    ),
+    "spelling": (
+        "{names}: texts that differ from another only in spaces, width or case: {count}.",
+        "{names}: 띄어쓰기, 전각/반각, 대소문자만 다른 표기가 {count}개 있습니다.",
+    ),
+    "duplicate-rows": (
+        "{count} rows ({share}) repeat another row exactly: remove them, or say what tells them apart.",
+        "{count}행({share})이 다른 행과 완전히 같습니다. 지우거나 구별하는 열을 넣어 주십시오.",
+    ),
+    "group": (
+        "{rows} different rows share {distinct} recipes: those of one recipe differ in {free} only. A random split "
+        "would put the same recipe on both sides; split by group.",
+        "서로 다른 {rows}행의 배합·조건은 {distinct}가지뿐이며, 같은 조건의 행은 {free}만 다릅니다. 무작위로 나누면 "
+        "같은 조건이 학습과 시험 양쪽에 들어가므로 묶음 단위로 나누십시오.",
+    ),
+    "time-order": (
+        "The rows follow {names} in time: {first} to {last}{exception}. Hold back the latest rows, not random ones.",
+        "행이 {names} 시간 순서입니다: {first} ~ {last}{exception}. 무작위가 아니라 가장 최근 행을 시험용으로 "
+        "떼어 두십시오.",
+    ),
+    "dated-headers": (
+        "{count} columns are steps of time, {first} to {last}: one row per step would be the long form.",
+        "열 {count}개가 시점입니다 ({first} ~ {last}). 시점마다 한 행인 긴 형식으로 바꾸십시오.",
+    ),
+    "missing-text": ("{names}: gaps are written as {texts}.", "{names}: 결측을 {texts}(으)로 적었습니다."),
+    "cell units": (
+        "{names}: numbers with their unit in the cell ({texts}).",
+        "{names}: 칸 안에 숫자와 단위를 함께 적었습니다 ({texts}).",
+    ),
+    "decimal comma": ("{names}: decimal commas (12,5).", "{names}: 소수점을 쉼표로 적었습니다 (12,5)."),
+    "thousands": (
+        "{names}: thousands are set off by “{mark}”.",
+        "{names}: 천 단위 구분 기호 ‘{mark}’를 썼습니다.",
+    ),
+    "full-width": ("{names}: full-width digits (１２).", "{names}: 전각 숫자를 썼습니다 (１２)."),
+    "leading-zeros": (
+        "{names}: digits with leading zeros (like 0012): a code, kept as text.",
+        "{names}: 0으로 시작하는 숫자(예: 0012)는 코드이므로 문자로 둡니다.",
+    ),
+    "date-format": ("{names}: dates written as {format}.", "{names}: 날짜 형식은 {format}입니다."),
+    "equal": ("{names} are equal in every row: keep one.", "{names}: 모든 행에서 같습니다. 하나만 남기십시오."),
+    "correlated": (
+        "{names} say the same: correlation {r} or beyond. Perhaps one is the other in another unit.",
+        "{names}: 상관계수 {r} 이상으로 사실상 같은 열입니다. 단위만 다른 값일 수 있습니다.",
+    ),
+    "one-hot": (
+        "{names}: exactly one of them is 1 in every row: one feature in {count} columns.",
+        "{names}: 행마다 하나만 1입니다. 한 항목을 열 {count}개로 나눈 것입니다.",
+    ),
+    "id rising": (
+        "{names} rises by {step} from row to row: a row number, not a feature.",
+        "{names}: 행마다 {step}씩 커집니다. 특징이 아니라 일련번호입니다.",
+    ),
+    "id unique": (
+        "{names} never repeats: an identifier, not a feature.",
+        "{names}: 값이 모두 다릅니다. 특징이 아니라 식별자입니다.",
+    ),
+    "mostly-missing": ("{names}: more than half of the cells are gaps.", "{names}: 절반 넘게 비어 있습니다."),
+    "empty": ("{names}: no cell has a value.", "{names}: 값이 하나도 없습니다."),
+    "constant": ("{names}: always the same value.", "{names}: 값이 항상 같습니다."),
+    "unit": (
+        "{names}: the unit in the header is not understood.",
+        "{names}: 머리글의 단위를 알 수 없습니다.",
+    ),
+}  # fmt: skip
+
+KINDS: dict[Kind, Text] = {
+    "leak": Text(en="leak of the target", ko="목표 누설"),
+    "mixed": Text(en="mixed cells", ko="섞인 칸"),
+    "ambiguous-date": Text(en="ambiguous date", ko="모호한 날짜"),
+    "decimal-marks": Text(en="decimal marks", ko="소수점 혼용"),
+    "placeholder": Text(en="placeholder", ko="대체값"),
+    "spelling": Text(en="spelling", ko="표기 불일치"),
+    "duplicate-rows": Text(en="repeated rows", ko="중복 행"),
+    "group": Text(en="shared recipe", ko="같은 조건"),
+    "time-order": Text(en="time order", ko="시간 순서"),
+    "dated-headers": Text(en="wide in time", ko="시점별 열"),
+    "missing-text": Text(en="gaps as text", ko="문자로 적은 결측"),
+    "number-text": Text(en="numbers as text", ko="문자로 적은 숫자"),
+    "leading-zeros": Text(en="leading zeros", ko="앞자리 0"),
+    "date-format": Text(en="date format", ko="날짜 형식"),
+    "equal": Text(en="equal columns", ko="같은 열"),
+    "correlated": Text(en="same information", ko="같은 정보"),
+    "one-hot": Text(en="one-hot", ko="원-핫"),
+    "id": Text(en="identifier", ko="식별자"),
+    "mostly-missing": Text(en="mostly missing", ko="결측 과반"),
+    "empty": Text(en="empty", ko="빈 열"),
+    "constant": Text(en="constant", ko="상수"),
+    "unit": Text(en="unknown unit", ko="모르는 단위"),
+}
+
+GRADES: dict[Grade, Text] = {"care": Text(en="decide", ko="확인"), "note": Text(en="note", ko="참고")}
+
+TYPES: dict[Type, Text] = {
+    "integer": Text(en="whole number", ko="정수"), "number": Text(en="number", ko="숫자"),
+    "category": Text(en="category", ko="범주"), "text": Text(en="text", ko="문자"),
+    "date": Text(en="date", ko="날짜"), "timestamp": Text(en="time stamp", ko="일시"),
+    "boolean": Text(en="yes or no", ko="이진값"), "empty": Text(en="empty", ko="비어 있음"),
+}  # fmt: skip
+
+
+def suspect(kind: Kind, names: Sequence[str], sentence: str = "", **values: object) -> Suspicion:
+    """A suspicion in the words of the sentence, by default that of its kind; a `Text` stands in its language."""
+    en, ko = _SENTENCES[sentence or kind]
+    said = {name: shortened(value) if isinstance(value, str) else value for name, value in values.items()}
+    said["names"] = listed(names)
+    in_english = {name: value.en if isinstance(value, Text) else value for name, value in said.items()}
+    in_korean = {name: value.ko if isinstance(value, Text) else value for name, value in said.items()}
+    return Suspicion(kind, Text(en=en.format_map(in_english), ko=ko.format_map(in_korean)), tuple(names))
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names with commas, the last of many left out.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b, … (3)'
+    """
+    shown = [shortened(name) for name in names[:most]]
+    return ", ".join(shown + ([f"… ({len(names):,})"] if len(names) > most else []))
+
+
+def shortened(name: str, most: int = 60) -> str:
+    """A text on one line, its middle left out when it is long; nothing in it can steer a terminal."""
+    name = "".join(letter if letter.isprintable() else "�" for letter in " ".join(name.split()))
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 + 1 :]}"
+
+
+def percent(share: float) -> str:
+    """Two digits of a share.
+
+    >>> percent(0.834), percent(0.0123), percent(0.0), percent(0.0004), percent(0.9996)
+    ('83%', '1.2%', '0%', '<0.1%', '>99%')
+    """
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
+
+
+def plain(value: float) -> str:
+    """Five digits of a number without closing zeros; a whole number in full.
+
+    >>> plain(1.0), plain(206.543), plain(13114500.0), plain(0.0192), plain(1e-7)
+    ('1', '206.54', '13,114,500', '0.0192', '1e-07')
+    """
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{float(f'{value:.5g}'):,.10g}" if abs(value) < 1e15 else f"{value:.4g}"
+
+
+def ends(column: ColumnDescription) -> tuple[str, ...]:
+    """Smallest and largest value of a column, where it has them."""
+    return tuple(_end(column, end) for end in (column.minimum, column.maximum) if end is not None)
+
+
+def _end(column: ColumnDescription, end: float | datetime) -> str:
+    if isinstance(end, datetime):
+        return f"{end:%Y-%m-%d}" if column.type == "date" else f"{end:%Y-%m-%d %H:%M}"
+    return plain(end)

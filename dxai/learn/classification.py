@@ -1,0 +1,120 @@
+"""A target of classes: cross-entropy, calibrated probabilities, PR-AUC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dxai.contract import Contract
+from dxai.data.batch import class_array
+from dxai.data.splits import Fold, Rows
+from dxai.learn import yardsticks
+from dxai.learn.class_calibration import best_threshold, favour_of, temperature
+from dxai.learn.class_metrics import class_scores, pr_auc
+from dxai.learn.losses import MembersCrossEntropy
+from dxai.learn.module import Loss
+from dxai.learn.predictor import ClassPredictor
+from dxai.learn.table_network import ClassNetwork
+from dxai.learn.target import Array, Columns, Target
+
+
+class ClassTarget(Target[ClassPredictor]):
+    """One of the contract's classes; held-out rows get ``predicted`` and the probabilities ``p0``, ``p1``, ….
+
+    Attributes:
+        shares: Of the classes among the rows of the table.
+        positive: Of two classes the rarer one, for which scores and threshold are made; None of more.
+    """
+
+    lead, sign = "pr_auc", -1
+
+    def __init__(self, contract: Contract, table: pl.DataFrame) -> None:
+        self.contract, self.values = contract, class_array(table, contract)
+        self.shares = self._shares(self.values)
+        self.positive = (0 if self.shares[0] < self.shares[1] else 1) if len(self.shares) == 2 else None
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """Classes that PR-AUC and calibration error look at: the positive one, or all."""
+        return tuple(range(len(self.shares))) if self.positive is None else (self.positive,)
+
+    def predictor(self, model: Any) -> ClassPredictor:
+        """A network with one output per member and class."""
+        return ClassPredictor(self.contract, ClassNetwork(model, self.contract))
+
+    def prepare(self, predictor: ClassPredictor, rows: Rows) -> Loss:
+        """Take the classes' shares among the rows to fit: what is rare is expected to be rare from the first step."""
+        predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
+        return MembersCrossEntropy(predictor.prior)
+
+    def truth(self, _: ClassPredictor, rows: Rows) -> Tensor:
+        """Class numbers ``[rows]``."""
+        return torch.as_tensor(self.values[rows])
+
+    def calibrate(self, predictor: ClassPredictor, columns: Columns, rows: Rows) -> None:
+        """Set temperature and, of two classes, threshold."""
+        with torch.inference_mode():
+            logits = predictor.logits(columns).numpy()
+        predictor.temperature = torch.tensor(temperature(logits, self.values[rows]))
+        if self.positive is not None:
+            probability = _stacked(self.answers(predictor, columns))
+            predictor.favour = torch.as_tensor(self._favour(probability, self.values[rows]))
+
+    def threshold(self, predictor: ClassPredictor) -> float | None:
+        """Probability from which on a row is called positive; None where there are more than two classes."""
+        return None if self.positive is None else float(predictor.favour[1 - self.positive])
+
+    def answers(self, predictor: ClassPredictor, columns: Columns) -> dict[str, Array]:
+        """Class number and probabilities."""
+        predicted, *probabilities = predictor.predict(columns).values()
+        return {"predicted": predicted, **{f"p{i}": p for i, p in enumerate(probabilities)}}
+
+    def probabilities(self, held_out: pl.DataFrame) -> Array:
+        """Probabilities ``[rows, classes]`` of held-out rows."""
+        return held_out.select(f"p{i}" for i in range(len(self.shares))).to_numpy()
+
+    def scores(self, rows: pl.DataFrame) -> dict[str, float]:
+        """Of the class and of its probabilities."""
+        truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
+        return class_scores(truth, predicted, self.probabilities(rows), self.positive)
+
+    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
+        """Treated like the network: fitted on the rows to fit, their threshold from the rows to calibrate."""
+        count = len(fold.fit)
+        scored = {}
+        for name, rule in yardsticks.CLASSES.items():
+            answer = rule(train[:count], self.values[fold.fit], np.concatenate([train[count:], test]))
+            calibration, probability = np.split(answer, [len(fold.calibration)])
+            predicted = (probability * self._favour(calibration, self.values[fold.calibration])).argmax(axis=1)
+            scored[name] = class_scores(self.values[fold.test], predicted, probability, self.positive)
+        return scored
+
+    def error(self, predictor: ClassPredictor, columns: Columns, rows: Rows) -> float:
+        """What PR-AUC lacks of 1."""
+        return 1 - pr_auc(self.values[rows], _stacked(self.answers(predictor, columns)), self.positive)
+
+    def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Truth and predicted class."""
+        texts = dict(enumerate(self.contract.classes))
+        named = (pl.col(name).cast(pl.Int64).replace_strict(texts) for name in ("truth", "predicted"))
+        return {"confusion": held_out.select(named)}
+
+    def _shares(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
+        counts = np.bincount(values, minlength=len(self.contract.classes))
+        return counts / len(values)
+
+    def _favour(self, probability: Array, truth: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Weights of the classes in the decision: of two for the best F1 of the positive one, of more all alike."""
+        if self.positive is None:
+            return np.ones(probability.shape[1], np.float32)
+        return favour_of(best_threshold(truth == self.positive, probability[:, self.positive]), self.positive)
+
+
+def _stacked(answers: dict[str, Array]) -> Array:
+    """Probabilities ``[rows, classes]``."""
+    return np.stack(list(answers.values())[1:], axis=1)
