@@ -205,12 +205,14 @@ def understand(text: str) -> str:
     doubt = next((piece for piece in (tidy, *_PIECE.findall(tidy)) if piece in _AMBIGUOUS), None)
     if doubt is not None:
         raise DataError(f"unit {shown} may mean two things", fix=f"write {_AMBIGUOUS[doubt]}")
-    word = _word(tidy)
-    near = next((code for code in _COMMON if code.casefold() == word), None) or nearest(
-        word, [*_CODE_OF_WORD, *_COMMON]
-    )
-    fix = f"write {_CODE_OF_WORD.get(near, near)}" if near else "write its UCUM code, such as Cel, MPa, kg/m3 or /min"
-    raise DataError(f"unit {shown} is not understood", fix=fix)
+    raise DataError(f"unit {shown} is not understood", fix=f"write {_nearest(_word(tidy))}")
+
+
+def _nearest(word: str) -> str:
+    """The common code that a word looks most like; first of all one that differs in capitals only, as MPa from mpa."""
+    near = next((code for code in sorted(_COMMON) if code.casefold() == word), None)
+    near = near or nearest(word, [*_CODE_OF_WORD, *sorted(_COMMON)]) or "its UCUM code, such as Cel, MPa, kg/m3 or /min"
+    return _CODE_OF_WORD.get(near, near)
 
 
 @lru_cache(maxsize=4096)
@@ -223,7 +225,8 @@ def _code(text: str) -> str | None:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "…")
+    quoted = repr(text)
+    return quoted if len(quoted) <= 42 else f"{quoted[:41]}…{quoted[-1]}"
 
 
 def _unmistaken(code: str) -> str | None:
@@ -479,11 +482,14 @@ _BRACKETED = re.compile(r"\((?:[^()]|\([^()]*\))*\)|\[(?:[^\[\]]|\[[^\[\]]*\])*\
 _JOINT = re.compile(r"\s+/\s+|[\s_,:]+|(?<=[가-힣])(?=[A-Za-z])|(?<=[\w)])(?=[%‰°℃℉㎀-㏟])")
 # Not `nm`, `cd`, `gb`, `dt` (name, code, kind, date in Korean databases), not `min` (minimum), `m3`, `in` or a letter.
 _SUFFIXES = _lines("""
-ratio: % %rh pct percent ppm ppb wt% vol%; length: um mm cm km inch mm2 cm2 km2 mm3 cm3 ml kl px; mass: ug mg kg ton toe
-heat: cel degc degf °c °f celsius; pressure: hpa kpa mpa gpa mbar bar psi mmhg torr; force: kgf kn knm deg rad hrc
-time: sec msec seconds minutes hours days rpm rps hz khz mhz ghz; money: krw usd; carbon: tco2 kgco2 tco2eq kgco2eq
-power: mv kv ma ka kw mw gw wh kwh mwh gwh kva mva kvar mvar kvarh mvarh kj mj gj kcal mcal gcal ohm kohm lux
+ratio: % %rh pct percent ppm ppb wt% vol%; length: um mm cm km inch mm2 cm2 km2; volume: mm3 cm3 ml kl
+mass: ug mg kg ton; temperature: cel degc degf °c °f celsius; pressure: hpa kpa mpa gpa mbar bar psi mmhg torr
+force: kgf kn knm; time: sec msec seconds minutes hours days; frequency: rpm rps hz khz mhz ghz
+energy: wh kwh mwh gwh kj mj gj kcal mcal gcal
+power: kw mw gw kva mva kvar mvar kvarh mvarh; electricity: mv kv ma ka ohm kohm; carbon: tco2 kgco2 tco2eq kgco2eq
+other: deg rad lux px hrc toe krw usd
 """)
+_QUOTIENT = re.compile(r"(?!deg)[^\W\d_][^\W_]+_(?!min)[^\W_]+")  # `kgf_cm2`, where a database takes no slash
 _NOT_BEFORE_UNIT = re.compile(r"(?i)(?:^|[\W_])(?:per|in|of|by|y{2,4}|h{1,2}|date|day|month|year)$")
 _LABEL = re.compile("(?i)(?:phase|line|class|group|type|part|zone|grade|rank|model|라인|공정|그룹|등급|구역|설비|상)$")
 _EVIDENCE = {  # words that tell minutes from a minimum, inches from an inlet
@@ -512,10 +518,11 @@ def of_header(header: str) -> tuple[str, str]:
         if name and (not text or _stands_in_brackets(text, name)):
             return name, text
     for joint in _JOINT.finditer(header):
-        name, rest = header[: joint.start()].strip(), header[joint.end() :].strip()
-        for text in (rest, rest.replace("_", "/")):
-            if name and _stands_at_end(text) and not _NOT_BEFORE_UNIT.search(name):
-                return name, text
+        name, text = header[: joint.start()].strip(), header[joint.end() :].strip()
+        if _QUOTIENT.fullmatch(text):
+            text = text.replace("_", "/")
+        if name and _stands_at_end(text) and not _NOT_BEFORE_UNIT.search(name):
+            return name, text
     return header.strip(), ""
 
 

@@ -313,7 +313,7 @@ schema:
         logicalTypeOptions: {minimum: 0, maximum: 1000}
         customProperties:
           - {property: role, value: target}
-          - {property: unit, value: "[hnsf'U]"}
+          - {property: unit, value: "{HV}"}
           - {property: titleEn, value: Hardness}
           - {property: titleKo, value: 경도}
 """

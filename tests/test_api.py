@@ -71,7 +71,7 @@ def signed(folder: Path, target: Path, keys: Path) -> Path:
 
 def test_loaded_model_says_what_it_is(model: LoadedModel) -> None:
     assert (model.name, model.version) == ("casting-hardness", "1.0.0")
-    assert model.contract.target.unit == "[hnsf'U]"
+    assert model.contract.target.unit == "{HV}"
     assert [c.name for c in model.contract.features] == ["pressure", "melt", "plant"]
     assert isinstance(model, LoadedModel)
     assert set(dxai.__all__) == {"LoadedModel", "__version__", "load"}

@@ -12,6 +12,7 @@ from dxai.data.tables import as_text, read_blocks
 from dxai.errors import DataError
 from dxai.intake.describe import Bars, ColumnDescription, Description, Histogram, describe
 from dxai.intake.describe.record import Kind
+from dxai.intake.describe.report import write_report
 from dxai.intake.describe.sample import RepeatedRows, RowSample
 
 
@@ -354,3 +355,27 @@ def test_prices(real) -> None:
     assert [described.column(name).distinct for name in ("상품명", "판매업소", "제조사")] == [332, 543, 80]
     assert kinds(described) == {"mostly-missing", "constant"}
     assert found(described, "constant") == [("원플러스원",)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1e308", "-1e308", "5", "inf", "nan"],
+        ["9" * 400, "1", "2"],
+        ["1." + "0" * 5000, "2"],
+        ["0.1", "0.10000000000000001"] * 20,
+        ["20240000", "20240101", "20241399"],
+        ["9007199254740993", "9007199254740992"] * 20,
+        ["\u202e12", "１２℃", "٣", "½", "1,2,3", ",", ".", "+", "e5", "--5", "1 2", "1:2"],
+        ["𝟙", "①", "Ⅳ", "\x00", "\ufeff1"],
+        ["x" * 200_000, "y"],
+        ["9999-12-31", "0001-01-01"],
+        ["31/12/1899", "01/01/2101"],
+    ],
+)  # fmt: skip
+def test_strange_cells_are_described(cells: list[str], tmp_path: Path) -> None:
+    rows = cells * 20
+    description = describe([text_of({"x": rows, "y": list(range(len(rows)))})], target="y")
+    assert description.columns[0].rows == len(rows)
+    write_report(description, tmp_path / "report.html", language="ko")
+    assert (tmp_path / "report.html").stat().st_size < 100_000

@@ -177,7 +177,7 @@ def test_round_trip_of_any_value(pair: tuple[str, str], value: float) -> None:
         ("[degF]", "Cel", 212.0, 100.0),
         ("Cel", "[degF]", 100.0, 212.0),
         ("mm", "m", 9.0, 0.009),
-        ("m", "mm", 1.1, 1100.0),
+        ("m", "mm", 0.35, 350.0),
         ("kgf/cm2", "MPa", 10.0, 0.980665),
         ("%", "1", 12.5, 0.125),
         ("/min", "Hz", 1500.0, 25.0),
@@ -258,6 +258,7 @@ HEADERS = {
     "단가(원/kg)": ("단가", "원/kg"), "유량(㎥/h)": ("유량", "㎥/h"), "전류(A)": ("전류", "A"),
     "press_kgf/cm2": ("press", "kgf/cm2"), "press_kgf_cm2": ("press", "kgf/cm2"), "Temp_degC": ("Temp", "degC"),
     "Temp_deg_C": ("Temp", "deg_C"), "speed_m/s": ("speed", "m/s"), "WEIGHT_KG": ("WEIGHT", "KG"),
+    "flow_m3_h": ("flow", "m3/h"),
     "thickness_mm": ("thickness", "mm"), "Temperature / °C": ("Temperature", "°C"), "Usage_kWh": ("Usage", "kWh"),
     "CO2(tCO2)": ("CO2", "tCO2"), "Age (day)": ("Age", "day"), "wait_time(min)": ("wait_time", "min"),
     "Voltage (V)": ("Voltage", "V"), "Hours (h)": ("Hours", "h"), "Heat (W/(m²·K))": ("Heat", "W/(m²·K)"),
@@ -265,7 +266,8 @@ HEADERS = {
     "Lever position (lp) [ ]": ("Lever position (lp)", ""), "ratio [-]": ("ratio", "-"),
 }  # fmt: skip
 NO_UNIT = [
-    "part_a", "sensor_1", "phase_C", "size_m", "motor_m3", "temp_min", "temp_max", "PROD_NM", "prod_nm", "prod_cd",
+    "part_a", "sensor_1", "weight_kg_min", "wind_m_s", "phase_C", "size_m", "motor_m3", "temp_min", "temp_max",
+    "PROD_NM", "prod_nm", "prod_cd",
     "PROD_GB", "reg_dt", "yyyy_mm", "created_at", "check_in", "price_per_kg", "판매가격_원/kg", "생산_시간",
     "ratio_W/L", "order_S/N", "Pass/Fail", "Jan-98", "TypeOfSteel_A300", "Time_of_day", "kWh", "rpm", "(1)",
     "Height [2]", "load (10³)", "Length (L)", "Time (t)", "Line (A)", "Phase [A]", "온도(min)", "Flow (in)",
@@ -295,6 +297,7 @@ def test_whatever_a_header_says_its_unit_is_understood(name: str, joint: str, un
 
 
 @example("℃1")
+@example("\x1f" * 40)
 @given(st.one_of(st.text(max_size=40), st.text("kmgPasCel/.·^23 ()[]{}", max_size=20)))
 def test_any_text_is_understood_or_refused_in_one_short_message(text: str) -> None:
     try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dxai.contract import Contract
     from dxai.intake.check import TableCheck
     from dxai.intake.convert import ConversionLog
+    from dxai.intake.describe import Description
 
 TABLE = click.Path(path_type=Path, dir_okay=False)
 _SHOWN = 3
@@ -23,6 +24,28 @@ _SHOWN = 3
 @click.group()
 def data() -> None:
     """Bring own data: from a messy file to a table that keeps a contract."""
+
+
+@data.command()
+@click.argument("file", type=TABLE)
+@click.option("--target", "-t", default="", help="Column to predict: others that give it away are told.")
+@click.option("--all", "everything", is_flag=True, help="Every column, however many there are.")
+@click.option("--report", type=TABLE, help="HTML report to write. [default: FILE-description.html]")
+@click.option("--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Of the report.")
+def describe(file: Path, target: str, everything: bool, report: Path | None, language: Literal["en", "ko"]) -> None:
+    """What is in a FILE (CSV, Excel, Parquet)? Types, gaps, ranges, units, and what looks suspicious.
+
+    Constant or equal columns, ids, dates, texts that mean a gap, rows that share a recipe, columns that give the
+    target away. In the terminal and as an HTML report that shows no single row.
+    """
+    from dxai.intake.describe.report import write_report
+    from dxai.intake.describe.terminal import show
+
+    seen = _described(file, target)
+    show(seen, everything=everything)
+    place = report or Path(f"{file.name.partition('.')[0]}-description.html")
+    write_report(seen, place, language=language)
+    click.echo(f"report: {place}")
 
 
 @data.command()
@@ -112,27 +135,35 @@ def init(
     Korean headers get ASCII ids and stay as titles.
     """
     from dxai.data.dialect import dialect_of
-    from dxai.data.tables import as_text, read_blocks
     from dxai.errors import SettingsError
     from dxai.files import write_whole
-    from dxai.inference.rowbar import row_bar
-    from dxai.intake.describe import describe as described
     from dxai.intake.draft import Choices, draft
     from dxai.intake.ids import ascii_id
 
-    dialect = dialect_of(file)
-    with row_bar(file) as counted:
-        seen = described(map(as_text, counted(read_blocks(file, dialect))), target=target, where=str(file))
+    seen = _described(file, target)
     name = name or re.sub("_", "-", ascii_id(file.name.partition(".")[0]))
     choices = Choices(name, target, kind, series, time, group, frequency, horizon)
     places = [folder / f"{name}.contract.yaml", folder / f"{name}.mapping.yaml"]
     there = [place for place in places if place.exists()]
     if there and not force:
         raise SettingsError("There is a draft already.", where=str(there[0]), fix="--force writes over it.")
-    for place, text in zip(places, draft(seen, choices, dialect), strict=True):
+    for place, text in zip(places, draft(seen, choices, dialect_of(file)), strict=True):
         write_whole(place, text.encode())
         click.echo(f"wrote {place}{_decisions(text)}")
     click.echo(f"next:  dxai data convert {file} -c {places[0]} -m {places[1]} -o {name}.parquet")
+
+
+def _described(file: Path, target: str) -> Description:
+    from dxai.data.dialect import dialect_of
+    from dxai.data.tables import as_text, format_of, read_blocks
+    from dxai.inference.rowbar import row_bar
+    from dxai.intake.describe import describe as described
+
+    dialect = dialect_of(file)
+    encoding, delimiter = (dialect.encoding, dialect.delimiter) if dialect else (format_of(file), "")
+    with row_bar(file) as counted:
+        blocks = map(as_text, counted(read_blocks(file, dialect)))
+        return described(blocks, target=target, where=file.name, encoding=encoding, delimiter=delimiter)
 
 
 def _decisions(text: str) -> str:

@@ -117,7 +117,8 @@ def serve(
 
     loaded = [load(model, key=key, unsigned=unsigned) for model in models]
     newest_first = sorted(loaded, key=lambda each: version_order(each.version), reverse=True)
-    shelf = {each.name: [m.bundle for m in newest_first if m.name == each.name] for each in loaded}
+    shown = [each for each in newest_first if not each.bundle.contract.classes]  # the pages show no classes yet
+    shelf = {each.name: [m.bundle for m in shown if m.name == each.name] for each in shown}
     with TemporaryDirectory(prefix="dxai-pages-") as folder:
         pages = Path(folder) / "site"
         build_site(shelf, pages, wasm=None, served=True)

@@ -107,7 +107,9 @@ def _refuse_unknown(header: str, seen: Description) -> None:
 def _column(id_: str, seen: ColumnDescription, table: Description, choices: Choices) -> _Column:
     about = table.about(seen.name)
     role, comments = _role(seen, about, choices)
-    column = _Column(id_, seen, role, _LOGICAL[seen.type], seen.unit, comments=comments)
+    of_words = seen.type == "boolean" and seen.minimum is None  # Y and N, not 1 and 0
+    logical = "string" if of_words else _LOGICAL[seen.type]
+    column = _Column(id_, seen, role, logical, seen.unit, comments=comments)
     if role == "target" and choices.kind == "quality" and seen.type in ("boolean", "category", "text"):
         column.logical, column.classes = "string", tuple(text for text, _ in seen.frequent)
         if seen.distinct != len(column.classes):

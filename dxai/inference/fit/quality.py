@@ -71,7 +71,7 @@ class _Rows:
         if len(self.groups) < _GROUPS:
             self.groups = pl.concat([self.groups, case]).unique()
         self.read += len(block)
-        if self.contract.target.name in rows.columns:
+        if self.contract.target.name in rows.columns and not self.contract.classes:  # classes are not scored yet
             self.sample.add(rows.with_columns(case.alias(_CASE)).drop_nulls(self.contract.target.name))
 
     def _judged(self, block: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from dxai.bundle.terms import Text
+from dxai.intake.describe.profile import Floats
 from dxai.intake.describe.record import ColumnDescription, Suspicion
 from dxai.intake.describe.relations import Sample, correlations, rank_correlation
 from dxai.intake.describe.words import suspect
@@ -93,14 +94,15 @@ def _pure_values(values: pl.Series, truth: pl.Series, shares: dict[str, float]) 
     return found
 
 
-def _apart(values: np.ndarray, name: str, truth: pl.Series) -> list[Suspicion]:  # type: ignore[type-arg]
+def _apart(values: Floats, name: str, truth: pl.Series) -> list[Suspicion]:
     """Numbers whose range for one class does not meet that of the others."""
     table = pl.DataFrame({"value": values, "truth": truth}).filter(pl.col("value").is_finite()).drop_nulls()
-    ends = table.group_by("truth").agg(low=pl.col("value").min(), high=pl.col("value").max(), count=pl.len())
-    if len(ends) < 2 or ends["count"].min() < _FEW:
+    ends = table.group_by("truth").agg(count=pl.len(), low=pl.col("value").min(), high=pl.col("value").max())
+    ranges: list[tuple[str, int, float, float]] = sorted(ends.iter_rows(), key=lambda row: (row[1], row[0]))
+    if len(ranges) < 2 or ranges[0][1] < _FEW:
         return []
-    for answer, low, high, _ in ends.sort("count").iter_rows():
-        rest = ends.filter(pl.col("truth") != answer)
-        if high < rest["low"].min() or low > rest["high"].max():
+    for answer, _, low, high in ranges:
+        rest = [row for row in ranges if row[0] != answer]
+        if high < min(row[2] for row in rest) or low > max(row[3] for row in rest):
             return [suspect("leak", [name], "leak separates", value=answer)]
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -45,7 +46,7 @@ class Sample:
         """Columns with more than one value."""
         return (p.description for p in self.profiles if p.description.known and not p.description.constant)
 
-    @property
+    @cached_property
     def numbers(self) -> list[str]:
         """Those that hold numbers."""
         varied = {column.name for column in self.columns if column.type in NUMERIC}
