@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 # ONNX Runtime 1.29 and later report to their maker on Linux too, unless this is set before they are imported: a member
 # firm's machine sends nothing.

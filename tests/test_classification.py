@@ -20,6 +20,9 @@ import torch
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import write_manifest
 from dxai.bundle.profile import profile_rows
+from dxai.catalog.ceremony import make_keys
+from dxai.catalog.keys import KeyRing
+from dxai.catalog.repository import Catalog
 from dxai.config.compose import settings_from
 from dxai.config.settings import GroupedSplit, RandomSplit, RunSettings
 from dxai.contract import Column, Contract
@@ -27,7 +30,7 @@ from dxai.data import splits
 from dxai.data.batch import class_array, feature_arrays
 from dxai.data.table import _made_from
 from dxai.data.table import contract_of as contract_in
-from dxai.errors import DataError, ModelError
+from dxai.errors import DataError, ModelError, SettingsError
 from dxai.evaluate import Evaluation, evaluate
 from dxai.inference.graph import answer_names, refuse_other_interface, walk
 from dxai.inference.loader import load_model
@@ -358,6 +361,17 @@ def test_a_run_is_released_and_its_bundle_predicts(evaluated: tuple[Path, Evalua
     text = (folder / "model" / "card.md").read_text("utf-8")
     assert "PR-AUC" in text
     assert "A row is called '불량' from a probability of" in text
+
+
+def test_a_catalog_refuses_it_in_words_as_long_as_it_cannot_show_it(
+    evaluated: tuple[Path, Evaluation], tmp_path: Path
+) -> None:
+    folder, _ = evaluated
+    bundle = release(Run(folder / "run"), folder / "report", tmp_path / "model", folder)
+    make_keys(tmp_path / "keys")
+    keys = KeyRing(tmp_path / "keys")
+    with pytest.raises(SettingsError, match="classes yet"):
+        Catalog.make(tmp_path / "catalog", keys).add(bundle, keys)
 
 
 def test_a_golden_class_that_the_contract_lacks_is_refused(evaluated: tuple[Path, Evaluation], tmp_path: Path) -> None:

@@ -76,8 +76,16 @@ def test_nul_byte_is_refused_with_its_offset(tmp_path: Path) -> None:
     assert "NUL byte at offset 6" in refusal(tmp_path, b"a,b\n1,\x002\n")
 
 
-def test_utf16_file_is_refused_as_no_text(tmp_path: Path) -> None:
-    message = refusal(tmp_path, "a,b\n1,2\n".encode("utf-16"))
+def test_utf16_file_is_read_by_its_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("온도,b\n1,2\n".encode("utf-16"))
+    assert read_table(tmp_path / "a.csv").to_dicts() == [{"온도": "1", "b": "2"}]
+    (tmp_path / "a.csv").write_bytes("a,b\n1,2\n".encode("utf-16") + b"\0")
+    with pytest.raises(DataError, match="begins as UTF-16"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_utf16_file_without_a_mark_is_refused_as_no_text(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "a,b\n1,2\n".encode("utf-16-le"))
     assert "NUL byte" in message
     assert "Save the table as CSV UTF-8" in message
 

@@ -84,7 +84,7 @@ def match_header(names: Sequence[str], contract: Contract, *, target: bool, wher
     Args:
         names: Column names of the table.
         contract: What the columns should be.
-        target: Whether the target must be there; otherwise it may.
+        target: Whether all columns must be there, the target too; otherwise only what a prediction needs.
         where: The file, for the message.
 
     Returns:
@@ -93,7 +93,7 @@ def match_header(names: Sequence[str], contract: Contract, *, target: bool, wher
     Raises:
         DataError: Missing columns, with the likely misspelling, or two that mean the same.
     """
-    needed = [c for c in contract.columns if target or c.role != "target" or contract.task == "demand"]
+    needed = [c for c in contract.columns if target or c.role == "feature" or contract.task == "demand"]
     meant = {name: _meaning(name, contract) for name in names}
     strangers = {_plain(name).replace("_", " "): name for name, meaning in meant.items() if meaning is None}
     problems = []

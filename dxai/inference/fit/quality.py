@@ -67,7 +67,7 @@ class _Rows:
         for tally in self.tallies:
             if tally.column.name in rows.columns:
                 tally.add(rows[tally.column.name])
-        case = rows.select(_case(self.contract, self.read)).to_series()
+        case = rows.select(_case(self.contract, rows.columns, self.read)).to_series()
         if len(self.groups) < _GROUPS:
             self.groups = pl.concat([self.groups, case]).unique()
         self.read += len(block)
@@ -156,8 +156,8 @@ def _truth_optional(contract: Contract) -> Contract:
     return contract.model_copy(update={"columns": tuple(columns)})
 
 
-def _case(contract: Contract, first: int) -> pl.Expr:
+def _case(contract: Contract, columns: list[str], first: int) -> pl.Expr:
     """Number of the independent case that a row belongs to: its group, or the row alone."""
-    if contract.group:
+    if contract.group and set(contract.group) <= set(columns):
         return pl.struct(contract.group).hash().alias("case")
     return (pl.int_range(pl.len()) + first).cast(pl.UInt64).alias("case")
