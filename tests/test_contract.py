@@ -235,3 +235,57 @@ def test_missing_contract_suggests_the_nearest(checkout: Path) -> None:
 def test_missing_contract_unlike_any_lists_what_there_is(checkout: Path) -> None:
     with pytest.raises(NotFoundError, match=r"Contracts here: .*concrete_strength.*retail_demand"):
         load_contract(checkout / "configs" / "contract" / "zzz.yaml")
+
+
+MORE = """  - {property: licence, value: CC-BY-4.0}
+  - property: usagePolicy
+    value:
+      contractType: platform
+      provider: Steel maker A
+      recipients: members of the alliance
+      purposes: [quality prediction]
+      derivedData: recipient
+      crossBorder: false
+      until: "2028-12-31"
+schema:
+"""
+
+
+def test_contract_says_who_may_use_the_data_and_what_names_a_row(concrete_text: str) -> None:
+    odcs = yaml.safe_load(edited(concrete_text, "schema:\n", MORE))
+    (table,) = odcs["schema"]
+    table["customProperties"] += [
+        {"property": "timeZone", "value": "Asia/Seoul"},
+        {"property": "split", "value": "grouped"},
+    ]
+    table["properties"][7] |= {"primaryKey": True, "primaryKeyPosition": 2}
+    table["properties"][0] |= {"primaryKey": True, "primaryKeyPosition": 1}
+    table["properties"][0]["customProperties"] += [{"property": "semanticId", "value": "0173-1#02-AAB713#005"}]
+    contract = parse_contract(yaml.safe_dump(odcs), where="mine.yaml")
+    assert contract.policy is not None
+    assert (contract.policy.contract_type, contract.policy.derived_data) == ("platform", "recipient")
+    assert (contract.policy.redistribution, contract.policy.until) == (False, "2028-12-31")
+    assert (contract.keys, contract.time_zone, contract.split) == (("cement", "age"), "Asia/Seoul", "grouped")
+    assert (contract.licence, contract.columns[0].semantic) == ("CC-BY-4.0", "0173-1#02-AAB713#005")
+    assert contract.grain == "A mix recipe at one age."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("contractType: platform", "contractType: plattform", "contract_type"),
+        ("crossBorder", "crossBorders", "cross_borders"),
+        ("      provider: Steel maker A\n", "", "provider"),
+    ],
+)
+def test_policy_that_cannot_be_read_is_refused(concrete_text: str, old: str, new: str, told: str) -> None:
+    assert told in str(refusal(edited(concrete_text, "schema:\n", edited(MORE, old, new))))
+
+
+def test_a_target_of_texts_needs_two_classes(concrete_text: str) -> None:
+    odcs = yaml.safe_load(concrete_text)
+    target = odcs["schema"][0]["properties"][-1]
+    target |= {"logicalType": "string", "logicalTypeOptions": {}}
+    assert "two classes" in str(refusal(yaml.safe_dump(odcs)))
+    target["quality"] = [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": ["weak", "strong"]}}]
+    assert parse_contract(yaml.safe_dump(odcs), where="mine.yaml").classes == ("weak", "strong")
