@@ -12,7 +12,7 @@ import polars as pl
 from dxai.contract import Column, Contract
 from dxai.errors import DataError, bullet_list, nearest
 
-_EXAMPLES = 3
+_EXAMPLES, _LONGEST_EXAMPLE = 3, 80
 _LOOKS = {
     "number": "numbers", "date": "dates like 2011-12-04", "timestamp": "times like 2011-12-04 13:30:00",
     "category": "texts",
@@ -151,12 +151,17 @@ def typed_column(text: pl.Series, column: Column) -> pl.Series:
     if column.kind == "number":
         return text.cast(pl.Float64, strict=False)
     if column.kind == "date":
-        return text.str.to_date("%Y-%m-%d", strict=False)
+        return _dates(text)
     if column.kind == "timestamp":
-        midnight = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+        midnight = _dates(text).cast(pl.Datetime("us"))
         stamp = text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
         return stamp.zip_with(stamp.is_not_null(), midnight)
     return text
+
+
+def _dates(text: pl.Series) -> pl.Series:
+    """ISO dates; polars alone would read 26-02-03 as a day of the year 26."""
+    return text.set(~text.str.contains(r"^\d{4}-"), None).str.to_date("%Y-%m-%d", strict=False)
 
 
 def violations(text: pl.DataFrame, typed: pl.DataFrame, contract: Contract, *, first_row: int) -> list[Problem]:
@@ -188,4 +193,8 @@ def _in_unit(value: float, column: Column) -> str:
 
 
 def _examples(bad: pl.Series, text: pl.Series, first_row: int) -> list[tuple[int, str]]:
-    return [(first_row + i, text[i] or "") for i in bad.arg_true().head(_EXAMPLES).to_list()]
+    return [(first_row + i, _shortened(text[i] or "")) for i in bad.arg_true().head(_EXAMPLES).to_list()]
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _LONGEST_EXAMPLE else f"{value[:_LONGEST_EXAMPLE]}…"
