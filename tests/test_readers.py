@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from dxai.data.dialect import detect_dialect
 from dxai.data.readers import encoding_of, read_csv, read_table
 from dxai.errors import DataError, NotFoundError
 
@@ -76,12 +77,16 @@ def test_nul_byte_is_refused_with_its_offset(tmp_path: Path) -> None:
     assert "NUL byte at offset 6" in refusal(tmp_path, b"a,b\n1,\x002\n")
 
 
-def test_utf16_file_is_read_by_its_byte_order_mark(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes("온도,b\n1,2\n".encode("utf-16"))
-    assert read_table(tmp_path / "a.csv").to_dicts() == [{"온도": "1", "b": "2"}]
-    (tmp_path / "a.csv").write_bytes("a,b\n1,2\n".encode("utf-16") + b"\0")
+def test_utf16_file_is_read_only_where_the_dialect_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("온도,b\n1,2\n".encode("utf-16"))
+    (table,) = read_csv(path, dialect=detect_dialect(path))
+    assert table.to_dicts() == [{"온도": "1", "b": "2"}]
+    with pytest.raises(DataError, match="dxai data convert"):
+        read_table(path)
+    path.write_bytes("a,b\n1,2\n".encode("utf-16") + b"\0")
     with pytest.raises(DataError, match="begins as UTF-16"):
-        read_table(tmp_path / "a.csv")
+        read_table(path)
 
 
 def test_utf16_file_without_a_mark_is_refused_as_no_text(tmp_path: Path) -> None:

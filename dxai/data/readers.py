@@ -27,11 +27,20 @@ def read_csv(path: Path, *, rows: int = 50_000, dialect: Dialect | None = None) 
     Raises:
         DataError: Duplicate or empty headers, rows of another width, broken quoting; names rows and columns.
     """
-    dialect = dialect or Dialect(encoding_of(path))
+    dialect = dialect or _plain_dialect(path)
     plain = dialect.encoding != "utf-16" and _is_plain(path)
     blocks = _plain_blocks(path, dialect) if plain else _quoted_blocks(path, dialect, rows)
     for frame in blocks:
         yield from frame.iter_slices(rows) if len(frame) else (frame,)
+
+
+def _plain_dialect(path: Path) -> Dialect:
+    """Commas, in UTF-8 or CP949: what a model's rows come in, here as on its web page."""
+    encoding = encoding_of(path)
+    if encoding == "utf-16":
+        fix = "Save the table as CSV UTF-8, or convert it: dxai data convert."
+        raise DataError("The file is UTF-16.", where=str(path), fix=fix)
+    return Dialect(encoding)
 
 
 def _is_plain(path: Path) -> bool:
