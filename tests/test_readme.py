@@ -115,9 +115,10 @@ def test_make_targets_of_the_readme_exist(target: str, checkout: Path) -> None:
 
 
 def test_commands_of_the_data_scientist_and_the_firm_run(
-    checkout: Path, tmp_path: Path, concrete_table: object, retail_table: object
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concrete_table: object, retail_table: object
 ) -> None:
     """Every `dxai` line of the README, in a copy of the checkout, with trainings cut short."""
+    monkeypatch.setenv("DXAI_HOME", str(tmp_path / "home"))  # a new user's: no catalog known from another test
     copy = tmp_path / "dxai"
     copy.mkdir()
     for name in ("configs", "models"):
