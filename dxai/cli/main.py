@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import click
 
 from dxai import __version__
-from dxai.cli import data, models, publishing, running, training
+from dxai.cli import models, publishing, running, training
+from dxai.cli.data import data
 from dxai.cli.message import one_message
 
 DOORS = {
@@ -16,7 +17,7 @@ DOORS = {
         models.search, models.pull, models.list_models, models.remove, models.verify, models.inspect,
         running.check, running.predict, running.serve,
     ),
-    "Member firms and data scientists: bring own data": (data.data,),
+    "Member firms and data scientists: bring own data": (data,),
     "Data scientists: make a model (in a checkout, with the training extra)": (
         training.train, training.evaluate, training.release,
     ),

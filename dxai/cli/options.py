@@ -10,6 +10,7 @@ import click
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+TABLE = click.Path(path_type=Path, dir_okay=False)
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 

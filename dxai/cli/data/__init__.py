@@ -1,0 +1,27 @@
+"""Verbs of a firm that brings data: describe a file, draft its contract, convert it, check it."""
+
+from __future__ import annotations
+
+import click
+
+from dxai.cli.data.check import check
+from dxai.cli.data.convert import convert
+from dxai.cli.data.describe import describe
+from dxai.cli.data.init import init
+
+
+class _InOrder(click.Group):
+    """Lists the verbs in the order of use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """As they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
+def data() -> None:
+    """Bring own data: from a messy file to a table that keeps a contract."""
+
+
+for _verb in (describe, init, convert, check):
+    data.add_command(_verb)
