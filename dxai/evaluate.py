@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from dxai.config.settings import RunSettings
+from dxai.contract.terms import Terms
+from dxai.data.table import terms_of_data
 from dxai.files import whole_folder
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.quality import QualityTask
@@ -21,6 +23,9 @@ from dxai.record.report import Report
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
+
+Facts = tuple[tuple[str, str], ...]
+"""Names and values at the head of a report."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     held_out, scores = run.held_out, task.scores(run.held_out)
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
-        report = _report(task, run, held_out, scores, work / "figures")
+        facts = _facts(task, run, terms_of_data(settings.data, checkout))
+        report = _report(task, run, held_out, scores, facts, work / "figures")
         report.write(work)
         _write_plots(task, held_out, work / "plots")
         (work / "metrics.json").write_text(json.dumps(_rounded(scores), indent=2) + "\n", "utf-8")
@@ -59,8 +65,9 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     return Evaluation(folder, scores, report)
 
 
-def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], figures: Path) -> Report:
-    facts = _facts(task, run)
+def _report(
+    task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], facts: Facts, figures: Path
+) -> Report:
     if isinstance(task, QualityTask):
         predictors = {f.label: task.predictor() for f in task.honest}
         for label, predictor in predictors.items():
@@ -74,12 +81,12 @@ def _report(task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any]
     return demand_report(task, held_out, scores, facts, figures)
 
 
-def _facts(task: Task, run: Run) -> tuple[tuple[str, str], ...]:
+def _facts(task: Task, run: Run, terms: Terms) -> Facts:
     settings, made_from = task.settings, run.provenance
     versions = ", ".join(f"{name} {number}" for name, number in made_from.packages.items())
     return (
-        ("data", f"{settings.data.name}: {len(task.table):,} rows, {settings.data.licence}"),
-        ("source", settings.data.citation),
+        ("data", f"{settings.data.name}: {len(task.table):,} rows, {terms.licence}"),
+        ("source", terms.citation),
         ("rows, sha256", made_from.data),
         ("contract", f"{task.contract.id} {task.contract.version}"),
         ("model", ", ".join(f"{k} {v}" for k, v in settings.model.model_dump().items())),

@@ -24,9 +24,9 @@ from dxai.bundle.manifest import (
     write_manifest,
 )
 from dxai.bundle.profile import Profile, profile_panel, profile_rows
-from dxai.bundle.terms import Terms, Text
 from dxai.config.settings import RunSettings
-from dxai.data.table import contract_path
+from dxai.contract.terms import Terms
+from dxai.data.table import contract_path, terms_of_data
 from dxai.errors import NotFoundError
 from dxai.files import whole_folder
 from dxai.inference.loader import load_model
@@ -67,7 +67,7 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         )
     settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
-    task = task_of(settings, checkout)
+    task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
     run.refuse_other_table(task.table)
     graph, context, parity = _export(task, run)
     model = Model(graph, task.contract, context=context)
@@ -76,9 +76,9 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
         shutil.copytree(evaluation / "figures", work / "figures")
         shutil.copyfile(evaluation / "metrics.json", work / METRICS)
-        (work / CARD).write_text(_card(task, evaluation, model, parity), "utf-8")
+        (work / CARD).write_text(_card(task, terms, evaluation, model, parity), "utf-8")
         _write_golden(task, model, work)
-        _write_records(task, _manifest(task, run, context), work)
+        _write_records(task, terms, _manifest(task, run, context), work)
         load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
     _log(run, folder, checkout)
     return Bundle.open(folder)
@@ -103,10 +103,10 @@ def _unseen_rows(task: QualityTask) -> pl.DataFrame:
     return task.table[task.folds[-1].rows.calibration]
 
 
-def _card(task: Task, evaluation: Path, model: Model, parity: Parity) -> str:
+def _card(task: Task, terms: Terms, evaluation: Path, model: Model, parity: Parity) -> str:
     settings = task.settings
     return card(
-        task.contract, settings.data, bundle=settings.release.bundle, version=settings.release.version,
+        task.contract, terms, bundle=settings.release.bundle, version=settings.release.version,
         context=model.context, outputs=model.outputs, parity=parity,
         summary=json.loads((evaluation / "summary.json").read_text("utf-8")),
         figures=sorted(p.name for p in (evaluation / "figures").iterdir()),
@@ -132,10 +132,8 @@ def golden_rows(task: Task) -> pl.DataFrame:
     return _unseen_rows(task).head(count).drop(task.contract.target.name)
 
 
-def _write_records(task: Task, manifest: Manifest, work: Path) -> None:
+def _write_records(task: Task, terms: Terms, manifest: Manifest, work: Path) -> None:
     """What programs read: terms, profile, parts list, provenance and, last of all, the manifest."""
-    data = task.settings.data
-    terms = Terms(licence=data.licence, citation=data.citation, usage=Text(en=data.usage.en, ko=data.usage.ko))
     metrics = json.loads((work / METRICS).read_text("utf-8"))
     (work / TERMS).write_text(terms.model_dump_json(indent=2) + "\n", "utf-8")
     (work / PROFILE).write_text(_profile(task).model_dump_json(indent=2) + "\n", "utf-8")
@@ -160,7 +158,9 @@ def _manifest(task: Task, run: Run, context: int) -> Manifest:
         context=context,
         files={},
         versions=made_from.packages,
-        settings=settings.model_dump(mode="json"),
+        settings=settings.model_dump(
+            mode="json", exclude={"data": {"path"}}
+        ),  # where a firm keeps its data stays there
         data_sha256=made_from.data,
         commit=made_from.commit,
     )

@@ -26,6 +26,7 @@ from dxai.catalog.repository import Catalog
 from dxai.config.compose import settings_from
 from dxai.config.settings import GroupedSplit, RandomSplit, RunSettings
 from dxai.contract import Column, Contract
+from dxai.contract.terms import terms_of
 from dxai.data import splits
 from dxai.data.batch import class_array, feature_arrays
 from dxai.data.table import _made_from
@@ -408,7 +409,7 @@ def test_card_says_classes_and_their_columns(make: Make) -> None:
         "scores": {"head": [], "rows": []},
     }
     text = card(
-        one.contract, one.task.settings.data, bundle="casting-fault", version="1.0.0", context=0,
+        one.contract, terms_of(one.contract), bundle="casting-fault", version="1.0.0", context=0,
         outputs=one.model.outputs, summary=summary, figures=["confusion.png"],
         parity=quality_parity(one.predictor, one.contract, one.unseen, one.model, TOLERANCE),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dxai.config.compose import find_checkout, refuse_mistakes, settings_from
-from dxai.config.settings import RunSettings
+from dxai.config.settings import PublishedData, RunSettings
 from dxai.errors import NotFoundError, SettingsError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -50,13 +50,14 @@ def test_every_group_has_choices() -> None:
 def test_every_experiment_composes_and_fits_together(experiment: str, checkout: Path) -> None:
     settings = settings_from([f"experiment={experiment}"], checkout=checkout)
     assert experiment.startswith(settings.data.name)
-    assert (checkout / "configs" / "contract" / f"{settings.data.contract}.yaml").is_file()
+    if isinstance(settings.data, PublishedData):
+        assert (checkout / "configs" / "contract" / f"{settings.data.contract}.yaml").is_file()
     demand = settings.split.kind == "rolling"
     assert (settings.model.kind in ("nhits", "dlinear")) == demand
     assert settings.release.bundle.split("-")[0] == settings.data.name.split("_")[0]
 
 
-@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data"])
+@pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data" and choice != "own"])
 def test_usage_terms_stand_there_in_both_languages(choice: str, checkout: Path) -> None:
     usage = settings_from([f"data={choice}"], checkout=checkout).data.usage
     assert re.search(r"[A-Za-z]{4}", usage.en) and not re.search(r"[가-힣]", usage.en)
@@ -75,7 +76,8 @@ def test_data_without_its_usage_terms_is_told(copied_checkout: Path) -> None:
 def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: str, checkout: Path) -> None:
     settings = settings_from([f"{group}={choice}"], checkout=checkout)
     plain = yaml.safe_load((checkout / "configs" / group / f"{choice}.yaml").read_text("utf-8"))
-    assert getattr(settings, group) == type(getattr(settings, group)).model_validate(plain)
+    resolved = {key: settings.data.name if value == "${data.name}" else value for key, value in plain.items()}
+    assert getattr(settings, group) == type(getattr(settings, group)).model_validate(resolved)
 
 
 def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
@@ -173,7 +175,7 @@ def test_unknown_choice_is_told_with_the_nearest_and_all_choices(
 def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) -> None:
     message = refusal("split=xyz", checkout=checkout)
     assert "there is no configs/split/xyz.yaml." in message
-    assert "Choices: grouped, official, random, rolling." in message
+    assert "Choices: grouped, official, ordered, random, rolling." in message
 
 
 @pytest.mark.parametrize(

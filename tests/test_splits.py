@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dxai.config.settings import GroupedSplit, RandomSplit
+from dxai.config.settings import GroupedSplit, OrderedSplit, RandomSplit
 from dxai.contract import Contract, load_contract
 from dxai.data.splits import Fold, folds, groups_of, random_folds, whole
 from dxai.errors import DataError, SettingsError
@@ -31,6 +31,10 @@ def grouped(*, number: int = 5, seed: int = 0, calibration: float = 0.15) -> Gro
 
 def at_random(*, number: int = 5, seed: int = 0) -> RandomSplit:
     return RandomSplit(kind="random", folds=number, seed=seed, calibration=0.15)
+
+
+def in_order(number: int) -> OrderedSplit:
+    return OrderedSplit(kind="ordered", folds=number, calibration=0.15)
 
 
 def specimens(recipes: int, ages: int = 4) -> pl.DataFrame:
@@ -141,7 +145,7 @@ def test_too_few_groups_are_told(concrete: Contract) -> None:
     with pytest.raises(DataError) as caught:
         folds(specimens(3), concrete, grouped(number=5))
     assert caught.value.exit_code == 6
-    assert "5 folds need as many groups, however the table has 3" in str(caught.value)
+    assert "5 folds need 5 groups, however the table has 3" in str(caught.value)
     assert "where: split.folds" in str(caught.value)
     assert "split.folds=3" in str(caught.value)
 
@@ -184,3 +188,60 @@ def test_whole_has_no_test_rows_and_calibrates_on_other_recipes(concrete: Contra
     assert sorted(np.concatenate([fold.fit, fold.calibration])) == list(range(200))
     assert len(recipes_of(frame, concrete, fold.calibration)) == 8  # 15 % of 50, rounded up
     assert not recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.calibration)
+
+
+def days_in_order(count: int, rows_a_day: int = 3) -> pl.DataFrame:
+    """``count`` days in mixed order, some rows of the same day."""
+    day = np.random.default_rng(0).permutation(np.repeat(np.arange(count), rows_a_day))
+    return pl.DataFrame({"day": (np.datetime64("2026-01-01") + day), "x": day * 1.0, "y": day * 2.0})
+
+
+def with_time(concrete: Contract, *roles: str) -> Contract:
+    kinds = {"day": "date", "x": "number", "y": "number"}
+    columns = [
+        {"name": name, "kind": kind, "role": role, "title_en": name, "title_ko": name}
+        for (name, kind), role in zip(kinds.items(), roles, strict=True)
+    ]
+    return Contract.model_validate({**concrete.model_dump(), "group": (), "columns": columns})
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_every_ordered_test_is_later_than_all_rows_before_it(number: int, concrete: Contract) -> None:
+    table, contract = days_in_order(40), with_time(concrete, "time", "feature", "target")
+    days = table["day"].to_numpy()
+    made = folds(table, contract, in_order(number))
+    tests = [set(fold.test) for fold in made]
+    for fold in made:
+        assert days[fold.fit].max() < days[fold.calibration].min()
+        assert days[fold.calibration].max() < days[fold.test].min()
+    assert len(set.union(*tests)) == sum(map(len, tests)), "no row is tested twice"
+    assert days[made[-1].test].max() == days.max()
+
+
+def test_the_released_model_is_calibrated_on_the_last_rows(concrete: Contract) -> None:
+    table, contract = days_in_order(40), with_time(concrete, "time", "feature", "target")
+    fold, days = whole(table, contract, in_order(5)), table["day"].to_numpy()
+    assert len(fold.test) == 0 and len(fold.fit) + len(fold.calibration) == len(table)
+    assert days[fold.fit].max() < days[fold.calibration].min()
+    assert 0.1 < len(fold.calibration) / len(table) < 0.2
+
+
+def test_an_ordered_split_has_a_random_twin(concrete: Contract) -> None:
+    table, contract = days_in_order(40), with_time(concrete, "time", "feature", "target")
+    assert len(random_folds(table, contract, in_order(4))) == 4
+
+
+def test_an_ordered_split_without_a_time_is_told(concrete: Contract) -> None:
+    with pytest.raises(SettingsError, match="needs to know when a row was made"):
+        folds(days_in_order(40), with_time(concrete, "ignore", "feature", "target"), in_order(5))
+
+
+def test_a_row_without_a_time_is_told(concrete: Contract) -> None:
+    table = days_in_order(40).with_columns(pl.col("day").replace(np.datetime64("2026-01-02"), None))
+    with pytest.raises(DataError, match="3 rows have no time"):
+        folds(table, with_time(concrete, "time", "feature", "target"), in_order(5))
+
+
+def test_too_few_times_are_told(concrete: Contract) -> None:
+    with pytest.raises(DataError, match="5 folds need 12 times, however the table has 8"):
+        folds(days_in_order(8), with_time(concrete, "time", "feature", "target"), in_order(5))

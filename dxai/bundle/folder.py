@@ -26,8 +26,8 @@ from dxai.bundle.manifest import (
     parse_manifest,
 )
 from dxai.bundle.profile import Profile
-from dxai.bundle.terms import Terms
 from dxai.contract import Contract, parse_contract
+from dxai.contract.terms import Terms
 from dxai.errors import DataError, IntegrityError, NotFoundError, bullet_list
 
 _Record = TypeVar("_Record", bound=BaseModel)

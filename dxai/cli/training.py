@@ -39,9 +39,10 @@ def train(overrides: tuple[str, ...]) -> None:
     """Train a baseline. `dxai train --help` lists groups and settings."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _need_training_extra()
-    from dxai.config.compose import launch
+    from dxai.config.compose import find_checkout, launch
+    from dxai.data.own import with_own_data
 
-    launch(overrides, _train_job, before_sweep=_make_tracker)
+    launch(with_own_data(overrides, find_checkout()), _train_job, before_sweep=_make_tracker)
 
 
 def _make_tracker(checkout: Path) -> None:

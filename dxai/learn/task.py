@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
 from dxai.config.settings import (
     DemandEvaluation,
     ForecastModel,
-    GroupedSplit,
     LinearModel,
     MlpModel,
     QualityEvaluation,
-    RandomSplit,
     RollingSplit,
+    RowSplit,
     RunSettings,
 )
 from dxai.contract import Contract
@@ -28,13 +28,13 @@ Task = QualityTask | DemandTask
 _SETTINGS: dict[str, dict[str, tuple[type, ...]]] = {
     "quality": {
         "model": (LinearModel, MlpModel),
-        "split": (GroupedSplit, RandomSplit),
+        "split": get_args(RowSplit),
         "evaluate": (QualityEvaluation,),
     },
     "demand": {"model": (ForecastModel,), "split": (RollingSplit,), "evaluate": (DemandEvaluation,)},
 }
 _CHOICES = {
-    "quality": "model=linear, mlp or tabm, split=grouped or random, evaluate=quality",
+    "quality": "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality",
     "demand": "model=nhits, nhits_trend or dlinear, split=rolling or official, evaluate=demand or competition",
 }
 

@@ -13,6 +13,7 @@ from dxai.learn.classification import ClassTarget
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.quality import QualityTask
 from dxai.record import class_figures, figures
+from dxai.record.quality_report import what_leaks
 from dxai.record.report import Figure, Gain, Report, Table
 
 
@@ -59,9 +60,8 @@ def _notes(task: QualityTask, target: ClassTarget, scores: dict[str, Any], relea
     ]
     if twin := scores.get("random_split"):
         notes.append(
-            f"Scored on a random split the PR-AUC would read {twin['pr_auc']:.3f}, {twin['pr_auc_gap']:+.3f}: rows "
-            f"of one group ({', '.join(task.contract.group)}) would stand on both sides. "
-            "Only the grouped figure is honest."
+            f"Scored on a random split the PR-AUC would read {twin['pr_auc']:.3f} ({twin['pr_auc_gap']:+.3f}): "
+            f"{what_leaks(task)}"
         )
     return tuple(notes)
 

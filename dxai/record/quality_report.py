@@ -48,11 +48,19 @@ def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
     ]
     if twin := scores.get("random_split"):
         notes.append(
-            f"Scored on a random split the RMSE would read {twin['rmse']:.3g} {unit}, {twin['rmse_gap']:.2g} {unit} "
-            f"less: rows of one group ({', '.join(task.contract.group)}) would stand on both sides. "
-            "Only the grouped figure is honest."
+            f"Scored on a random split the RMSE would read {twin['rmse']:.3g} {unit} ({-twin['rmse_gap']:+.2g}): "
+            f"{what_leaks(task)}"
         )
     return tuple(notes)
+
+
+def what_leaks(task: QualityTask) -> str:
+    """Why the score of a random split is not honest."""
+    if task.split.kind == "ordered":
+        reason = "rows made just before and after a test row would be known"
+    else:
+        reason = f"rows of one group ({', '.join(task.contract.group)}) would stand on both sides"
+    return f"{reason}. Only the {task.split.kind} figure is honest."
 
 
 def _score_table(task: QualityTask, scores: dict[str, Any]) -> Table:

@@ -6,20 +6,20 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dxai.config.settings import DataSettings
 from dxai.contract import Contract
+from dxai.contract.terms import Terms
 from dxai.ship.parity import Parity
 
 
 def card(
-    contract: Contract, data: DataSettings, *, bundle: str, version: str, context: int, outputs: list[str],
+    contract: Contract, terms: Terms, *, bundle: str, version: str, context: int, outputs: list[str],
     summary: dict[str, Any], parity: Parity, figures: list[str],
 ) -> str:  # fmt: skip
     """Markdown, the same bytes for the same run: no date, no host, no commit (those are in the manifest).
 
     Args:
         contract: Inputs, units, ranges, purpose, limits.
-        data: Licence and citation.
+        terms: Licence, citation and usage.
         bundle: Name of the bundle.
         version: Of the bundle.
         context: Steps of history of a demand model.
@@ -36,6 +36,6 @@ def card(
         autoescape=False,
     ).get_template("card.md.j2")
     return template.render(
-        contract=contract, data=data, bundle=bundle, version=version, context=context, outputs=outputs, summary=summary,
-        parity=parity, figures=figures,
+        contract=contract, terms=terms, bundle=bundle, version=version, context=context, outputs=outputs,
+        summary=summary, parity=parity, figures=figures,
     )  # fmt: skip

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dxai.bundle.manifest import CONTRACT, MODEL, Manifest, file_entry
-from dxai.bundle.terms import Terms
 from dxai.contract import Contract
+from dxai.contract.terms import Terms
 
 _DATA, _MODEL = "training-data", "model"
 

@@ -1,0 +1,53 @@
+"""`dxai train data=FOLDER`: a firm's own table, with the family, split and names that its contract asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dxai.contract import Contract, load_contract
+from dxai.data.package import CONTRACT, open_package
+
+
+def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
+    """The words after ``dxai train`` with a path after ``data=`` or ``data.path=`` spelt out; others as they are.
+
+    What a person chose on the command line wins over what the contract asks for.
+
+    Raises:
+        NotFoundError: There is no such folder, or no contract and table in it.
+        IntegrityError: A package does not hold what its checksums say.
+    """
+    place = next((word for word in words if _path(word, checkout)), None)
+    if place is None:
+        return list(words)
+    folder = open_package(Path(_path(place, checkout)), checkout / "data" / "packages")
+    named = {word.partition("=")[0] for word in words if word != place}
+    chosen = [word for word in _chosen(folder, load_contract(folder / CONTRACT)) if word.partition("=")[0] not in named]
+    at = words.index(place)
+    return [*words[:at], *chosen, *words[at + 1 :]]
+
+
+def _path(word: str, checkout: Path) -> str:
+    """The path in a word that names own data, none otherwise: any after ``data.path=``; no choice after ``data=``."""
+    key, _, value = word.partition("=")
+    value = value.strip("'\"")
+    if key == "data.path":
+        return value
+    is_choice = (checkout / "configs" / "data" / f"{value}.yaml").is_file()
+    looks_like_path = "/" in value or value.endswith((".zip", ".parquet")) or Path(value).is_dir()
+    return value if key == "data" and not is_choice and looks_like_path else ""
+
+
+def _chosen(folder: Path, contract: Contract) -> list[str]:
+    quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    chosen = [f"experiment=own_{contract.task}", "data=own", "release=own"]
+    if contract.task == "quality":
+        chosen.append(f"split={_split(contract)}")
+    return [*chosen, f"data.name={contract.id}", f"data.path='{quoted}'"]
+
+
+def _split(contract: Contract) -> str:
+    if contract.split in ("grouped", "ordered", "random"):
+        return contract.split
+    return "grouped" if contract.group else "random"
