@@ -33,7 +33,6 @@ from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.output import write_table
 from dxai.inference.predict import Prediction
-from dxai.learn.demand import DemandTask
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of
 from dxai.record.runs import Run
@@ -41,6 +40,7 @@ from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
 from dxai.ship.card import card
 from dxai.ship.export import export_demand, export_quality
+from dxai.ship.golden import golden_rows
 from dxai.ship.parity import Parity, demand_parity, quality_parity
 from dxai.ship.sbom import ml_bom
 from dxai.ship.slsa import provenance_statement
@@ -114,22 +114,11 @@ def _card(task: Task, terms: Terms, evaluation: Path, model: Model, parity: Pari
 
 
 def _write_golden(task: Task, model: Model, work: Path) -> None:
-    """A few real rows with the outputs a healthy copy of the model gives, through the same door as a firm's rows."""
+    """A few rows with the outputs a healthy copy of the model gives, through the same door as a firm's rows."""
     (work / GOLDEN_ROWS).parent.mkdir()
     golden_rows(task).write_csv(work / GOLDEN_ROWS)
     rows = pl.read_csv(work / GOLDEN_ROWS, infer_schema=False)
     write_table(Prediction(model).blocks([rows]), work / GOLDEN_OUTPUTS)
-
-
-def golden_rows(task: Task) -> pl.DataFrame:
-    """Raw rows that the released model was not fitted on; of a demand table whole histories of some series."""
-    count = task.settings.release.golden_rows
-    if isinstance(task, DemandTask):
-        series = task.contract.only("series").name
-        return task.table.filter(
-            pl.col(series).is_in(list(task.panel.ids[:: max(1, len(task.panel.ids) // count)][:count]))
-        )
-    return _unseen_rows(task).head(count).drop(task.contract.target.name)
 
 
 def _write_records(task: Task, terms: Terms, manifest: Manifest, work: Path) -> None:

@@ -53,12 +53,12 @@ class OwnData(Settings):
     """A firm's own table with its contract; licence and usage stand in the contract.
 
     Attributes:
-        name: Id of the contract.
+        name: Id of the contract, as a bundle may be called.
         path: Folder that holds contract.yaml and table.parquet.
     """
 
     kind: Literal["own"]
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     path: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def _chosen(folder: Path, contract: Contract) -> list[str]:
     chosen = [f"experiment=own_{contract.task}", "data=own", "release=own"]
     if contract.task == "quality":
         chosen.append(f"split={_split(contract)}")
-    return [*chosen, f"data.name={contract.id}", f"data.path='{quoted}'"]
+    name = re.sub(r"[^a-z0-9]+", "-", contract.id.lower()).strip("-") or "own"
+    return [*chosen, f"data.name={name}", f"data.path='{quoted}'"]
 
 
 def _split(contract: Contract) -> str:
