@@ -24,7 +24,7 @@ ALONE |= {
     "docs",
     "benchmarks",
 }
-ALONE |= {"dxai/catalog/site", "dxai/cli/data", "dxai/inference/fit", "dxai/intake/describe", "dxai/serve"}
+ALONE |= {"dxai/catalog/site", "dxai/cli/data", "dxai/inference/fit", "dxai/intake/describe", "dxai/intake/package", "dxai/serve", "dxai/units"}
 """Folders that the tree names without their files."""
 
 SHORT = {"demand": "trainer.max_epochs=1"}

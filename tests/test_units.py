@@ -18,7 +18,6 @@ import ucumvert
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dxai import units
 from dxai.errors import DataError
 from dxai.units import (
     QUANTITIES,
@@ -30,6 +29,7 @@ from dxai.units import (
     require_ucum,
     understand,
 )
+from dxai.units.vocabulary import CODE_OF_EXACT, CODE_OF_WORD
 
 PAIRS = [pair for codes in QUANTITIES.values() for pair in permutations(codes, 2)]
 UNDERSTOOD = {
@@ -68,7 +68,7 @@ def test_ucum_codes_come_back_unchanged() -> None:
 
 
 def test_no_spelling_is_hidden_by_a_reading_of_ucum() -> None:
-    for spelling, code in (units._CODE_OF_WORD | units._CODE_OF_EXACT).items():
+    for spelling, code in (CODE_OF_WORD | CODE_OF_EXACT).items():
         assert understand(spelling) == understand(code) == code
 
 
