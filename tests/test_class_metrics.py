@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 from sklearn.preprocessing import label_binarize
 
-from dxai.learn import class_metrics
+from dxai.inference import class_metrics
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature
 
 Array = NDArray[np.float64]

@@ -46,13 +46,14 @@ WITH_EXAMPLES = sorted(
 )
 
 
-def table_network(kind: str, columns: str) -> nn.Module:
+def table_network(kind: str, columns: str, outputs: int = 1) -> nn.Module:
     numbers, cardinalities = TABLES[columns]
+    size: dict[str, Any] = {"numbers": numbers, "cardinalities": cardinalities, "outputs": outputs}
     if kind == "linear":
-        return Linear(numbers=numbers, cardinalities=cardinalities)
+        return Linear(**size)
     if kind == "mlp":
-        return Mlp(numbers=numbers, cardinalities=cardinalities, **EMBEDDED)
-    return TabM(numbers=numbers, cardinalities=cardinalities, k=MEMBERS["tabm"], **EMBEDDED)
+        return Mlp(**size, **EMBEDDED)
+    return TabM(**size, k=MEMBERS["tabm"], **EMBEDDED)
 
 
 def table_rows(columns: str, rows: int) -> tuple[Tensor, Tensor]:
@@ -152,9 +153,16 @@ def test_examples_are_found_in_every_part() -> None:
 @pytest.mark.parametrize("kind", MEMBERS)
 def test_table_network_answers_each_row_with_its_members(kind: str, columns: str, rows: int) -> None:
     answer = table_network(kind, columns)(*table_rows(columns, rows))
-    assert answer.shape == (rows, MEMBERS[kind])
+    assert answer.shape == (rows, MEMBERS[kind], 1)
     assert answer.dtype == torch.float32
     assert bool(answer.isfinite().all())
+
+
+@pytest.mark.parametrize("columns", TABLES)
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_table_network_has_as_many_outputs_as_it_is_told(kind: str, columns: str) -> None:
+    answer = table_network(kind, columns, outputs=4)(*table_rows(columns, 5))
+    assert answer.shape == (5, MEMBERS[kind], 4)
 
 
 @pytest.mark.parametrize("columns", TABLES)
@@ -182,13 +190,13 @@ def test_members_of_tabm_differ() -> None:
 
 
 def test_members_are_trained_on_their_own_error_not_on_that_of_their_mean() -> None:
-    answers = torch.tensor([[1.0, 3.0], [4.0, 8.0]], requires_grad=True)
+    answers = torch.tensor([[[1.0], [3.0]], [[4.0], [8.0]]], requires_grad=True)
     target = torch.tensor([2.0, 6.0])  # the mean of the members is right in both rows
     loss = members_squared_error(answers, target)
     loss.backward()
     assert loss.item() == pytest.approx((1 + 1 + 4 + 4) / 4)
     assert answers.grad is not None
-    torch.testing.assert_close(answers.grad, torch.tensor([[-0.5, 0.5], [-1.0, 1.0]]))
+    torch.testing.assert_close(answers.grad.squeeze(2), torch.tensor([[-0.5, 0.5], [-1.0, 1.0]]))
 
 
 @pytest.mark.parametrize("harmonics", [0, 2])
@@ -349,7 +357,7 @@ def test_interval_is_wider_where_the_members_disagree() -> None:
     rows = {f"x{i}": 5 * torch.randn(200) for i in range(3)}
     answer = predictor.predict(rows)
     width = answer["y_upper"] - answer["y_lower"]
-    disagreement = predictor.network(*predictor.transform(rows)).detach().std(dim=1, correction=0).numpy()
+    disagreement = predictor.network(*predictor.transform(rows)).detach().squeeze(2).std(dim=1, correction=0).numpy()
     assert (width > 0).all()
     assert (np.diff(width[np.argsort(disagreement)]) >= -1e-5).all()
     assert width.max() > width.min() + 1e-3

@@ -13,13 +13,13 @@ from torch import Tensor
 from dxai.contract import Contract
 from dxai.data.batch import class_array
 from dxai.data.splits import Fold, Rows
+from dxai.inference.class_metrics import class_scores, pr_auc
 from dxai.learn import yardsticks
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature
-from dxai.learn.class_metrics import class_scores, pr_auc
 from dxai.learn.losses import MembersCrossEntropy
 from dxai.learn.module import Loss
 from dxai.learn.predictor import ClassPredictor
-from dxai.learn.table_network import ClassNetwork
+from dxai.learn.table_network import table_network
 from dxai.learn.target import Array, Columns, Target
 
 
@@ -45,7 +45,7 @@ class ClassTarget(Target[ClassPredictor]):
 
     def predictor(self, model: Any) -> ClassPredictor:
         """A network with one output per member and class."""
-        return ClassPredictor(self.contract, ClassNetwork(model, self.contract))
+        return ClassPredictor(self.contract, table_network(model, self.contract))
 
     def prepare(self, predictor: ClassPredictor, rows: Rows) -> Loss:
         """Take the classes' shares among the rows to fit: what is rare is expected to be rare from the first step."""

@@ -13,10 +13,10 @@ def members_squared_error(answers: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of each ensemble member by itself, not of their average.
 
     Args:
-        answers: ``[batch, members]``.
+        answers: ``[batch, members, 1]``.
         target: ``[batch]``.
     """
-    return ((answers - target[:, None]) ** 2).mean()
+    return ((answers - target[:, None, None]) ** 2).mean()
 
 
 class ForecastLoss:

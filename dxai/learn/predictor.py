@@ -47,7 +47,7 @@ class QualityPredictor(RowPredictor):
     """Raw columns to a prediction with an 80 % interval, all in the target's unit.
 
     Args of the constructor: the contract, and a network from scaled numbers ``[rows, numbers]`` and category numbers
-    ``[rows, categories]`` to scaled members ``[rows, members]``.
+    ``[rows, categories]`` to scaled members ``[rows, members, 1]``.
     """
 
     reach: Tensor
@@ -75,7 +75,7 @@ class QualityPredictor(RowPredictor):
         The difficulty is how far the members disagree, and a tenth of the target's spread beside it: the interval is
         ``reach`` difficulties wide to each side, wider where the network is less sure.
         """
-        members = self.network(*self.transform(columns))
+        members = self.network(*self.transform(columns)).squeeze(2)
         middle = members.mean(dim=1)
         disagreement = ((members - middle[:, None]) ** 2).mean(dim=1).sqrt()
         return self.scale.inverse(middle), (disagreement + _LEAST_DIFFICULTY) * self.scale.spread

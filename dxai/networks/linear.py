@@ -11,18 +11,18 @@ from dxai.networks.embeddings import OneHot, embed
 
 
 class Linear(nn.Module):
-    """Linear regression on scaled numbers and one-hot categories.
+    """Linear maps of scaled numbers and one-hot categories.
 
     >>> Linear(numbers=3, cardinalities=[])(torch.zeros(5, 3), torch.zeros(5, 0, dtype=torch.int64)).shape
-    torch.Size([5, 1])
+    torch.Size([5, 1, 1])
     """
 
-    def __init__(self, *, numbers: int, cardinalities: Sequence[int]) -> None:
+    def __init__(self, *, numbers: int, cardinalities: Sequence[int], outputs: int = 1) -> None:
         super().__init__()
         self.numbers = nn.Identity() if numbers else None
         self.categories = OneHot(cardinalities) if cardinalities else None
-        self.output = nn.Linear(numbers + (self.categories.width if self.categories else 0), 1)
+        self.output = nn.Linear(numbers + (self.categories.width if self.categories else 0), outputs)
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """``[batch, numbers]`` and ``[batch, categories]`` to ``[batch, 1]`` in scaled target units."""
-        return torch.as_tensor(self.output(embed(numbers, categories, self.numbers, self.categories)))
+        """``[batch, numbers]`` and ``[batch, categories]`` to ``[batch, 1, outputs]``, scaled."""
+        return torch.as_tensor(self.output(embed(numbers, categories, self.numbers, self.categories)).unsqueeze(1))

@@ -28,6 +28,7 @@ class Mlp(nn.Module):
         width: int,
         blocks: int,
         dropout: float,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.numbers = periodic(numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale)
@@ -39,8 +40,9 @@ class Mlp(nn.Module):
                 for before, after in pairwise(widths)
             )
         )
-        self.output = nn.Linear(width, 1)
+        self.output = nn.Linear(width, outputs)
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """``[batch, numbers]`` and ``[batch, categories]`` to ``[batch, 1]`` in scaled target units."""
-        return torch.as_tensor(self.output(self.hidden(embed(numbers, categories, self.numbers, self.categories))))
+        """``[batch, numbers]`` and ``[batch, categories]`` to ``[batch, 1, outputs]``, scaled."""
+        hidden = self.hidden(embed(numbers, categories, self.numbers, self.categories))
+        return torch.as_tensor(self.output(hidden).unsqueeze(1))

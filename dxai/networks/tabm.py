@@ -33,6 +33,7 @@ class TabM(nn.Module):
         blocks: int,
         dropout: float,
         k: int,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
         self.parts = tabm.TabM.make(
@@ -41,7 +42,7 @@ class TabM(nn.Module):
             num_embeddings=periodic(
                 numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale
             ),
-            d_out=1,
+            d_out=outputs,
             d_block=width,
             n_blocks=blocks,
             dropout=dropout,
@@ -50,7 +51,7 @@ class TabM(nn.Module):
         self.parts.cat_module = OneHot(cardinalities) if cardinalities else None
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """``[batch, numbers]`` and ``[batch, categories]`` to the members' answers ``[batch, k]``, scaled."""
+        """``[batch, numbers]`` and ``[batch, categories]`` to the members' answers ``[batch, k, outputs]``, scaled."""
         parts = self.parts
         members = parts.ensemble_view(embed(numbers, categories, parts.num_module, parts.cat_module))
-        return torch.as_tensor(parts.output(parts.backbone(members)).squeeze(-1))
+        return torch.as_tensor(parts.output(parts.backbone(members)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dxai.learn.class_metrics import confusion
+from dxai.inference.class_metrics import confusion
 from dxai.learn.classification import ClassTarget
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.quality import QualityTask

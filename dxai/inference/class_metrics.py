@@ -16,18 +16,25 @@ BINS = 15
 """Bins of a probability for the calibration error, of equal width."""
 
 
-def average_precision(positive: NDArray[np.bool_], score: Array) -> float:
+def average_precision(positive: NDArray[np.bool_], score: Array, weight: Array | None = None) -> float:
     """Area under the precision-recall curve as a sum of steps: Σ (Rₙ − Rₙ₋₁)·Pₙ (Davis and Goadrich 2006)."""
-    precision, recall = precision_recall(positive, score)
+    precision, recall = precision_recall(positive, score, weight)
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def precision_recall(positive: NDArray[np.bool_], score: Array) -> tuple[Array, Array]:
-    """Precision and recall at every distinct score, from the highest down; rows of equal score count together."""
+def precision_recall(positive: NDArray[np.bool_], score: Array, weight: Array | None = None) -> tuple[Array, Array]:
+    """Precision and recall at every distinct score, from the highest down; rows of equal score count together.
+
+    Args:
+        positive: Whether a row is of the class ``[rows]``.
+        score: The higher, the sooner a row is called so ``[rows]``.
+        weight: By how much a row counts, above 0 ``[rows]``; one by default.
+    """
     order = np.argsort(-score, kind="stable")
-    hits, ranked = np.cumsum(positive[order]), score[order]
+    counts = np.ones(len(score)) if weight is None else weight[order]
+    hits, called, ranked = np.cumsum(positive[order] * counts), np.cumsum(counts), score[order]
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    return hits[last] / (last + 1), hits[last] / max(int(hits[-1]), 1)
+    return hits[last] / called[last], hits[last] / (hits[-1] or 1.0)
 
 
 def pr_auc(truth: Classes, probability: Array, positive: int | None) -> float:

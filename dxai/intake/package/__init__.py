@@ -1,0 +1,1 @@
+"""From a data folder to a package that others can use: description, policy, checksums."""
