@@ -18,6 +18,7 @@ from dxai.contract.terms import terms_of
 from dxai.data.own import with_own_data
 from dxai.data.table import prepared_table
 from dxai.errors import DataError, NotFoundError
+from dxai.intake.package.pack import pack
 
 TINY = ["model=linear", "trainer.max_epochs=2", "split.folds=2", "evaluate.permutations=1"]
 QUALITY = """
@@ -173,6 +174,16 @@ def test_hydras_own_options_keep_their_place(workplace: Path, tmp_path: Path) ->
     folder = data_folder(tmp_path / "own", quality(), castings())
     made = with_own_data(["-m", "seed=0,1", f"data={folder}", "model.k=2"], workplace)
     assert (made[:2], made[-1]) == (["-m", "seed=0,1"], "model.k=2")
+
+
+def test_a_package_trains_as_its_folder_does(workplace: Path, tmp_path: Path) -> None:
+    policy = "\n  - {property: licence, value: CC-BY-4.0}\nschema:"
+    folder = data_folder(tmp_path / "own", quality().replace("\nschema:", policy), castings())
+    package = pack(folder)
+    for words in ([f"data={package}"], ["experiment=concrete_tabm", f"data.path={package}"]):
+        data = settings_from(with_own_data(words, workplace), checkout=workplace).data
+        assert prepared_table(data, workplace).equals(castings())
+        assert Path(data.path).is_relative_to(workplace / "data/packages")  # type: ignore[union-attr]
 
 
 def test_a_folder_that_is_not_there_is_told(workplace: Path, tmp_path: Path) -> None:
