@@ -178,7 +178,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "UTF-16 cut off": lambda: lines(GOOD).decode().encode("utf-16")[:-1],
     "UTF-32": lambda: lines(GOOD).decode().encode("utf-32"),
     "Latin-1": lambda: lines(GOOD) + b"St\xfcck,1,2026-02-03,1\n",
-    "gzip": lambda: __import__("gzip").compress(lines(GOOD)),
+    "torn gzip": lambda: __import__("gzip").compress(lines(GOOD))[:-9],
     "picture": lambda: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9,
     "web page": lambda: b"<!DOCTYPE html><html><body><table><tr><td>1</td></tr></table></body></html>",
     "JSON": lambda: b'[{"code": "0012", "heat": 850.5}]',

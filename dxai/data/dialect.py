@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dxai.data.compressed import opened, opened_text
 from dxai.errors import DataError, NotFoundError
 
 Delimiter = Literal[",", ";", "\t", "|"]
 _DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 _BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 28
 _SAMPLE_LINES = 200
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _LADDER = ("utf-8", "cp949")
@@ -53,7 +55,7 @@ def detect_dialect(path: Path) -> Dialect:
 def dialect_of(path: Path) -> Dialect | None:
     """The dialect of a text file; None for Excel and Parquet. Errors as in `detect_dialect`."""
     if path.is_file():
-        with path.open("rb") as file:
+        with opened(path) as file:
             if file.read(4) in (b"PAR1", b"PK\3\4"):
                 return None
     return detect_dialect(path)
@@ -70,7 +72,7 @@ def encoding_of(path: Path) -> str:
     """
     if not path.is_file():
         raise NotFoundError(f"There is no file {path.name!r}.", where=str(path), fix="Check the path.")
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(3)
     marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
     if marked == "utf-16":
@@ -97,14 +99,16 @@ def _whole(path: Path, encoding: str) -> str:
 
 
 def _first_bad_byte(path: Path, encoding: str, *, zeros: bool = False) -> int | None:
-    decoder, offset = codecs.getincrementaldecoder(encoding)("strict"), 0
-    with path.open("rb") as file:
+    decoder, offset, unbroken = codecs.getincrementaldecoder(encoding)("strict"), 0, 0
+    with opened(path) as file:
         while block := file.read(_BLOCK):
             if not zeros and b"\0" in block:
                 raise DataError(
                     f"The file has a NUL byte at offset {offset + block.index(0):,}: it is no text.",
                     where=str(path), fix="Save the table as CSV UTF-8.",
                 )  # fmt: skip
+            unbroken = len(block) - 1 - end if (end := block.rfind(b"\n")) >= 0 else unbroken + len(block)
+            _refuse_endless(unbroken, offset, path)
             held = len(decoder.getstate()[0])
             try:
                 decoder.decode(block)
@@ -119,8 +123,17 @@ def _first_bad_byte(path: Path, encoding: str, *, zeros: bool = False) -> int | 
     return None
 
 
+def _refuse_endless(unbroken: int, offset: int, path: Path) -> None:
+    """A line is held in memory: a few packed bytes must not unpack to one that fills it."""
+    if unbroken > _LONGEST_LINE:
+        raise DataError(
+            f"A line is longer than {_LONGEST_LINE >> 20} MB (at byte {offset:,}).",
+            where=str(path), fix="Save the table with line ends, as CSV UTF-8.",
+        )  # fmt: skip
+
+
 def _first_lines(path: Path, encoding: str) -> list[str]:
-    with path.open(encoding=encoding, newline="") as file:
+    with opened_text(path, encoding) as file:
         text = file.read(_BLOCK)
     lines = [line for line in text.splitlines()[: _SAMPLE_LINES + 1] if line]
     return lines if len(lines) == 1 or len(text) < _BLOCK else lines[:-1] or lines

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dxai.data.compressed import opened, opened_text
 from dxai.data.dialect import Dialect, encoding_of
 from dxai.errors import DataError, bullet_list
 
@@ -46,7 +47,7 @@ def _plain_dialect(path: Path) -> Dialect:
 def _is_plain(path: Path) -> bool:
     """Whether lines end at line feeds and cells at commas, whatever they hold: no quote, no lone carriage return."""
     last = b""
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(_BLOCK):
             if b'"' in block or (last == b"\r" and block[:1] != b"\n") or block.count(b"\r") != _line_ends(block):
                 return False
@@ -60,7 +61,7 @@ def _line_ends(block: bytes) -> int:
 
 
 def _plain_blocks(path: Path, dialect: Dialect) -> Iterator[pl.DataFrame]:
-    with path.open(encoding=dialect.encoding, newline="") as file:
+    with opened_text(path, dialect.encoding) as file:
         header = _header([file.readline().rstrip("\r\n").split(dialect.delimiter)], path)
         ragged, rest, at_end = _Ragged(len(header), path), "", False
         while not at_end:
@@ -93,7 +94,7 @@ def _plain_frame(
 
 def _quoted_blocks(path: Path, dialect: Dialect, rows: int) -> Iterator[pl.DataFrame]:
     csv.field_size_limit(_LONGEST_CELL)
-    with path.open(encoding=dialect.encoding, newline="") as file:
+    with opened_text(path, dialect.encoding) as file:
         lines = csv.reader(file, strict=True, delimiter=dialect.delimiter)
         try:
             header = _header(lines, path)

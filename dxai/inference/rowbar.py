@@ -10,6 +10,9 @@ import polars as pl
 from rich.console import Console
 from rich.progress import Progress
 
+from dxai.data.compressed import opened
+from dxai.errors import DataError
+
 Counted = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
 
 _BLOCK = 1 << 20
@@ -33,9 +36,9 @@ def row_bar(path: Path) -> Iterator[Counted]:
 def _rows(path: Path) -> int | None:
     """About the number of rows: the lines of a text; None for other files and for one that cannot be read."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             if file.read(4) in (b"PAR1", b"PK\3\4"):
                 return None
             return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
-    except OSError:
+    except (OSError, DataError):
         return None
