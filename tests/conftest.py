@@ -125,8 +125,8 @@ def _make_bundle(
 ) -> Path:
     from dxai.bundle.manifest import Manifest, write_manifest
     from dxai.bundle.profile import profile_panel, profile_rows
-    from dxai.bundle.terms import Terms, Text
     from dxai.contract import parse_contract
+    from dxai.contract.terms import Terms, Text
     from dxai.data.checks import cast
     from dxai.data.windows import to_panel
     from dxai.inference.model import Model

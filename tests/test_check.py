@@ -26,7 +26,7 @@ from dxai.contract import parse_contract
 from dxai.data import naive
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
-from dxai.inference.fit import quality
+from dxai.inference.fit import classes, quality
 from dxai.inference.fit.check import check_table
 from dxai.inference.fit.record import Check
 from dxai.inference.fit.report import write_report
@@ -618,7 +618,7 @@ def test_both_languages_say_the_same_with_the_same_figures() -> None:
     names = [re.findall(r"{(\w+)}", text.en) for text in SENTENCES.values()]
     assert [sorted(re.findall(r"{(\w+)}", text.ko)) for text in SENTENCES.values()] == [sorted(n) for n in names]
     assert all(re.search("[가-힣]", text.ko) for text in (*SENTENCES.values(), *YARDSTICKS.values()))
-    assert set(YARDSTICKS) == {quality.OWN_MEAN, *naive.DEMAND}
+    assert set(YARDSTICKS) == {quality.OWN_MEAN, classes.GUESS, *naive.DEMAND}
 
 
 def test_a_verdict_follows_from_the_evidence_alone(checks: list[Check]) -> None:

@@ -199,25 +199,33 @@ def test_drafts_of_the_messy_file_convert_it(folder: Path) -> None:
     )
     more += "".join(f"{90 + i:04d};84{i % 10},5;98{i % 10},25;{1 + i % 28:02d}.04.2026;불량\n" for i in range(9))
     (folder / "lots.csv").write_text(more, "cp949")
-    ran = dxai("init", "lots.csv", "--target", "불량", "--group", "로트", "--name", "lots")
+    ran = dxai("init", "lots.csv", "--target", "불량", "--group", "로트")
     assert ran.exit_code == 0, ran.exception
-    contract = load_contract(folder / "lots.contract.yaml")
+    contract = load_contract(folder / "lots" / "contract.yaml")
     assert contract.classes == ("양품", "불량")
     assert contract.group == (ascii_id("로트"),)
     assert {c.name: c.unit for c in contract.columns}[ascii_id("온도")] == "Cel"
-    mapping = load_mapping(folder / "lots.mapping.yaml", contract)
+    mapping = load_mapping(folder / "lots" / "mapping.yaml", contract)
     assert (mapping.file.encoding, mapping.file.delimiter, mapping.file.decimal) == ("cp949", ";", ",")
-    again = dxai("init", "lots.csv", "--target", "불량", "--name", "lots")
+    assert mapping.columns[ascii_id("압력")].thousands == "."
+    done = dxai(*ran.output.splitlines()[-1].split()[3:])
+    assert done.exit_code == 0, done.exception
+    assert pl.read_parquet("lots/table.parquet")[ascii_id("압력")].head(4).to_list() == [1200.25, None, 990.5, 1001.5]
+    again = dxai("init", "lots.csv", "--target", "불량")
     assert isinstance(again.exception, DxaiError) and "--force" in str(again.exception)
 
 
 FILES = {
-    "steel_plates_faults.csv": "Other_Faults", "secom.csv.gz": "Pass/Fail", "ai4i2020.csv": "Machine failure",
-    "concrete_compressive_strength.csv": "Concrete compressive strength(MPa, megapascals)",
-    "naval_propulsion_cbm.csv": "GT Compressor decay state coefficient", "korea_steel_industry_energy.csv": "Usage_kWh",
-    "korea_necessaries_price_ko.csv.gz": "판매가격",
+    "steel_plates_faults.csv": ["--target", "Other_Faults"],
+    "secom.csv.gz": ["--target", "Pass/Fail"],
+    "ai4i2020.csv": ["--target", "Machine failure"],
+    "concrete_compressive_strength.csv": ["--target", "Concrete compressive strength(MPa, megapascals)"],
+    "naval_propulsion_cbm.csv": ["--target", "GT Compressor decay state coefficient"],
+    "korea_steel_industry_energy.csv": ["--target", "Usage_kWh"],
+    "korea_necessaries_price_ko.csv.gz": ["--target", "판매가격"],
+    "carparts_monthly_demand.csv": ["--kind", "demand", "--series", "Part"],
 }  # fmt: skip
-"""Real files by their target; the car parts are a wide table, which is not drafted yet."""
+"""What a person has to say of each real file."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -230,13 +238,18 @@ def test_real_files_go_from_draft_to_check(
     content = (shared_data / name).read_bytes()
     raw = gzip.decompress(content) if name.endswith(".gz") else content
     Path("raw.csv").write_bytes(raw)
-    target = FILES[name]
-    drafted = dxai("init", "raw.csv", "--target", target)
+    drafted = dxai("init", "raw.csv", *FILES[name])
     assert drafted.exit_code == 0, drafted.exception
-    converted = dxai("convert", "raw.csv", "-c", "raw.contract.yaml", "-m", "raw.mapping.yaml", "-o", "out.parquet")
+    assert "dxai data convert raw.csv -c raw/contract.yaml -m raw/mapping.yaml -o raw/table.parquet" in drafted.output
+    converted = dxai(
+        "convert", "raw.csv", "-c", "raw/contract.yaml", "-m", "raw/mapping.yaml", "-o", "raw/table.parquet"
+    )
     assert converted.exit_code == 0, converted.exception
-    assert dxai("check", "out.parquet", "-c", "raw.contract.yaml").exit_code == 0
-    assert len(pl.read_parquet("out.parquet")) == raw.count(b"\n") - 1
+    assert "dxai data check raw/table.parquet -c raw/contract.yaml" in converted.output
+    assert "dxai train data=raw" in converted.output
+    assert dxai("check", "raw/table.parquet", "-c", "raw/contract.yaml").exit_code == 0
+    steps = 51 if "carparts" in name else 1
+    assert len(pl.read_parquet("raw/table.parquet")) == (raw.count(b"\n") - 1) * steps
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import SIGNATURE
 from dxai.bundle.signing import sign, verify
-from dxai.bundle.terms import Terms
 from dxai.catalog import repository
 from dxai.catalog.ceremony import rotate
 from dxai.catalog.client import Client
@@ -33,6 +32,7 @@ from dxai.catalog.pull import Watcher, pull
 from dxai.catalog.repository import Catalog
 from dxai.catalog.source import open_source
 from dxai.catalog.store import Store
+from dxai.contract.terms import Terms
 from dxai.errors import DxaiError, IntegrityError, NotFoundError, SettingsError, TrustError
 
 fork = multiprocessing.get_context("fork")

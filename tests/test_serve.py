@@ -95,14 +95,18 @@ def odcs(name: str, table: Table) -> str:
     properties = [
         {
             "name": c.name, "logicalType": kinds[c.kind], "required": c.required,
-            "logicalTypeOptions": {"minimum": c.minimum, "maximum": c.maximum},
-            "quality": [{"metric": "invalidValues", "arguments": {"validValues": list(c.categories)}}],
+            "logicalTypeOptions": c.model_dump(include={"minimum", "maximum"}, exclude_none=True),
+            "quality": [{"metric": "invalidValues", "arguments": {"validValues": list(c.categories)}}]
+            if c.categories else [],
             "customProperties": custom(role=c.role, unit=c.unit, titleEn=c.title_en, titleKo=c.title_ko),
         }
         for c in table[1]
     ]  # fmt: skip
     schema = [{"name": name, "customProperties": custom(**table[0]), "properties": properties}]
-    top = {"id": name, "version": "1.0.0", "description": {"purpose": "A test."}, "schema": schema}
+    top = {
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": name, "version": "1.0.0", "status": "active",
+        "description": {"purpose": "A test."}, "schema": schema,
+    }  # fmt: skip
     return yaml.safe_dump({**top, "customProperties": custom(titleEn=name, titleKo=name)})
 
 

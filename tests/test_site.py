@@ -102,11 +102,12 @@ def contract_text(name: str, task: str, columns: list[dict[str, Any]], title: st
         "limitationsKo": f"한계 {title}",
     }
     odcs = {
-        "id": name, "version": "1.0.0", "domain": "materials" if task == "quality" else "distribution",
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": name, "version": "1.0.0", "status": "active",
+        "domain": "materials" if task == "quality" else "distribution",
         "description": {"purpose": f"Purpose {title}", "limitations": f"Limits {title}"},
         "customProperties": [{"property": k, "value": v} for k, v in korean.items()],
         "schema": [{
-            "properties": columns,
+            "name": "rows", "properties": columns,
             "customProperties": [{"property": k, "value": v} for k, v in {"task": task, **table}.items()],
         }],
     }  # fmt: skip

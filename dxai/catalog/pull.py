@@ -11,11 +11,11 @@ from pathlib import Path
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MANIFEST, TERMS, is_plain
 from dxai.bundle.signing import verify
-from dxai.bundle.terms import Terms
 from dxai.catalog.client import Client
 from dxai.catalog.index import Entry
 from dxai.catalog.source import OnBytes
 from dxai.catalog.store import Store
+from dxai.contract.terms import Terms
 from dxai.errors import IntegrityError, NotFoundError, SettingsError, TrustError
 from dxai.files import disk_errors_told, write_whole
 

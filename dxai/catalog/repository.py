@@ -101,12 +101,9 @@ class Catalog:
         """Sign a bundle and publish it.
 
         Raises:
-            SettingsError: The same version is published with other content, or the model tells classes.
+            SettingsError: The same version is published with other content.
             TrustError: A key is missing.
         """
-        if bundle.contract.classes:
-            fix = "Hand the bundle out as a folder: dxai predict takes it."
-            raise SettingsError("A catalog does not show models that tell classes yet.", where=bundle.where, fix=fix)
         key = keys.bundle_key(set(self.bundle_keys))
         with self.edit(keys) as metadata:
             known = {(e.name, e.version): e.digest for e in self._index(metadata).models}

@@ -14,11 +14,11 @@ from dxai.cli.options import catalog_options, complete_model, trust_options
 from dxai.errors import NotFoundError, SettingsError
 
 if TYPE_CHECKING:
-    from dxai.bundle.terms import Terms
     from dxai.catalog.client import Client
     from dxai.catalog.index import Entry
     from dxai.catalog.pull import Watcher
     from dxai.catalog.store import Store
+    from dxai.contract.terms import Terms
 
 
 @click.command()

@@ -37,8 +37,9 @@ def predict(
     """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
 
     MODEL is a pulled model (NAME or NAME@VERSION) or the folder of a bundle. Quality: every row keeps its own columns
-    and gets a prediction with its interval. Demand: ROWS is a long table of series, date and value; the answer holds
-    the next steps of every series. Columns go by their ids, English or Korean titles.
+    and gets a prediction with its interval, or a class with the probability of every class. Demand: ROWS is a long
+    table of series, date and value; the answer holds the next steps of every series. Columns go by their ids, English
+    or Korean titles.
     """
     from dxai.api import load
     from dxai.data.tables import read_blocks
@@ -71,7 +72,8 @@ def check(
     """Does this MODEL fit my plant? Hold ROWS against the contract and the training data.
 
     Gives one verdict (use, use with care, do not use), its reasons and an HTML report. ROWS may hold the measured
-    target: then error and interval coverage here stand beside those of the model's card. Exit code 6: do not use.
+    target: then error and interval coverage here, or PR-AUC and calibration of classes, stand beside those of the
+    model's card. Exit code 6: do not use.
     """
     from dxai.api import load
     from dxai.data.tables import read_blocks
@@ -117,8 +119,7 @@ def serve(
 
     loaded = [load(model, key=key, unsigned=unsigned) for model in models]
     newest_first = sorted(loaded, key=lambda each: version_order(each.version), reverse=True)
-    shown = [each for each in newest_first if not each.bundle.contract.classes]  # the pages show no classes yet
-    shelf = {each.name: [m.bundle for m in shown if m.name == each.name] for each in shown}
+    shelf = {each.name: [m.bundle for m in newest_first if m.name == each.name] for each in newest_first}
     with TemporaryDirectory(prefix="dxai-pages-") as folder:
         pages = Path(folder) / "site"
         build_site(shelf, pages, wasm=None, served=True)

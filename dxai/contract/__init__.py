@@ -3,6 +3,7 @@
 from dxai.contract.model import Column, Contract, Frequency, Kind, Role, Task
 from dxai.contract.odcs import load_contract, parse_contract
 from dxai.contract.policy import UsagePolicy
+from dxai.contract.versions import refuse_other_major
 
 __all__ = [
     "Column",
@@ -14,4 +15,5 @@ __all__ = [
     "UsagePolicy",
     "load_contract",
     "parse_contract",
+    "refuse_other_major",
 ]

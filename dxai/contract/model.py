@@ -19,21 +19,7 @@ SplitRule = Literal["", "random", "grouped", "ordered", "rolling"]
 
 
 class Column(BaseModel):
-    """One column of a row.
-
-    Attributes:
-        name: ASCII id; the name of the graph input and of the table column.
-        kind: ``number``, ``category`` (text, of a list or not), ``date`` or ``timestamp``.
-        role: ``feature``, ``target``; ``series`` (which series a row belongs to) and ``time``; ``group`` (rows that
-            share it stay on one side of a split); ``known_future`` (known when the forecast is made), ``static`` (one
-            value per series), ``provider`` (who gave the row), ``ignore`` (kept in the table, not used).
-        unit: UCUM code, ``1`` for a pure number.
-        minimum, maximum: Admissible range in ``unit``, inclusive.
-        required: Whether a value must be present; other gaps are imputed inside the graph.
-        categories: Admissible texts of a category; others count as unseen. Of a target: its classes.
-        semantic: What the column means in a dictionary: IRDI of ECLASS or IEC 61360.
-        title_en, title_ko: Labels for people.
-    """
+    """One column of a row; `dxai.contract.keys` says what each field means."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,19 +38,9 @@ class Column(BaseModel):
 
 
 class Contract(BaseModel):
-    """What a table means. Frozen; equal contracts have equal fingerprints.
+    """What a table means; `dxai.contract.keys` says what each field means.
 
-    Attributes:
-        sector: Of the alliance, such as ``materials`` (ODCS ``domain``).
-        group: Columns whose joint value names an entity that must stay on one side of a split.
-        keys: Columns whose joint value no two rows share.
-        grain: What one row is.
-        time_zone: IANA name, of naive time stamps.
-        split: How rows are held out for an honest score.
-        licence, citation: Of the data.
-        policy: Who may do what with the data.
-        frequency, horizon, season, minimum_history: Time grain of a demand table, all in steps of ``frequency``.
-        absent: Whether a step without a row means ``zero`` units or a ``missing`` value.
+    Frozen; equal contracts have equal fingerprints.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -16,20 +16,7 @@ Holder = Literal["provider", "recipient", "shared"]
 
 
 class UsagePolicy(BaseModel):
-    """What was agreed about a data set.
-
-    Attributes:
-        contract_type: Of the guideline.
-        provider: Who gives the data.
-        recipients: Who gets it, such as ``members of the alliance``.
-        purposes: What it may be used for; empty: anything.
-        derived_data: Who holds what is made of the data.
-        model_outputs: Who holds models and predictions.
-        redistribution: Whether the data may be passed on.
-        cross_border: Whether it may leave the country.
-        personal_data: Whether rows speak of persons.
-        until: ISO date on which the right to use ends; empty: none was agreed.
-    """
+    """What was agreed about a data set; `dxai.contract.keys` says what each field means."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MODEL
-from dxai.contract import Column
+from dxai.contract import Column, Contract
 from dxai.inference.graph import walk
 
 
@@ -19,9 +19,7 @@ def show(bundle: Bundle) -> None:
     console.print(contract.purpose)
     console.print(f"limits: {contract.limitations}")
     console.print(_inputs(contract.features if contract.task == "quality" else contract.columns))
-    console.print(
-        f"outputs: {', '.join(value.name for value in graph.outputs)}  [{contract.target.unit}]", markup=False
-    )
+    console.print(f"outputs: {_outputs([value.name for value in graph.outputs], contract)}", markup=False)
     scores = bundle.metrics["model"]
     console.print("held-out scores: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
     entry = manifest.files[MODEL]
@@ -30,6 +28,14 @@ def show(bundle: Bundle) -> None:
     console.print(f"licence {bundle.terms.licence}. {bundle.terms.usage.en}", markup=False)
     signed = "signed" if bundle.signature else "not signed"
     console.print(f"all {len(manifest.files)} files are as released, {signed}")
+
+
+def _outputs(names: list[str], contract: Contract) -> str:
+    if not contract.classes:
+        return f"{', '.join(names)}  [{contract.target.unit}]"
+    predicted, *probabilities = names
+    told = ", ".join(f"{name} ({text})" for name, text in zip(probabilities, contract.classes, strict=True))
+    return f"{predicted}, one of {', '.join(contract.classes)}; probabilities {told}"
 
 
 def _inputs(columns: tuple[Column, ...]) -> Table:

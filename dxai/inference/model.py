@@ -74,12 +74,15 @@ class Model:
         answer = pl.concat(
             [nothing, *(pl.DataFrame(self.run(feature_arrays(s, self.contract))) for s in slices if len(s))]
         )
-        if not (classes := self.contract.classes):
+        if not self.contract.classes:
             return answer
-        numbers = [float(i) for i in range(len(classes))]
-        return answer.with_columns(
-            pl.col(self.outputs[0]).replace_strict(numbers, classes, default=None, return_dtype=pl.String)
-        )
+        return answer.with_columns(self.class_texts(answer[self.outputs[0]]))
+
+    def class_texts(self, numbers: pl.Series) -> pl.Series:
+        """Classes by their numbers, as the graph gives them; null where the contract has no such class."""
+        classes = self.contract.classes
+        known = [float(i) for i in range(len(classes))]
+        return numbers.replace_strict(known, classes, default=None, return_dtype=pl.String)
 
     def forecast(self, panel: Panel) -> pl.DataFrame:
         """A panel of histories to forecasts, one row per series and step, dated."""

@@ -1,17 +1,42 @@
-"""A whole table against its contract: every violation at once; figures under the names of ISO/IEC 5259-2."""
+"""A whole table against its contract: every violation at once, and how good the data are by ISO/IEC 5259-2."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from dxai.contract import Contract
-from dxai.data.checks import Problem, Problems, cast, match_header
-from dxai.data.tables import as_text
+from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, cast, match_header, problem_of
+from dxai.errors import DataError, bullet_list
 
-_EXAMPLES = 3
+_ROW = "any column"
+_UNIQUE, _NOT_YET = "names each row once", "does not lie in the future"
+_EAST_OF_ALL = timedelta(hours=14)
+"""What the farthest clock is ahead of UTC: later than that is the future in every zone."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One quality measure of ISO/IEC 5259-2:2024, a share between 0 and 1.
+
+    Attributes:
+        id: Of the standard.
+        name: Of the standard.
+        value: The more the better, except for the divergence of Bal-ML-8.
+        subject: Column or class that it speaks of; empty: the whole table.
+    """
+
+    id: str
+    name: str
+    value: float
+    subject: str = ""
 
 
 @dataclass
@@ -19,58 +44,196 @@ class TableCheck:
     """What a check found.
 
     Attributes:
+        contract: That the table was held against.
         rows: Rows read.
         problems: One per column and rule, with counts and first examples.
         gaps: Empty cells per column.
+        misshapen: Cells that are no number, date or time although the contract says so.
+        incomplete: Rows with an empty cell.
         broken: Rows with at least one violation.
         repeated: Rows whose key an earlier row has.
+        labels: Rows per class of the target.
+        unseen: Cells of a feature that are none of its categories, which is no violation.
+        newest: Latest date or time of the ``time`` column.
     """
 
+    contract: Contract
     rows: int = 0
     problems: Problems = field(default_factory=Problems)
-    gaps: dict[str, int] = field(default_factory=dict)
+    gaps: Counter[str] = field(default_factory=Counter)
+    misshapen: int = 0
+    incomplete: int = 0
     broken: int = 0
     repeated: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    unseen: Counter[str] = field(default_factory=Counter)
+    newest: str = ""
 
     @property
     def measures(self) -> dict[str, float]:
-        """Shares between 0 and 1, by the measures of ISO/IEC 5259-2 that a contract can answer."""
-        cells = self.rows * len(self.gaps)
-        return {
-            "value completeness": 1 - sum(self.gaps.values()) / cells if cells else 1.0,
-            "record validity": 1 - self.broken / self.rows if self.rows else 1.0,
-            "record uniqueness": 1 - self.repeated / self.rows if self.rows else 1.0,
+        """The table in a few shares between 0 and 1; uniqueness is that of the keys, where the contract has some."""
+        found = {
+            "value completeness": 1 - self._share(self.gaps.total(), self.rows * len(self.gaps)),
+            "record validity": 1 - self._share(self.broken, self.rows),
         }
+        return found | ({"record uniqueness": 1 - self._share(self.repeated, self.rows)} if self.contract.keys else {})
+
+    @property
+    def quality(self) -> list[Measure]:
+        """The measures of ISO/IEC 5259-2 that a contract alone can answer.
+
+        Bal-ML-8 leaves the divergence open: here it is that of Kullback and Leibler from the uniform distribution of
+        the contract's classes, as a share of the largest possible one: 0 means that all classes are equally frequent.
+        """
+        cells, target = self.rows * len(self.gaps), self.contract.target.name
+        found = [
+            Measure("Com-ML-1", "value completeness", 1 - self._share(self.gaps.total(), cells)),
+            Measure("Com-ML-4", "record completeness", 1 - self._share(self.incomplete, self.rows)),
+            Measure("Com-ML-5", "label completeness", 1 - self._share(self.gaps[target], self.rows), target),
+            Measure("Con-ML-3", "data format consistency", 1 - self._share(self.misshapen, cells - self.gaps.total())),
+        ]
+        found += [
+            Measure("Com-ML-3", "feature completeness", 1 - self._share(count, self.rows), name)
+            for name, count in self.gaps.items()
+            if name != target
+        ]
+        if labelled := self.labels.total():
+            shares = {text: self.labels[text] / labelled for text in self.contract.classes}
+            found += [Measure("Div-ML-2", "relative label abundance", share, text) for text, share in shares.items()]
+            found += [Measure("Bal-ML-8", "label distribution balance", _divergence(shares.values()), target)]
+        return found
+
+    def refuse(self, where: str, *, most: int | None = None) -> None:
+        """Raise one DataError that tells the problems, at most so many, and how to mend each kind of them."""
+        problems = list(self.problems)
+        if problems:
+            told = bullet_list(map(str, problems), most)
+            fixes = dict.fromkeys(_fix(problem, self.contract) for problem in problems)
+            raise DataError(told, where=where, fix=" ".join(fixes))
+
+    @staticmethod
+    def _share(part: int, whole: int) -> float:
+        return part / whole if whole else 0.0
 
 
-def check(tables: Iterable[pl.DataFrame], contract: Contract, *, where: str) -> TableCheck:
+def _fix(problem: Problem, contract: Contract) -> str:
+    if problem.is_of_shape or problem.rule == FINITE:
+        return "Write numbers with a decimal point, dates as in ISO 8601, a gap as an empty cell: dxai data convert."
+    if problem.rule == _UNIQUE:
+        return "Leave out the rows that stand there twice, or name what tells them apart as a key."
+    if problem.rule == _NOT_YET:
+        return f"Correct the times, or the time zone of the contract ({contract.time_zone or 'none'})."
+    if problem.rule == REQUIRED:
+        return "Fill the empty cells, or say in the contract that the column may have gaps."
+    if problem.rule.startswith("is one of"):
+        return "Correct the classes, or add them to the contract."
+    return "Look at the unit of the values out of range: the mapping may name another one."
+
+
+def _divergence(shares: Iterable[float]) -> float:
+    """Kullback-Leibler divergence from the uniform distribution, as a share of its maximum, the log of the classes."""
+    each = list(shares)
+    return 1 + sum(share * math.log(share, len(each)) for share in each if share)
+
+
+def check(tables: Iterable[pl.DataFrame], contract: Contract, *, where: str, now: datetime | None = None) -> TableCheck:
     """Read a table once, block by block; only hashes of the keys stay in memory (8 bytes a row).
+
+    Args:
+        tables: Blocks of text columns or of Parquet's own types.
+        contract: What the table should be.
+        where: The file, for messages.
+        now: Local time after which a ``time`` column lies in the future; None asks the clock.
 
     Raises:
         DataError: Columns are missing.
     """
-    found, names, keys = TableCheck(), dict[str, str](), list[pl.Series]()
-    for table in tables:
-        names = names or match_header(table.columns, contract, target=True, where=f"{where}, line 1")
-        own = as_text(table.select(pl.col(source).alias(name) for name, source in names.items()))
-        typed, problems = cast(own, contract, first_row=found.rows + 2)
-        found.problems.add(problems)
-        broken = [problem.broken for problem in problems if problem.broken is not None]
-        found.broken += pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
-        for name in typed.columns:
-            found.gaps[name] = found.gaps.get(name, 0) + typed[name].null_count()
-        if contract.keys:
-            keys.append(typed.select(contract.keys).hash_rows())
-        found.rows += len(table)
+    found, names, keys = TableCheck(contract), dict[str, str](), list[pl.Series]()
+    latest = now or _now(contract)
+    with ThreadPoolExecutor(1) as pool:  # polars lets go of Python's lock: the next block is read meanwhile
+        counting: Future[None] | None = None
+        for table in tables:
+            names = names or match_header(table.columns, contract, target=True, where=f"{where}, line 1")
+            block = table.select(pl.col(source).alias(name) for name, source in names.items())
+            if counting:
+                counting.result()
+            counting = pool.submit(_count, block, found, keys, latest)
+        if counting:
+            counting.result()
     if keys:
-        _add_repeated(found, pl.concat(keys), contract)
+        _count_repeated(pl.concat(keys), found)
     return found
 
 
-def _add_repeated(found: TableCheck, keys: pl.Series, contract: Contract) -> None:
+def _count(block: pl.DataFrame, found: TableCheck, keys: list[pl.Series], latest: datetime) -> None:
+    """Add one more block to what was found, and the hashes of its keys."""
+    contract, first_row = found.contract, found.rows + 2
+    typed, problems = cast(block, contract, first_row=first_row)
+    problems += _in_the_future(typed, contract, latest, first_row)
+    found.problems.add(problems)
+    broken = [p.broken.alias(f"{p.column} {p.rule}") for p in problems if p.broken is not None]
+    found.broken += pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
+    _count_gaps(typed, problems, found)
+    _count_texts(typed, found)
+    if contract.keys:
+        keys.append(_key_hashes(block, typed, contract))
+    found.rows += len(block)
+
+
+def _in_the_future(typed: pl.DataFrame, contract: Contract, latest: datetime, first_row: int) -> list[Problem]:
+    """Rows that nobody can have measured yet; where plans are known ahead, such rows are as they should be."""
+    if any(column.role == "known_future" for column in contract.columns):
+        return []
+    times = [typed[c.name] for c in contract.columns if c.role == "time" and c.kind in ("date", "timestamp")]
+    late = [(time, (time > latest).fill_null(False)) for time in times]
+    return [problem_of(mask, time, _NOT_YET, first_row) for time, mask in late if mask.any()]
+
+
+def _count_gaps(typed: pl.DataFrame, problems: list[Problem], found: TableCheck) -> None:
+    """Cells that are empty; one that holds what it should not is none, although it has no typed value."""
+    misshapen = {p.column: p for p in problems if p.is_of_shape}
+    found.misshapen += sum(problem.count for problem in misshapen.values())
+    marks = [p.broken.alias(name) for name, p in misshapen.items() if p.broken is not None]
+    empty = typed.select(pl.all().is_null()).with_columns(pl.col(mark.name) & ~mark for mark in marks)
+    counts = empty.select(pl.all().sum(), pl.any_horizontal(pl.all()).sum().alias(_ROW)).row(0, named=True)
+    found.incomplete += counts.pop(_ROW)
+    found.gaps.update(counts)
+
+
+def _count_texts(typed: pl.DataFrame, found: TableCheck) -> None:
+    listed = [c for c in found.contract.columns if c.kind == "category" and c.categories and c.role != "target"]
+    if listed:
+        strangers = [(~pl.col(c.name).is_in(c.categories)).sum() for c in listed]
+        found.unseen.update(typed.select(strangers).row(0, named=True))
+    if found.contract.classes:
+        found.labels.update(dict(typed[found.contract.target.name].drop_nulls().value_counts().iter_rows()))
+    for column in found.contract.columns:
+        if column.role == "time" and (newest := typed[column.name].max()) is not None:
+            found.newest = max(found.newest, str(newest))
+
+
+def _key_hashes(block: pl.DataFrame, typed: pl.DataFrame, contract: Contract) -> pl.Series:
+    """One hash a row; of a whole number every digit counts, also those that a Float64 has no room for."""
+    exact = [
+        block[name].cast(pl.Int64, strict=False).fill_null(typed[name].cast(pl.Int64, strict=False)).alias(f"{name} ")
+        for name in contract.keys
+        if typed[name].dtype == pl.Float64
+    ]
+    return typed.select(contract.keys).with_columns(exact).hash_rows()
+
+
+def _count_repeated(keys: pl.Series, found: TableCheck) -> None:
+    if keys.n_unique() == len(keys):
+        return
     again = ~keys.is_first_distinct()
     found.repeated = int(again.sum())
-    if found.repeated:
-        examples = [(i + 2, "its key stands above") for i in again.arg_true().head(_EXAMPLES).to_list()]
-        problem = Problem(", ".join(contract.keys), "names each row once", found.repeated, examples)
-        found.problems.add([problem])
+    examples = [(row + 2, "its key stands above") for row in again.arg_true().head(3)]
+    column = ", ".join(found.contract.keys)
+    found.problems.add([Problem(column, _UNIQUE, found.repeated, examples)])
+
+
+def _now(contract: Contract) -> datetime:
+    """What the clock shows where the data come from; without a zone, where the day begins first."""
+    if contract.time_zone:
+        return datetime.now(ZoneInfo(contract.time_zone)).replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None) + _EAST_OF_ALL

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import time
+from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from dxai.contract import Column, Contract
-from dxai.data.checks import Problems, typed_column, violations
+from dxai.data.checks import Problem, Problems, typed_column, violations
 from dxai.data.tables import as_text
-from dxai.intake.mapping import ColumnMapping, FileDialect, Mapping, in_file_unit
+from dxai.intake.dates import begins_period, names_period, period_end, read_dates
+from dxai.intake.mapping import Mapping, in_file_unit
+from dxai.intake.shape import Rows, Steps, lengthened, one_of, steps_of, unsound
 from dxai.units import conversion
 
 _EXAMPLES = 3
+_CELLS = 1_000_000
+"""Of a wide table, that are made rows at once."""
 
 
 @dataclass
@@ -32,25 +38,28 @@ class Change:
 
 
 class ConversionLog:
-    """What a conversion changed: kinds of changes per column, with counts and the first examples."""
+    """What a conversion changed: kinds of changes per column, with counts and the first examples.
+
+    Attributes:
+        read, rows: Rows of the file, and of the table made of it.
+    """
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.read = self.rows = 0
         self._changes: dict[tuple[str, str], Change] = {}
 
-    def add(self, column: str, what: str, first_row: int, before: pl.Series, after: pl.Series) -> None:
+    def add(self, column: str, what: str, rows: Rows, before: pl.Series, after: pl.Series) -> None:
         """Note the cells that differ."""
         differs = before.ne_missing(after).arg_true()
-        if not len(differs):
-            return
-        change = self._changes.setdefault((column, what), Change(column, what))
-        change.count += len(differs)
-        for i in differs.head(_EXAMPLES - len(change.examples)).to_list():
-            change.examples.append((first_row + i, str(before[i]), "" if after[i] is None else str(after[i])))
+        shown = ((rows.place(i, str(before[i])), after[i]) for i in differs.head(_EXAMPLES).to_list())
+        self.note(column, what, len(differs), [(*place, "" if cell is None else str(cell)) for place, cell in shown])
 
-    def note(self, column: str, what: str) -> None:
-        """Note a change that concerns every cell."""
-        self._changes.setdefault((column, what), Change(column, what, self.rows))
+    def note(self, column: str, what: str, count: int, examples: Sequence[tuple[int, str, str]] = ()) -> None:
+        """Note a change of so many cells or rows."""
+        if count:
+            change = self._changes.setdefault((column, what), Change(column, what))
+            change.count += count
+            change.examples += examples[: _EXAMPLES - len(change.examples)]
 
     @property
     def changes(self) -> list[Change]:
@@ -59,7 +68,7 @@ class ConversionLog:
 
     def record(self) -> dict[str, Any]:
         """The log as JSON takes it."""
-        return {"rows": self.rows, "changes": [asdict(change) for change in self.changes]}
+        return {"read": self.read, "rows": self.rows, "changes": [asdict(change) for change in self.changes]}
 
 
 def convert(
@@ -80,64 +89,148 @@ def convert(
     Raises:
         DataError: Columns are missing, units do not fit, or cells break the contract; all problems in one message.
     """
-    problems, names = Problems(), dict[str, str]()
-    for table in tables:
-        names = names or mapping.header(table.columns, contract, where)
-        first_row = log.rows + 2
-        own = as_text(table.select(pl.col(source).alias(name) for name, source in names.items()))
-        columns = [c for c in contract.columns if c.name in names]
-        text = pl.DataFrame([_text(own[c.name], c, mapping, log, first_row) for c in columns])
-        typed = pl.DataFrame([_typed(text[c.name], c, mapping.columns[c.name], log, first_row) for c in columns])
-        problems.add(violations(text, typed, contract, first_row=first_row))
-        log.rows += len(table)
+    problems, sources, left_out = Problems(), dict[str, tuple[str, ...]](), list[str]()
+    for rows in _rows(tables, contract, mapping, log, where):
+        if not sources:
+            sources = mapping.sources(rows.table.columns, contract, where)
+            known = {*mapping.unused, *chain.from_iterable(sources.values())}
+            left_out = [name for name in rows.table.columns if name not in known]
+        columns = [
+            _Conversion(c, contract, mapping, rows, log, problems) for c in contract.columns if c.name in sources
+        ]
+        text = pl.DataFrame([column.text() for column in columns])
+        typed = pl.DataFrame([column.typed(text[column.name]) for column in columns])
+        problems.add(_placed(violations(text, typed, contract, first_row=0), rows))
+        log.rows += len(typed)
         if not problems:
             yield typed
     problems.refuse(where)
+    for name in left_out:
+        log.note(name, "left out: the mapping does not name it", log.rows)
 
 
-def _text(cells: pl.Series, column: Column, mapping: Mapping, log: ConversionLog, first_row: int) -> pl.Series:
-    """A column's cells as the contract spells them, still as text."""
-    mapped, name = mapping.columns[column.name], column.name
-    stripped = cells.str.strip_chars().replace("", None)
-    missing = [*mapping.missing, *mapped.missing]
-    known = stripped.replace(missing, [None] * len(missing)) if missing else stripped
-    log.add(name, "a text that means a gap", first_row, stripped, known)
-    spelt = known.replace(mapped.values) if mapped.values else known
-    log.add(name, "another spelling of the same value", first_row, known, spelt)
-    if column.kind == "number":
-        plain = _plain_numbers(spelt, mapping.file)
-        log.add(name, "decimal mark and thousands separator", first_row, spelt, plain)
+def _rows(
+    tables: Iterable[pl.DataFrame], contract: Contract, mapping: Mapping, log: ConversionLog, where: str
+) -> Iterator[Rows]:
+    """Blocks in the contract's shape, with the lines of the file that their rows come from."""
+    wide, steps = mapping.wide, None
+    for table in tables:
+        first_line = log.read + 2
+        log.read += len(table)
+        if wide is None:
+            yield Rows(table, pl.int_range(first_line, first_line + len(table), eager=True))
+            continue
+        steps = steps or steps_of(table.columns, wide, contract.frequency, where)
+        yield from _long_rows(table, mapping, steps, first_line, log)
+
+
+def _long_rows(
+    table: pl.DataFrame, mapping: Mapping, steps: Steps, first_line: int, log: ConversionLog
+) -> Iterator[Rows]:
+    assert mapping.wide is not None  # asked for wide tables only
+    value = mapping.wide.value
+    gaps = [text for c in mapping.columns.values() if c.source == value for text in c.missing]
+    for part in table.iter_slices(max(1, _CELLS // table.width)) if len(table) else (table,):
+        kept, left = lengthened(part, mapping.wide, steps, [*mapping.missing, *gaps], first_line)
+        examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), _EXAMPLES))]
+        log.note(value, "no row for a step before the first value", len(left.lines), examples)
+        first_line += len(part)
+        yield kept
+
+
+def _placed(problems: Iterable[Problem], rows: Rows) -> list[Problem]:
+    """The same problems with the file's lines instead of the block's rows."""
+    return [Problem(p.column, p.rule, p.count, [rows.place(row, cell) for row, cell in p.examples]) for p in problems]
+
+
+@dataclass(frozen=True)
+class _Conversion:
+    """One column of one block on its way to the contract."""
+
+    column: Column
+    contract: Contract
+    mapping: Mapping
+    rows: Rows
+    log: ConversionLog
+    problems: Problems
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    def text(self) -> pl.Series:
+        """The cells as the contract spells them, still as text."""
+        mapped = self.mapping.columns[self.name]
+        cells = self._cells().str.strip_chars().replace("", None)
+        missing = [*self.mapping.missing, *mapped.missing]
+        known = cells.replace(missing, [None] * len(missing)) if missing else cells
+        self._log("a text that means a gap", cells, known)
+        spelt = known.replace(mapped.values) if mapped.values else known
+        self._log("another spelling of the same value", known, spelt)
+        if self.column.kind == "number":
+            return self._plain_numbers(spelt)
+        if self.column.kind in ("date", "timestamp") and (mapped.date or mapped.period):
+            return self._iso_dates(spelt, mapped.date or "%Y-%m-%d", from_start=mapped.period == "start")
+        return spelt
+
+    def typed(self, text: pl.Series) -> pl.Series:
+        """The cells as the contract types them, in its unit."""
+        typed = typed_column(text, self.column)
+        source = in_file_unit(self.column, self.mapping.columns[self.name])
+        if self.column.kind != "number" or source == self.column.unit:
+            return typed
+        converted = conversion(source, self.column.unit).apply(typed)
+        self._log(f"unit {source} to {self.column.unit}", typed, converted)
+        return converted
+
+    def _cells(self) -> pl.Series:
+        sources = self.mapping.columns[self.name].sources
+        own = as_text(self.rows.table.select(sources))
+        if not self.mapping.columns[self.name].one_hot:
+            return own.to_series().alias(self.name)
+        told, broken = one_of(own)
+        self.problems.add(unsound(self.name, sources, told, broken, self.rows))
+        self.log.note(self.name, f"the one of {len(sources)} columns that is 1", len(told))
+        return told.alias(self.name)
+
+    def _plain_numbers(self, cells: pl.Series) -> pl.Series:
+        """Numbers with a decimal point; a thousands separator goes only where it parts groups of three digits."""
+        mapped, file = self.mapping.columns[self.name], self.mapping.file
+        decimal, mark = mapped.decimal or file.decimal, mapped.thousands or file.thousands
+        bare = cells.str.normalize("NFKC") if mapped.full_width else cells
+        for suffix in mapped.suffix:
+            bare = bare.str.strip_suffix(suffix).str.strip_chars_end()
+        self._log("digits alone, of full width or with a unit behind", cells, bare)
+        plain = bare
+        if mark and mark != decimal:
+            grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?$").fill_null(False)
+            plain = plain.zip_with(~grouped, plain.str.replace_all(mark, "", literal=True))
+        if decimal == ",":
+            points = plain.str.contains(".", literal=True).fill_null(False)
+            self._refuse("writes its fractions with a comma", points, cells)
+            plain = plain.str.replace(",", ".", literal=True)
+        self._log("decimal mark and thousands separator", bare, plain)
         return plain
-    if column.kind in ("date", "timestamp") and mapped.date:
-        return _iso_dates(spelt, column, mapped.date, log, first_row)
-    return spelt
 
+    def _iso_dates(self, cells: pl.Series, written: str, *, from_start: bool) -> pl.Series:
+        """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
+        dates = read_dates(cells, written, self.contract.time_zone or "UTC")
+        what, is_day = f"date written as {written}", self.column.kind == "date"
+        if self.column.role == "time" and (from_start or names_period(written)):
+            off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
+            self._refuse(f"is the first day of a step, {self.contract.frequency}", off & from_start, cells)
+            dates, what = period_end(dates, self.contract.frequency), f"{what}, to the last day of its step"
+        if is_day:
+            dates = dates.set((dates.dt.time() != time()).fill_null(False), None)
+        iso = dates.dt.strftime("%Y-%m-%d" if is_day else "%Y-%m-%d %H:%M:%S%.f")
+        spelt = iso.zip_with(iso.is_not_null(), cells)
+        self._log(what, cells, spelt)
+        return spelt
 
-def _plain_numbers(cells: pl.Series, file: FileDialect) -> pl.Series:
-    """Numbers with a decimal point; a thousands separator goes only where it parts groups of three digits."""
-    if file.thousands:
-        mark = "\\" + file.thousands
-        grouped = cells.str.contains(rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+(\{file.decimal}\d+)?$")
-        cells = cells.zip_with(~grouped.fill_null(False), cells.str.replace_all(file.thousands, "", literal=True))
-    return cells.str.replace(",", ".", literal=True) if file.decimal == "," else cells
+    def _log(self, what: str, before: pl.Series, after: pl.Series) -> None:
+        self.log.add(self.name, what, self.rows, before, after)
 
-
-def _iso_dates(cells: pl.Series, column: Column, written: str, log: ConversionLog, first_row: int) -> pl.Series:
-    """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
-    read = cells.str.to_datetime(written, strict=False) if "%H" in written or "%I" in written else None
-    dates = read if read is not None else cells.str.to_date(written, strict=False)
-    shape = "%Y-%m-%d" if column.kind == "date" else "%Y-%m-%d %H:%M:%S%.f"
-    iso = dates.dt.strftime(shape)
-    spelt = iso.zip_with(iso.is_not_null(), cells)
-    log.add(column.name, f"date written as {written}", first_row, cells, spelt)
-    return spelt
-
-
-def _typed(cells: pl.Series, column: Column, mapped: ColumnMapping, log: ConversionLog, first_row: int) -> pl.Series:
-    typed = typed_column(cells, column)
-    source = in_file_unit(column, mapped)
-    if column.kind != "number" or source == column.unit:
-        return typed
-    converted = conversion(source, column.unit).apply(typed)
-    log.add(column.name, f"unit {source} to {column.unit}", first_row, typed, converted)
-    return converted
+    def _refuse(self, rule: str, broken: pl.Series, cells: pl.Series) -> None:
+        if broken.any():
+            examples = [self.rows.place(i, cells[i]) for i in broken.arg_true().head(_EXAMPLES).to_list()]
+            self.problems.add([Problem(self.name, rule, int(broken.sum()), examples)])

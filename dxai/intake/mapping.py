@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dxai.contract import Column, Contract
 from dxai.data.checks import match_header
@@ -35,23 +35,62 @@ class FileDialect(BaseModel):
 
 
 class ColumnMapping(BaseModel):
-    """Where one column of the contract comes from.
+    """Where one column of the contract comes from: one column of the file, or the several that a one-hot code takes.
 
     Attributes:
         source: Column of the file (``from`` in YAML).
+        one_hot: Columns of the file of which one is 1 and all others are 0; the name of that one is the value.
         unit: UCUM code of the numbers in the file; empty: that of the contract.
+        decimal, thousands: Marks of this column's numbers; empty: those of the file.
+        suffix: Texts behind the numbers, such as ``℃``, that are taken off.
+        full_width: Whether digits like ``１２`` are read.
         date: How dates are written in the file, as in ``strptime``; empty: as in ISO 8601.
+        period: ``start`` where a date is the first day of a month or quarter that the contract dates by its last day.
         missing: Texts that mean a gap, beside those of the whole file.
         values: Texts of the file, by what the contract says instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    source: str = Field(alias="from")
+    source: str = Field("", alias="from")
+    one_hot: tuple[str, ...] = ()
     unit: str = ""
+    decimal: Literal["", ".", ","] = ""
+    thousands: Gap = ""
+    suffix: tuple[str, ...] = ()
+    full_width: bool = False
     date: str = ""
+    period: Literal["", "start"] = ""
     missing: tuple[str, ...] = ()
     values: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> ColumnMapping:
+        if bool(self.source) == bool(self.one_hot):
+            raise ValueError("give either from or one_hot")
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the file that it is made of."""
+        return self.one_hot or (self.source,)
+
+
+class Wide(BaseModel):
+    """A table with one column per step of time, to be one with a row per step.
+
+    Attributes:
+        columns: Regular expression of the headers of the steps.
+        header: How such a header writes its step, as in ``strptime``.
+        time, value: The two columns that take the place of the many, for ``from``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: str
+    header: str
+    time: str
+    value: str
 
 
 class Mapping(BaseModel):
@@ -59,7 +98,9 @@ class Mapping(BaseModel):
 
     Attributes:
         contract: Id of the contract.
+        version: Of the contract that it was written for; another major version is refused.
         file: How the file is written.
+        wide: Where a row of the file holds many steps of time.
         missing: Texts that mean a gap in any column.
         columns: By id of the contract's column.
         unused: Columns of the file that are left out on purpose.
@@ -68,29 +109,32 @@ class Mapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     contract: str
+    version: Annotated[str, Field(pattern=r"^(\d+\.\d+\.\d+.*)?$")] = ""
     file: FileDialect = FileDialect()
+    wide: Wide | None = None
     missing: tuple[str, ...] = ()
     columns: dict[str, ColumnMapping]
     unused: tuple[str, ...] = ()
 
-    def header(self, names: list[str], contract: Contract, where: str) -> dict[str, str]:
-        """The table's name of each of the contract's columns, in contract order.
+    def sources(self, names: list[str], contract: Contract, where: str) -> dict[str, tuple[str, ...]]:
+        """The table's columns that each of the contract's columns is made of, in contract order.
 
         Raises:
             DataError: A column of the mapping is not in the file, or one of the contract not in the mapping.
         """
         problems = [
-            f"The mapping takes {name!r} from {column.source!r}, which the file lacks."
-            + (f" Is it {hint!r}?" if (hint := nearest(column.source, names)) else "")
+            f"The mapping takes {name!r} from {source!r}, which the file lacks."
+            + (f" Is it {hint!r}?" if (hint := nearest(source, names)) else "")
             for name, column in self.columns.items()
-            if column.source not in names
+            for source in column.sources
+            if source not in names
         ]
         lacking = [c for c in contract.columns if c.name not in self.columns and c.role != "ignore"]
         problems += [f"The mapping says nothing of {c.name!r} ({c.title_en}, {c.title_ko})." for c in lacking]
         if problems:
             told = "Correct the mapping, or write `dxai data init` anew for this file."
             raise DataError(bullet_list(problems), where=where, fix=told)
-        return {c.name: self.columns[c.name].source for c in contract.columns if c.name in self.columns}
+        return {c.name: self.columns[c.name].sources for c in contract.columns if c.name in self.columns}
 
 
 def load_mapping(path: Path, contract: Contract) -> Mapping:
@@ -121,6 +165,10 @@ def _refuse_strangers(mapping: Mapping, contract: Contract, path: Path) -> None:
     if mapping.contract != contract.id:
         told = f"The mapping is for the contract {mapping.contract!r}, not for {contract.id!r}."
         raise DataError(told, where=str(path), fix="Name the mapping that `dxai data init` wrote beside this contract.")
+    if mapping.version and _major(mapping.version) != _major(contract.version):
+        told = f"The mapping is for version {mapping.version} of the contract, however this is {contract.version}."
+        fix = "Another major version means another table: hold the mapping against it, then correct its version."
+        raise DataError(told, where=str(path), fix=fix)
     strangers = [name for name in mapping.columns if name not in contract.names]
     if strangers:
         told = f"The contract has no column {strangers[0]!r}."
@@ -129,6 +177,10 @@ def _refuse_strangers(mapping: Mapping, contract: Contract, path: Path) -> None:
     for name, column in mapping.columns.items():
         if column.unit:
             require_ucum(column.unit, where=f"{path}, columns.{name}.unit")
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
 
 
 def mapping_of(path: Path, contract: Contract) -> Mapping:
@@ -142,7 +194,7 @@ def mapping_of(path: Path, contract: Contract) -> Mapping:
     names = match_header(header, contract, target=True, where=f"{path}, line 1")
     file = FileDialect(encoding=dialect.encoding, delimiter=dialect.delimiter, decimal=dialect.decimal)
     columns = {name: ColumnMapping(source=source) for name, source in names.items()}
-    return Mapping(contract=contract.id, file=file, columns=columns)
+    return Mapping(contract=contract.id, version=contract.version, file=file, columns=columns)
 
 
 def in_file_unit(column: Column, mapped: ColumnMapping) -> str:

@@ -180,12 +180,17 @@ def _response(served: ServedModel) -> Json:
                 "datatype": {"const": tensor.datatype},
                 "shape": {"type": "array", "items": {"type": "integer"}},
             },
-            {"data": {"type": "array", "items": {"type": "number"}}, "parameters": {"type": "object"}},
+            {"data": {"type": "array", "items": _answer(served, tensor)}, "parameters": {"type": "object"}},
         )
         for tensor in served.outputs
     ]
     named = {"model_name": {"const": served.name}, "model_version": {"const": served.version}}
     return _object({**named, "outputs": {"type": "array", "items": {"oneOf": outputs}}}, {"id": _TEXT})
+
+
+def _answer(served: ServedModel, tensor: Tensor) -> Json:
+    """The schema of one value of an output."""
+    return {"enum": list(served.bundle.contract.classes)} if tensor.datatype == "BYTES" else {"type": "number"}
 
 
 def _predict(served: ServedModel) -> Json:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dxai.errors import nearest
 from dxai.serve.refusal import Refusal
@@ -50,7 +49,7 @@ def infer(served: ServedModel, body: bytes, header_length: str | None, most_rows
     inputs = _inputs(request, body[length:], served.inputs, most_rows)
     wanted = _wanted(request, served.outputs, binary=parameters.get("binary_data_output") is True)
     served.rules.refuse_breach(inputs)
-    return _answer(served, request, wanted, served.model.run(inputs), rows=len(next(iter(inputs.values()))))
+    return _answer(served, request, wanted, served.run(inputs), rows=len(next(iter(inputs.values()))))
 
 
 def _length(told: str | None, size: int) -> int:
@@ -170,7 +169,7 @@ def _wanted(request: dict[str, Any], outputs: Sequence[Tensor], *, binary: bool)
 
 def _answer(
     served: ServedModel, request: dict[str, Any], wanted: Mapping[Tensor, bool],
-    found: Mapping[str, NDArray[np.float32]], rows: int,
+    found: Mapping[str, Array], rows: int,
 ) -> Answer:  # fmt: skip
     outputs, binary = [], []
     for tensor, as_binary in wanted.items():

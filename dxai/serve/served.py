@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from dxai.bundle.folder import Bundle
 from dxai.errors import nearest
 from dxai.inference.model import Model
 from dxai.serve.refusal import Refusal
 from dxai.serve.rules import Rules
-from dxai.serve.tensors import Tensor, tensors
+from dxai.serve.tensors import Array, Tensor, tensors
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,23 @@ class ServedModel:
 
     @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
-        """Of the graph, in its order."""
-        return tensors(self.model.session.get_outputs())
+        """Of the graph, in its order; a predicted class is told by its text."""
+        first, *others = tensors(self.model.session.get_outputs())
+        return (replace(first, datatype="BYTES") if self.bundle.contract.classes else first, *others)
 
     @cached_property
     def rules(self) -> Rules:
         """Of the contract."""
         return Rules(self.bundle.contract)
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
+        """Named inputs to named `outputs`."""
+        answers: dict[str, Array] = dict(self.model.run(inputs))
+        if self.bundle.contract.classes:
+            predicted = self.outputs[0].name
+            texts = self.model.class_texts(pl.Series(answers[predicted])).fill_null("")
+            answers[predicted] = texts.to_numpy().astype(object)
+        return answers
 
 
 class Shelf:

@@ -119,4 +119,7 @@ def _texts(data: bytes, tensor: Tensor, count: int) -> list[str]:
 
 def bytes_of(array: Array, tensor: Tensor) -> bytes:
     """The binary data of an output."""
+    if tensor.datatype == "BYTES":
+        texts = [text.encode() for text in array.ravel()]
+        return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     return array.astype(_LITTLE_ENDIAN[tensor.datatype]).tobytes()

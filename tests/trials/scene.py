@@ -27,13 +27,13 @@ from onnx import TensorProto, helper, numpy_helper
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import Manifest, write_manifest
 from dxai.bundle.profile import profile_rows
-from dxai.bundle.terms import Terms, Text
 from dxai.catalog.ceremony import make_keys
 from dxai.catalog.keys import KeyRing
 from dxai.catalog.repository import Catalog
 from dxai.catalog.store import HOME
 from dxai.cli.main import main
 from dxai.contract import Contract, parse_contract
+from dxai.contract.terms import Terms, Text
 from dxai.inference.model import Model
 from dxai.inference.output import write_table
 from dxai.inference.predict import Prediction

@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dxai import __version__
 from dxai.bundle.folder import Bundle
-from dxai.bundle.terms import Text
 from dxai.catalog.site import facts, words
 from dxai.catalog.site.onnxruntime_web import WasmSource
 from dxai.catalog.site.program import Backend, example_series, first_row, page_data
 from dxai.catalog.site.scores import scores
+from dxai.contract.terms import Text
 from dxai.errors import SettingsError
 from dxai.files import whole_folder
 
@@ -132,7 +132,7 @@ def _index(newest: Sequence[Bundle]) -> dict[str, Any]:
 
 def _model(bundle: Bundle, versions: Sequence[Bundle], catalog_url: str) -> dict[str, Any]:
     contract, name = bundle.contract, bundle.manifest.name
-    coverage = bundle.metrics["model"].get("coverage")
+    coverage, miscalibration = (bundle.metrics["model"].get(name) for name in ("coverage", "ece"))
     return {
         **_common(bundle),
         "versions": versions,
@@ -140,6 +140,8 @@ def _model(bundle: Bundle, versions: Sequence[Bundle], catalog_url: str) -> dict
         "target": facts.title(contract.target),
         "unit": words.unit(contract.target.unit),
         "coverage": f"{coverage:.0%}" if coverage is not None else "",
+        "miscalibration": f"{100 * miscalibration:.1f}" if miscalibration is not None else "",
+        "numbered": _numbered(contract.classes),
         "limitations": _or_english(contract.limitations, contract.limitations_ko),
         "inputs": facts.inputs(bundle),
         "figures": list(facts.figures(bundle)),
@@ -160,6 +162,12 @@ def _common(bundle: Bundle) -> dict[str, Any]:
         "purpose": _or_english(contract.purpose, contract.purpose_ko),
         "scores": scores(bundle),
     }
+
+
+def _numbered(classes: Sequence[str]) -> str:
+    """Which class is which where pictures call them by their numbers, because their font has no Hangul."""
+    plain = all(text.isascii() for text in classes)
+    return "" if plain else ", ".join(f"{i}: {text}" for i, text in enumerate(classes)) + "."
 
 
 def _or_english(english: str, korean: str) -> Text:

@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import file_entry
-from dxai.bundle.terms import Text
 from dxai.catalog.site.words import say, unit
 from dxai.contract import Column
+from dxai.contract.terms import Text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OFFERED = {".onnx", ".json", ".yaml", ".md", ".csv", ".png", ".sig"}

@@ -34,6 +34,7 @@ def page_data(bundle: Bundle, backend: Backend, runtime_bytes: int) -> dict[str,
         "horizon": contract.horizon,
         "minimum_history": contract.minimum_history,
         "absent": contract.absent,
+        "classes": contract.classes,
         "columns": [_column(bundle, c) for c in contract.columns],
     }
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dxai.bundle.folder import Bundle
-from dxai.bundle.terms import Text
+from dxai.catalog.index import HIGHER_IS_BETTER, best_yardstick, headline
 from dxai.catalog.site.words import say, unit, word
+from dxai.contract.terms import Text
 
-_LEADING = {"quality": "rmse", "demand": "wql"}
 _PRINTED = {
+    "pr_auc": "{:.3f}", "log_loss": "{:.3f}", "brier": "{:.3f}", "ece": "{:.1%}",
+    "balanced_accuracy": "{:.1%}", "macro_f1": "{:.3f}", "accuracy": "{:.1%}",
     "rmse": "{:.3g}", "mae": "{:.3g}", "r2": "{:.3f}",
     "wql": "{:.3f}", "wape": "{:.3f}", "mase": "{:.3f}", "rmsse": "{:.3f}", "bias": "{:+.3f}",
     "coverage": "{:.1%}", "width": "{:.3g}",
@@ -37,10 +39,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows by predictor, columns by metric; lower is better for the leading metric."""
+    """Rows by predictor, columns by metric; ``higher`` says whether more of the leading metric is better."""
 
     metrics: tuple[str, ...]
     leading: str
+    higher: bool
     rows: tuple[Score, ...]
     verdict: Text | None
     notes: tuple[Text, ...]
@@ -54,7 +57,7 @@ class Scores:
 
 def scores(bundle: Bundle) -> Scores:
     """Model first, then its yardsticks, then the random split where there is one."""
-    told, leading = bundle.metrics, _LEADING[bundle.contract.task]
+    told, leading = bundle.metrics, headline(bundle.contract)
     named = [("model", say("score.model"), told["model"])]
     named += [("yardstick", word("yardstick", name), row) for name, row in told["yardstick"].items()]
     if twin := told.get("random_split"):
@@ -67,7 +70,7 @@ def scores(bundle: Bundle) -> Scores:
         for kind, name, row in named
     )  # fmt: skip
     units = dict.fromkeys(_IN_UNIT, unit(bundle.contract.target.unit))
-    return Scores(metrics, leading, rows, _verdict(told, leading), _notes(told), units)
+    return Scores(metrics, leading, leading in HIGHER_IS_BETTER, rows, _verdict(told, leading), _notes(told), units)
 
 
 def _verdict(told: Mapping[str, Any], leading: str) -> Text | None:
@@ -76,10 +79,13 @@ def _verdict(told: Mapping[str, Any], leading: str) -> Text | None:
     model = _value(told["model"], leading)
     if model is None or not known:
         return None
-    best = min(known, key=lambda name: known[name])
-    if model >= known[best]:
-        return say("model.worse", yardstick=word("yardstick", best))
-    return say("model.better", gain=f"{1 - model / known[best]:.0%}", yardstick=word("yardstick", best))
+    best = best_yardstick(known, leading)
+    yardstick, ahead = word("yardstick", best), model - known[best]
+    if leading in HIGHER_IS_BETTER and ahead > 0:
+        return say("model.higher", gain=f"{ahead:.3f}", yardstick=yardstick)
+    if leading not in HIGHER_IS_BETTER and ahead < 0:
+        return say("model.better", gain=f"{-ahead / known[best]:.0%}", yardstick=yardstick)
+    return say("model.worse", yardstick=yardstick)
 
 
 def _notes(told: Mapping[str, Any]) -> tuple[Text, ...]:

@@ -1,4 +1,4 @@
-"""Verbs of a firm that brings data: describe a file, draft its contract, convert it, check it."""
+"""Verbs of a firm that brings data: describe a file, draft its contract, convert it, check it, pack it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dxai.cli.data.check import check
 from dxai.cli.data.convert import convert
 from dxai.cli.data.describe import describe
 from dxai.cli.data.init import init
+from dxai.cli.data.pack import pack
+from dxai.cli.data.schema import schema
 
 
 class _InOrder(click.Group):
@@ -23,5 +25,5 @@ def data() -> None:
     """Bring own data: from a messy file to a table that keeps a contract."""
 
 
-for _verb in (describe, init, convert, check):
+for _verb in (describe, init, convert, check, pack, schema):
     data.add_command(_verb)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,10 @@ import click
 from dxai.cli.options import TABLE
 
 if TYPE_CHECKING:
-    from dxai.contract import Contract
     from dxai.intake.check import TableCheck
+
+_MOST = 20
+"""Problems, and incomplete columns, that a terminal shows; ``--json`` has them all."""
 
 
 @click.command()
@@ -34,20 +38,39 @@ def check(file: Path, contract_path: Path, as_json: bool) -> None:
     with row_bar(file) as counted:
         found = checked(counted(read_blocks(file, dialect_of(file))), contract, where=str(file))
     if as_json:
-        click.echo(json.dumps(_record(found, contract), ensure_ascii=False))
-    else:
-        click.echo(f"{file}: {found.rows:,} rows against {contract.id} {contract.version}")
-        for name, share in found.measures.items():
-            click.echo(f"  {name} {share:.2%}")
-    if not as_json:
-        found.problems.refuse(str(file))
-        click.echo("  no violation")
-    raise SystemExit(6 if found.problems else 0)
+        click.echo(json.dumps(_record(found), ensure_ascii=False))
+        raise SystemExit(6 if found.problems else 0)
+    click.echo(f"{file}: {found.rows:,} rows against {contract.id} {contract.version}")
+    for line in _told(found):
+        click.echo(f"  {line}")
+    found.refuse(str(file), most=_MOST)
+    click.echo("  no violation")
 
 
-def _record(found: TableCheck, contract: Contract) -> dict[str, object]:
+def _told(found: TableCheck) -> list[str]:
+    """The figures of a table, one line each, and what a person should know although it breaks no rule."""
+    lines = [f"{name} {_floored(share):.2%}" for name, share in found.measures.items()]
+    gaps = [f"{name} {count:,}" for name, count in found.gaps.most_common(_MOST) if count]
+    lines += [f"empty cells: {', '.join(gaps)}"] if gaps else []
+    classes = [f"{name} {found.labels[name]:,}" for name in found.contract.classes]
+    lines += [f"rows of each class: {', '.join(classes)}"] if classes else []
+    unseen = [f"{name} {count:,}" for name, count in found.unseen.items() if count]
+    lines += [f"cells that are none of the listed categories, to a model unseen ones: {', '.join(unseen)}"] * bool(
+        unseen
+    )
+    return lines + ([f"newest: {found.newest}"] if found.newest else [])
+
+
+def _floored(share: float) -> float:
+    """100 % only where nothing is missing."""
+    return math.floor(share * 10_000) / 10_000
+
+
+def _record(found: TableCheck) -> dict[str, object]:
     problems = [{"column": p.column, "rule": p.rule, "count": p.count, "examples": p.examples} for p in found.problems]
     return {
-        "contract": contract.id, "version": contract.version, "rows": found.rows, "measures": found.measures,
+        "contract": found.contract.id, "version": found.contract.version, "rows": found.rows,
+        "measures": found.measures, "iso_iec_5259_2": [asdict(measure) for measure in found.quality],
+        "unseen": {name: count for name, count in found.unseen.items() if count}, "newest": found.newest,
         "problems": problems,
     }  # fmt: skip

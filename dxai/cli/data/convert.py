@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ import click
 from dxai.cli.options import FILE, TABLE
 
 if TYPE_CHECKING:
-    from dxai.intake.convert import ConversionLog
+    from dxai.intake.convert import Change, ConversionLog
+
+_TOLD = 12
+"""Changes on the terminal; all are in the log."""
 
 
 @click.command()
@@ -19,12 +23,22 @@ if TYPE_CHECKING:
 @click.option("--contract", "-c", "contract_path", type=TABLE, required=True, help="The contract (ODCS YAML).")
 @click.option("--mapping", "-m", "mapping_path", type=TABLE, help="How the columns of FILE become the contract's.")
 @click.option("-o", "--output", type=FILE, required=True, help="Parquet or CSV file, by its suffix.")
-def convert(file: Path, contract_path: Path, mapping_path: Path | None, output: Path) -> None:
+@click.option(
+    "--sort/--keep-order",
+    default=None,
+    help="By series and time, or by the keys. [default: sorted where the contract has a time column]",
+)
+@click.option(
+    "--drop-duplicates", is_flag=True, help="Of rows with the same key (without keys: the same cells) the first."
+)
+def convert(
+    file: Path, contract_path: Path, mapping_path: Path | None, output: Path, sort: bool | None, drop_duplicates: bool
+) -> None:
     """Convert a FILE (CSV, Excel, Parquet) to the table of a contract.
 
-    Decodes, renames, converts units, casts and orders the columns. What changed stands in a log beside the output:
-    kinds of changes per column, how many, first examples. A file with a cell that breaks the contract is refused with
-    all its problems; converting the output again changes nothing.
+    Decodes, renames, converts units, casts and orders the columns; a column per step becomes a row per step. What
+    changed stands in a log beside the output: kinds of changes per column, how many, first examples. A file with a
+    cell that breaks the contract is refused with all its problems; converting the output again changes nothing.
     """
     from dxai.contract import load_contract
     from dxai.data.tables import read_blocks
@@ -34,21 +48,35 @@ def convert(file: Path, contract_path: Path, mapping_path: Path | None, output: 
     from dxai.intake.convert import ConversionLog
     from dxai.intake.convert import convert as converted
     from dxai.intake.mapping import load_mapping, mapping_of
+    from dxai.intake.order import arranged, order_of
 
     contract = load_contract(contract_path)
     mapping = load_mapping(mapping_path, contract) if mapping_path else mapping_of(file, contract)
-    log = ConversionLog()
+    order, log = order_of(contract, told=sort), ConversionLog()
     with row_bar(file) as counted:
-        blocks = counted(read_blocks(file, mapping.file.dialect))
-        write_table(converted(blocks, contract, mapping, log, where=str(file)), output)
+        table = converted(counted(read_blocks(file, mapping.file.dialect)), contract, mapping, log, where=str(file))
+        if order or drop_duplicates:
+            table = arranged(table, contract, log, output, order=order, once=drop_duplicates)
+        write_table(table, output)
     place = output.with_name(f"{output.stem}-conversion.json")
     write_whole(place, json.dumps(log.record(), ensure_ascii=False, indent=1).encode())
     _tell_changes(log, output, place)
+    if output.name == "table.parquet" and output.with_name("contract.yaml").is_file():
+        folder = shlex.quote(str(output.parent))
+        click.echo(f"next:  dxai data check {folder}/{output.name} -c {folder}/contract.yaml")
+        click.echo(f"       dxai train data={folder}")
 
 
 def _tell_changes(log: ConversionLog, output: Path, place: Path) -> None:
     click.echo(f"{log.rows:,} rows written to {output}")
-    for change in log.changes:
-        row, before, after = change.examples[0]
-        click.echo(f"  {change.column}: {change.what}, {change.count:,} cells (row {row}: {before!r} to {after!r})")
-    click.echo(f"  log: {place}")
+    for change in log.changes[:_TOLD]:
+        click.echo(f"  {change.column}: {change.what}, {change.count:,}{_first(change)}")
+    more = len(log.changes) - _TOLD
+    click.echo((f"  … and {more:,} more;" if more > 0 else " ") + f" log: {place}")
+
+
+def _first(change: Change) -> str:
+    if not change.examples:
+        return ""
+    row, before, after = change.examples[0]
+    return f" (row {row}: {before!r} to {after!r})"

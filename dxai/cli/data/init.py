@@ -3,56 +3,162 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dxai.cli.data.describe import described_file
-from dxai.cli.options import TABLE
+from dxai.cli.options import FOLDER, TABLE
+
+if TYPE_CHECKING:
+    from dxai.contract import Frequency
+    from dxai.intake.choices import Choices
+    from dxai.intake.look import Look
+
+_LISTED = 40
+"""Columns listed before the target is asked for."""
 
 
 @click.command()
 @click.argument("file", type=TABLE)
-@click.option("--target", "-t", required=True, help="Column to predict.")
+@click.option(
+    "--target", "-t", "targets", multiple=True,
+    help="Column to predict; several are the columns of one class each, of which one is 1. Of a wide table: its name.",
+)  # fmt: skip
+@click.option("--class-name", default="class", show_default=True, help="Column made of several targets.")
 @click.option("--kind", type=click.Choice(["quality", "demand"]), default="quality", show_default=True)
 @click.option("--series", default="", help="Demand: the column that names the series.")
-@click.option("--time", default="", help="Column of the dates.")
+@click.option("--time", default="", help="Column of the dates. Of a wide table: its name.")
 @click.option("--group", multiple=True, help="Rows that share this column stay on one side of a split; repeatable.")
 @click.option(
-    "--frequency", type=click.Choice(["weekly", "monthly", "quarterly"]), default="monthly", show_default=True
+    "--frequency", type=click.Choice(["weekly", "monthly", "quarterly"]), help="[default: as the dates follow]"
 )
 @click.option("--horizon", type=click.IntRange(1, 1000), default=12, show_default=True, help="Demand: steps ahead.")
 @click.option("--name", default="", help="Id of the contract. [default: from the file's name]")
-@click.option(
-    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write to."
-)
+@click.option("--to", "folder", type=FOLDER, help="Folder to write to. [default: the name]")
 @click.option("--force", is_flag=True, help="Write over drafts that are there.")
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing, also on a terminal.")
 def init(
-    file: Path, target: str, kind: Literal["quality", "demand"], series: str, time: str, group: tuple[str, ...],
-    frequency: str, horizon: int, name: str, folder: Path, force: bool,
+    file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"], series: str, time: str,
+    group: tuple[str, ...], frequency: Frequency | None, horizon: int, name: str, folder: Path | None, force: bool,
+    yes: bool,
 ) -> None:  # fmt: skip
     """Draft a contract and a mapping for a FILE; a comment stands wherever a person has to decide.
 
-    Korean headers get ASCII ids and stay as titles.
+    Korean headers get ASCII ids and stay as titles. A demand table may have a column per step of time: headers that are
+    dates are recognised. On a terminal the open questions are asked.
     """
     from dxai.data.dialect import dialect_of
     from dxai.errors import SettingsError
     from dxai.files import write_whole
-    from dxai.intake.draft import Choices, draft
+    from dxai.intake.choices import Choices
+    from dxai.intake.draft import draft
     from dxai.intake.ids import ascii_id
 
-    seen = described_file(file, target)
     name = name or re.sub("_", "-", ascii_id(file.name.partition(".")[0]))
-    choices = Choices(name, target, kind, series, time, group, frequency, horizon)
-    places = [folder / f"{name}.contract.yaml", folder / f"{name}.mapping.yaml"]
+    folder = folder or Path(name)
+    contract, mapping = folder / "contract.yaml", folder / "mapping.yaml"
+    _refuse_drafts([contract, mapping], force=force)
+    choices = Choices(name, targets, class_name, kind, series, time, group, frequency or "", horizon)
+    asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if not asked and not targets and kind == "quality":
+        raise SettingsError("Which column is to be predicted?", where=str(file), fix="Name it: --target COLUMN.")
+    if asked and not targets:
+        choices = _with_target(file, choices)
+    look = _looked(file, choices)
+    if asked:
+        choices = _with_answers(look, choices)
+    made = draft(look, choices, dialect_of(file))
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, text in ((contract, made.contract), (mapping, made.mapping)):
+        write_whole(place, text.encode())
+        click.echo(f"wrote {place}{_decisions(text)}")
+    click.echo(f"split: {made.split}")
+    words = ("dxai", "data", "convert", file, "-c", contract, "-m", mapping, "-o", folder / "table.parquet")
+    click.echo(f"next:  {shlex.join(map(str, words))}")
+
+
+def _refuse_drafts(places: list[Path], *, force: bool) -> None:
+    from dxai.errors import SettingsError
+
     there = [place for place in places if place.exists()]
     if there and not force:
         raise SettingsError("There is a draft already.", where=str(there[0]), fix="--force writes over it.")
-    for place, text in zip(places, draft(seen, choices, dialect_of(file)), strict=True):
-        write_whole(place, text.encode())
-        click.echo(f"wrote {place}{_decisions(text)}")
-    click.echo(f"next:  dxai data convert {file} -c {places[0]} -m {places[1]} -o {name}.parquet")
+
+
+def _looked(file: Path, choices: Choices) -> Look:
+    """Read the file once, with a progress bar."""
+    from dxai.data.dialect import dialect_of
+    from dxai.data.tables import format_of, read_blocks
+    from dxai.inference.rowbar import row_bar
+    from dxai.intake.look import look
+
+    dialect = dialect_of(file)
+    encoding, delimiter = (dialect.encoding, dialect.delimiter) if dialect else (format_of(file), "")
+    with row_bar(file) as counted:
+        blocks = counted(read_blocks(file, dialect))
+        return look(blocks, choices, where=file.name, encoding=encoding, delimiter=delimiter)
+
+
+def _with_target(file: Path, choices: Choices) -> Choices:
+    """Ask for the kind of table and for the columns that only a person knows."""
+    from dxai.intake.describe.words import shortened
+
+    seen = _looked(file, replace(choices, kind="quality", time="", series="", group=())).seen
+    for column in seen.columns[:_LISTED]:
+        click.echo(f"  {shortened(column.name)} ({column.type}{column.unit and f', {column.unit}'})", err=True)
+    if len(seen.columns) > _LISTED:
+        click.echo(f"  … and {len(seen.columns) - _LISTED:,} more", err=True)
+    wide = [s.columns for s in seen.suspicions if s.kind == "dated-headers"]
+    names = [column.name for column in seen.columns if not wide or column.name not in wide[0]]
+    usual = "demand" if wide or choices.kind == "demand" else "quality"
+    kind = click.prompt("Kind", type=click.Choice(["quality", "demand"]), default=usual, err=True)
+    if kind == "quality":
+        return replace(choices, kind="quality", targets=(_asked("Column to predict", names, names[-1]),))
+    choices = replace(choices, kind="demand", series=choices.series or _asked("Column of the series", names, names[0]))
+    if wide:
+        return choices
+    dates = [column.name for column in seen.columns if column.type in ("date", "timestamp")]
+    time = choices.time or _asked("Column of the dates", names, next(iter(dates), names[0]))
+    return replace(choices, time=time, targets=(_asked("Column to predict", names, names[-1]),))
+
+
+def _asked(text: str, names: list[str], default: str) -> str:
+    def known(answer: str) -> str:
+        from dxai.errors import nearest
+
+        if answer not in names:
+            hint = nearest(answer, names)
+            raise click.UsageError(f"there is no column {answer!r}" + (f", did you mean {hint!r}?" if hint else ""))
+        return answer
+
+    return str(click.prompt(text, default=default, value_proc=known, err=True))
+
+
+def _with_answers(look: Look, choices: Choices) -> Choices:
+    """Ask what the draft would leave open."""
+    from dxai.errors import DxaiError
+    from dxai.intake.draft import proposal
+    from dxai.intake.questions import as_feature, questions, with_unit
+    from dxai.units import require_ucum
+
+    def ucum(answer: str) -> str:
+        try:
+            require_ucum(answer, where="")
+        except DxaiError as error:
+            raise click.UsageError(f"{error.problem} {error.fix}") from None
+        return answer
+
+    for question in questions(proposal(look, choices)):
+        if question.about == "unit":
+            unit = click.prompt(question.text, default="1", value_proc=ucum, err=True)
+            choices = with_unit(choices, question.column, unit)
+        elif not click.confirm(question.text, default=True, err=True):
+            choices = as_feature(choices, question.column)
+    return choices
 
 
 def _decisions(text: str) -> str:

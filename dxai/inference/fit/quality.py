@@ -12,8 +12,9 @@ from dxai.contract import Contract
 from dxai.data.checks import Problems, cast, match_header
 from dxai.data.tables import as_text
 from dxai.errors import DataError
+from dxai.inference.fit.classes import class_truth
 from dxai.inference.fit.columns import any_broken, chance_outside, fitted, tallies
-from dxai.inference.fit.record import Evidence, Truth
+from dxai.inference.fit.record import ClassTruth, Evidence, Truth
 from dxai.inference.fit.statistics import ratio_bounds, share_bounds
 from dxai.inference.model import Model
 from dxai.inference.predict import outside_training
@@ -71,7 +72,7 @@ class _Rows:
         if len(self.groups) < _GROUPS:
             self.groups = pl.concat([self.groups, case]).unique()
         self.read += len(block)
-        if self.contract.target.name in rows.columns and not self.contract.classes:  # classes are not scored yet
+        if self.contract.target.name in rows.columns:
             self.sample.add(rows.with_columns(case.alias(_CASE)).drop_nulls(self.contract.target.name))
 
     def _judged(self, block: pl.DataFrame) -> pl.DataFrame:
@@ -85,12 +86,15 @@ class _Rows:
             typed = typed.with_columns(pl.when(~any_broken(wrong, len(typed))).then(pl.col(target)).alias(target))
         return typed.filter(~any_broken([p for p in found if p.column != target], len(typed)))
 
-    def _scored(self) -> Truth | None:
+    def _scored(self) -> Truth | ClassTruth | None:
         rows = self.sample.rows
         if rows is None or len(rows) < 2:
             return None
+        answer = self.model.predict_rows(rows)
+        if self.contract.classes:
+            return class_truth(rows, answer, rows[_CASE], self.sample.seen, self.bundle)
         named = dict(zip(self.model.outputs, ("prediction", "lower", "upper"), strict=True))
-        answer = self.model.predict_rows(rows).rename(named).cast(pl.Float64)
+        answer = answer.rename(named).cast(pl.Float64)
         truth = rows.select(pl.col(self.contract.target.name).alias("truth"), pl.col(_CASE).alias("case"))
         return _truth(pl.concat([truth, answer], how="horizontal"), self.sample.seen, self.bundle)
 

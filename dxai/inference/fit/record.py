@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dxai.bundle.profile import ColumnProfile
-from dxai.bundle.terms import Text
 from dxai.contract import Column, Contract
+from dxai.contract.terms import Text
 from dxai.data.checks import Problem
 from dxai.inference.fit.statistics import Bounds, Drift
 
@@ -25,6 +25,9 @@ VERDICTS: dict[Verdict, Text] = {
     "use with care": Text(en="Use with care", ko="주의하여 사용"),
     "do not use": Text(en="Do not use", ko="사용 불가"),
 }
+
+FEWEST = 5
+"""Independent cases of a class from which on it is judged."""
 
 GRADES: dict[Grade, Text] = {
     "refuse": Text(en="against", ko="불가"),
@@ -97,39 +100,94 @@ class Fan:
     quantiles: Array
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What the true values in the file say.
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Predictions held against what is known to be true.
 
     Attributes:
         rows: Rows, or steps of a history, that have a true value and were predicted.
         sampled: Whether they are a random part of a larger file.
         cases: Independent ones among them.
-        metric: Of the error: ``rmse``, or ``wql`` of demand.
-        error: The model's error here.
-        yardstick: Name of the best yardstick here.
-        skill: Loss of the model over that of the yardstick; above 1 the yardstick is better.
-        covered: Share of truths inside the 80 % interval.
         scores: Of the model here.
         yardsticks: Of the yardsticks here, by name.
         card: Of the model on held-out rows at its release.
-        points: Some truths and predictions ``[rows, 2]``; quality only.
-        fans: Some forecasts; demand only.
     """
 
     rows: int
     sampled: bool
     cases: int
+    scores: Mapping[str, float]
+    yardsticks: Mapping[str, Mapping[str, float]]
+    card: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth(Scored):
+    """What true numbers in the file say.
+
+    Attributes:
+        metric: Of the error: ``rmse``, or ``wql`` of demand.
+        error: The model's error here.
+        yardstick: Name of the best yardstick here.
+        skill: Loss of the model over that of the yardstick; above 1 the yardstick is better.
+        covered: Share of truths inside the 80 % interval.
+        points: Some truths and predictions ``[rows, 2]``; quality only.
+        fans: Some forecasts; demand only.
+    """
+
     metric: Literal["rmse", "wql"]
     error: Bounds
     yardstick: str
     skill: Bounds
     covered: Bounds
-    scores: Mapping[str, float]
-    yardsticks: Mapping[str, Mapping[str, float]]
-    card: Mapping[str, float]
     points: Array | None = None
     fans: tuple[Fan, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassFit:
+    """One class here against training.
+
+    Attributes:
+        text: The class.
+        rows: That are of it.
+        cases: Independent ones among them.
+        training: Its share in training.
+        share: Of the rows here.
+        expected: Its mean probability here; where probabilities keep their word it is the share.
+        found: Share of its rows that are predicted so.
+    """
+
+    text: str
+    rows: int
+    cases: int
+    training: float
+    share: Bounds
+    expected: float
+    found: Bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTruth(Scored):
+    """What known classes in the file say.
+
+    Attributes:
+        here: PR-AUC; None where too few rows are of the classes.
+        as_trained: PR-AUC of these rows, were the classes shared as in training: it compares with the card's. None
+            where a class is not there, or hardly.
+        guess_here, guess_as_trained: PR-AUC of a guess: the share of the class, or the mean of the shares.
+        classes: In the contract's order.
+        counted: Classes that PR-AUC looks at: the rarer of two, or all.
+        confusion: Rows by true and predicted class ``[classes, classes]``.
+    """
+
+    here: Bounds | None
+    as_trained: Bounds | None
+    guess_here: float
+    guess_as_trained: float
+    classes: tuple[ClassFit, ...]
+    counted: tuple[int, ...]
+    confusion: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +226,7 @@ class Evidence:
     short: int = 0
     untested: int = 0
     columns: tuple[ColumnFit, ...]
-    truth: Truth | None
+    truth: Truth | ClassTruth | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 from dxai.files import write_whole
 from dxai.inference.fit import pictures, verdict, words
 from dxai.inference.fit.pictures import Mark
-from dxai.inference.fit.record import GRADES, VERDICTS, Check, ColumnFit, Fan, Language, Truth
+from dxai.inference.fit.record import GRADES, VERDICTS, Check, ClassTruth, ColumnFit, Fan, Language, Scored, Truth
 
+_CLASSES = ("pr_auc", "log_loss", "brier", "ece", "balanced_accuracy", "macro_f1", "accuracy")
+_AS_PERCENT = ("coverage", "ece", "balanced_accuracy", "accuracy")
 _HEADS = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "wql": "WQL", "wape": "WAPE", "mase": "MASE"}
 _COLUMNS = {
     "rmse": ("rmse", "mae", "r2", "coverage", "width"),
@@ -60,16 +62,20 @@ class _Page:
         """The same of a text in both languages."""
         return self.t(text.en, text.ko)
 
-    def heads(self, truth: Truth) -> list[str]:
+    def heads(self, truth: Scored) -> list[str]:
         """Column heads of the score table."""
-        more = {"bias": self.t("bias", "편향"), "width": self.t("interval width", "구간 폭")}
-        more["coverage"] = self.t("coverage (80%)", "포함률 (80%)")
+        more = {
+            "bias": self.t("bias", "편향"), "width": self.t("interval width", "구간 폭"),
+            "coverage": self.t("coverage (80%)", "포함률 (80%)"), "pr_auc": "PR-AUC",
+            "log_loss": self.t("log loss", "로그 손실"), "brier": self.t("Brier", "브라이어"),
+            "ece": self.t("calibration error", "보정 오차"), "macro_f1": self.t("macro F1", "매크로 F1"),
+            "balanced_accuracy": self.t("balanced accuracy", "균형 정확도"), "accuracy": self.t("accuracy", "정확도"),
+        }  # fmt: skip
         unit = self.check.contract.target.unit
         behind = "" if unit in ("1", "{unit}") else f" [{unit}]"
-        names = _COLUMNS[truth.metric]
-        return [(_HEADS | more)[name] + (behind if name in _IN_UNIT else "") for name in names]
+        return [(_HEADS | more)[name] + (behind if name in _IN_UNIT else "") for name in _shown(truth)]
 
-    def scores(self, truth: Truth) -> list[tuple[str, list[str]]]:
+    def scores(self, truth: Scored) -> list[tuple[str, list[str]]]:
         """Rows of the score table: the model here, the model on its card, the yardsticks here."""
         held: list[tuple[str, Mapping[str, float]]] = [
             (self.t("this model, on your data", "이 모델, 귀사 데이터"), truth.scores),
@@ -79,7 +85,7 @@ class _Page:
             (self.t("yardstick on your data: ", "단순 기준, 귀사 데이터: ") + self.pick(words.YARDSTICKS[name]), scores)
             for name, scores in truth.yardsticks.items()
         ]
-        return [(name, [_cell(key, scores.get(key)) for key in _COLUMNS[truth.metric]]) for name, scores in held]
+        return [(name, [_cell(key, scores.get(key)) for key in _shown(truth)]) for name, scores in held]
 
     def likeness(self, column: ColumnFit) -> tuple[str, str]:
         """Grade and word for the drift of a column; few rows cannot show that it is alike."""
@@ -118,9 +124,21 @@ class _Page:
         ]
         return pictures.gauge(truth.covered, marks, top=1.0, told=words.percent(truth.covered.value), share=True)
 
+    def area(self, truth: ClassTruth) -> Markup:
+        """The area on a line with the card's and that of a guess, the classes shared as in training if possible."""
+        as_trained = truth.as_trained is not None
+        here = truth.as_trained or truth.here
+        assert here is not None  # asked for only then
+        guess = truth.guess_as_trained if as_trained else truth.guess_here
+        marks = [Mark(guess, self.t(f"guess {words.figure(guess)}", f"찍기 {words.figure(guess)}"))]
+        if as_trained:
+            card = truth.card["pr_auc"]
+            marks.append(Mark(card, self.t(f"card {words.figure(card)}", f"카드 {words.figure(card)}")))
+        return pictures.gauge(here, marks, top=1.0, told=f"PR-AUC {words.figure(here.value)} ({words.spread(here)})")
+
     def scatter(self, truth: Truth) -> Markup:
         """Predictions over truths."""
-        assert truth.points is not None  # asked for quality only
+        assert truth.points is not None  # asked for numbers of quality only
         across, up = (
             self.t(f"true {self.target}", f"실측 {self.target}"),
             self.t(f"predicted {self.target}", f"예측 {self.target}"),
@@ -132,9 +150,14 @@ class _Page:
         return pictures.fan(fan, self.t(f"forecast of series {fan.series}", f"시계열 {fan.series} 예측"))
 
 
+def _shown(truth: Scored) -> tuple[str, ...]:
+    """Scores of the table."""
+    return _COLUMNS[truth.metric] if isinstance(truth, Truth) else _CLASSES
+
+
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return ""
-    if name == "coverage":
+    if name in _AS_PERCENT:
         return words.percent(value)
     return f"{value:+.0%}" if name == "bias" else words.figure(value)

@@ -13,7 +13,8 @@
 
 *Surely* means with 95 % confidence for errors; for rows, spread and gaps so that one file in a hundred raises a false
 alarm. True values count more than the look of the inputs: where those of at least half the rows surely keep the card's
-promises, range, spread and gaps are told as notes. PSI between .1 and .25 is a note. The yardstick is the mean of the
+promises, range, spread and gaps are told as notes. Classes have rules of their own instead of the first three, in
+`dxai.inference.fit.class_verdict`. PSI between .1 and .25 is a note. The yardstick is the mean of the
 other rows of the file; of demand the best of three simple forecasts.
 """
 
@@ -23,8 +24,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dxai.bundle.terms import Text
-from dxai.inference.fit.record import GRADES, ColumnFit, Evidence, Grade, Reason, Truth, Verdict
+from dxai.contract.terms import Text
+from dxai.inference.fit.class_verdict import about_classes, keeps_promises
+from dxai.inference.fit.record import GRADES, ClassTruth, ColumnFit, Evidence, Grade, Reason, Truth, Verdict
 from dxai.inference.fit.statistics import ALARMS, share_bounds
 from dxai.inference.fit.words import YARDSTICKS, counted, measure, percent, say, spread, titled, told
 
@@ -38,8 +40,7 @@ _VERDICTS: dict[Grade, Verdict] = {"refuse": "do not use", "care": "use with car
 
 def judge(evidence: Evidence) -> tuple[Verdict, tuple[Reason, ...]]:
     """The verdict and its reasons, the weightiest first; the rules stand at the head of this module."""
-    truth = evidence.truth
-    reasons = [rule(evidence, truth) for rule in (_skill, _error, _coverage)] if truth and truth.cases >= FEW else []
+    reasons = list(_about_truth(evidence))
     reasons += [reason for rule in (_truth_there, _contract, _few) for reason in rule(evidence)]
     about_inputs = [reason for rule in (_range, _drift, _gaps) for reason in rule(evidence)]
     if confirmed(evidence) and any(_VERDICTS[reason.grade] != "use" for reason in about_inputs):
@@ -49,10 +50,24 @@ def judge(evidence: Evidence) -> tuple[Verdict, tuple[Reason, ...]]:
     return _VERDICTS[ranked[0].grade], tuple(ranked)
 
 
+def _about_truth(evidence: Evidence) -> Iterator[Reason]:
+    truth = evidence.truth
+    if truth is None or truth.cases < FEW:
+        return
+    if isinstance(truth, ClassTruth):
+        yield from about_classes(truth)
+    else:
+        yield from (rule(evidence, truth) for rule in (_skill, _error, _coverage))
+
+
 def confirmed(evidence: Evidence) -> bool:
     """Whether the true values in the file surely keep the promises of the card, for at least half of the rows."""
     truth = evidence.truth
-    if truth is None or truth.cases < max(FEW, MOST * evidence.cases) or _covers_less(truth):
+    if truth is None or truth.cases < max(FEW, MOST * evidence.cases):
+        return False
+    if isinstance(truth, ClassTruth):
+        return keeps_promises(truth)
+    if _covers_less(truth):
         return False
     kept = truth.error.high <= MORE_ERROR * truth.card[truth.metric] and truth.skill.high < 1
     return kept and not _too_good(truth)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dxai.bundle.terms import Text
+import re
+
 from dxai.contract import Column, Contract
+from dxai.contract.terms import Text
 from dxai.data.checks import Problem
 from dxai.inference.fit.statistics import Bounds
 
@@ -70,6 +72,71 @@ SENTENCES = {
         en="The 80% interval holds {here} of the true values, on the card {card}.",
         ko="80% 구간이 실측값의 {here}를 포함합니다. 카드는 {card}.",
     ),
+    "few of a class": Text(
+        en="Too few rows are of {classes}: PR-AUC cannot be judged here.",
+        ko="{classes} 부류의 행이 너무 적어 PR-AUC를 판단할 수 없습니다.",
+    ),
+    "no better than guessing": Text(
+        en="The model tells the classes no better than guessing: PR-AUC {here} against {guess}.",
+        ko="모델이 부류를 찍는 것보다 낫게 가려내지 못합니다: PR-AUC {here}, 찍으면 {guess}.",
+    ),
+    "not surely better than guessing": Text(
+        en="The model does not surely tell the classes better than guessing: PR-AUC {here} ({spread}) against {guess}.",
+        ko="모델이 찍는 것보다 부류를 낫게 가려낸다고 확신할 수 없습니다: PR-AUC {here} ({spread}), 찍으면 {guess}.",
+    ),
+    "better than guessing": Text(
+        en="The model tells the classes better than guessing: PR-AUC {here} ({spread}) against {guess}.",
+        ko="모델이 찍는 것보다 부류를 낫게 가려냅니다: PR-AUC {here} ({spread}), 찍으면 {guess}.",
+    ),
+    "no card": Text(
+        en="Too few rows are of {classes}: PR-AUC cannot be held against the card's.",
+        ko="{classes} 부류의 행이 너무 적어 PR-AUC를 모델 카드와 견줄 수 없습니다.",
+    ),
+    "lower area": Text(
+        en="The model tells the classes worse than the card promises: PR-AUC {here} (surely below {high}) against "
+        "{card}{weighed}.",
+        ko="부류를 가려내는 능력이 모델 카드보다 낮습니다: PR-AUC {here} (많아야 {high}), 카드는 {card}{weighed}.",
+    ),
+    "perhaps lower area": Text(
+        en="The model may tell the classes worse than the card promises, the cases are too few to be sure: PR-AUC "
+        "{here} ({spread}) against {card}{weighed}.",
+        ko="부류를 가려내는 능력이 모델 카드보다 낮을 수 있으나 사례가 적어 확실하지 않습니다: PR-AUC {here} "
+        "({spread}), 카드는 {card}{weighed}.",
+    ),
+    "too large area": Text(
+        en="PR-AUC is far above the card's: {here} against {card}{weighed}. Rows that were part of training prove "
+        "nothing.",
+        ko="PR-AUC가 모델 카드보다 훨씬 높습니다: {here}, 카드는 {card}{weighed}. 학습에 쓰인 행이라면 근거가 되지 "
+        "않습니다.",
+    ),
+    "same area": Text(
+        en="The model tells the classes as well as the card promises: PR-AUC {here} ({spread}) against "
+        "{card}{weighed}.",
+        ko="부류를 가려내는 능력이 모델 카드와 비슷합니다: PR-AUC {here} ({spread}), 카드는 {card}{weighed}.",
+    ),
+    "probabilities off": Text(
+        en="The probabilities do not hold here: {name} was expected in {expected} of the rows and came in {share} "
+        "({low}–{high}).",
+        ko="확률이 이곳에서는 맞지 않습니다: {name}의 예상 비율은 {expected}, 실제 비율은 {share} ({low}–{high}).",
+    ),
+    "probabilities perhaps off": Text(
+        en="The probabilities are a little off here: {name} was expected in {expected} of the rows and came in {share} "
+        "({low}–{high}).",
+        ko="확률이 이곳에서는 조금 다릅니다: {name}의 예상 비율은 {expected}, 실제 비율은 {share} ({low}–{high}).",
+    ),
+    "probabilities hold": Text(
+        en="The probabilities hold here: {name} was expected in {expected} of the rows and came in {share} "
+        "({low}–{high}).",
+        ko="확률이 이곳에서도 맞습니다: {name}의 예상 비율은 {expected}, 실제 비율은 {share} ({low}–{high}).",
+    ),
+    "classes found": Text(
+        en="Of the rows of each class the model finds: {found}. Their mean is {here}, on the card {card}.",
+        ko="부류마다 찾아낸 행의 비율: {found}. 평균은 {here}, 카드는 {card}.",
+    ),
+    "other shares": Text(
+        en="The classes are shared otherwise than in training: {shares}.",
+        ko="부류의 비율이 학습 때와 다릅니다: {shares}.",
+    ),
     "contract kept": Text(en="Every row keeps the contract.", ko="모든 행이 데이터 계약을 지킵니다."),
     "contract broken": Text(
         en="{bad} of {rows} rows ({share}) break the contract. {first}",
@@ -122,6 +189,7 @@ SENTENCES = {
 }
 
 YARDSTICKS = {
+    "shares of the classes in these rows": Text(en="guessing by the shares of the classes", ko="부류의 비율대로 찍기"),
     "mean of these rows": Text(en="the mean of these rows", ko="이 파일의 평균"),
     "last value": Text(en="the last value carried on", ko="마지막 값 유지"),
     "seasonal naive": Text(en="the value of one season ago", ko="한 주기 전 값"),
@@ -133,6 +201,14 @@ _RULES_KO = {
     "holds finite numbers": "유한한 숫자여야 합니다",
     "holds dates like 2011-12-04": "2011-12-04 형식의 날짜여야 합니다",
     "must not be empty": "비어 있으면 안 됩니다",
+}
+
+
+_OR_MORE, _MORE_KO = re.compile(r" or (\d+) more$"), r" 외 \1개"
+_LIMITS_KO = {
+    "is at least ": "이상이어야 합니다",
+    "is at most ": "이하여야 합니다",
+    "is one of ": "중 하나여야 합니다",
 }
 
 
@@ -215,7 +291,7 @@ def told(problem: Problem, contract: Contract) -> Text:
 
 
 def _rule_ko(rule: str) -> str:
-    for start, end in (("is at least ", "이상이어야 합니다"), ("is at most ", "이하여야 합니다")):
+    for start, end in _LIMITS_KO.items():
         if rule.startswith(start):
-            return f"{rule.removeprefix(start)} {end}"
+            return f"{_OR_MORE.sub(_MORE_KO, rule.removeprefix(start))} {end}"
     return _RULES_KO.get(rule, rule)

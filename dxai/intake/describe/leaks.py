@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 from dxai.intake.describe.profile import Floats
 from dxai.intake.describe.record import ColumnDescription, Suspicion
 from dxai.intake.describe.relations import Sample, correlations, rank_correlation

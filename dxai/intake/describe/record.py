@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 
 Type = Literal["integer", "number", "category", "text", "date", "timestamp", "boolean", "empty"]
 Grade = Literal["care", "note"]

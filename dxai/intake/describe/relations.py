@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 from dxai.intake.describe import cells
 from dxai.intake.describe.profile import Floats, Profile
 from dxai.intake.describe.record import NUMERIC, TEMPORAL, ColumnDescription, Suspicion

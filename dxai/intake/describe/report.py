@@ -10,7 +10,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 from dxai.files import write_whole
 from dxai.intake.describe import pictures, words
 from dxai.intake.describe.record import ColumnDescription, Description

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dxai.bundle.terms import Text
+from dxai.contract.terms import Text
 from dxai.intake.describe.record import ColumnDescription, Grade, Kind, Suspicion, Type
 
 _SENTENCES: dict[str, tuple[str, str]] = {

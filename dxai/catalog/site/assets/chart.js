@@ -82,6 +82,15 @@ function niceTicks(low, high) {
   return Array.from({ length: Math.ceil(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
+/** A share of 1 as a bar. */
+export function shareBar(share) {
+  return element(
+    "svg",
+    { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    element("rect", { width: 100 * share, height: 10 }),
+  );
+}
+
 /** A prediction and its interval on the range of the training rows. */
 export function intervalBar({ low, high, lower, upper, value }) {
   const x = scale(Math.min(low, lower), Math.max(high, upper), 0, 100);

@@ -11,8 +11,9 @@ let opened = null;
 /**
  * The model of the page, opened on first use.
  *
- * `rows(values, chosen)` gives the named outputs of the chosen rows, `forecast(series)` one forecast per series: `{mean,
- * lower, upper, quantiles}`, the quantiles by step and level. Both take as many at once as `most` says.
+ * `rows(values, chosen)` gives the named outputs of the chosen rows, a predicted class by its text; `forecast(series)`
+ * one forecast per series: `{mean, lower, upper, quantiles}`, the quantiles by step and level. Both take as many at
+ * once as `most` says.
  */
 export function openModel(page) {
   opened ??= page.backend === "server" ? Promise.resolve(new ServerModel(page)) : BrowserModel.open(page);
@@ -42,7 +43,7 @@ class BrowserModel {
 
   async rows(values, chosen) {
     const answer = await this.session.run(this.#inputs(values, chosen));
-    return new Map(this.outputs.map((name) => [name, answer[name].data]));
+    return new Map(this.outputs.map((name, i) => [name, i ? answer[name].data : named(answer[name].data, this.page)]));
   }
 
   #inputs(values, chosen) {
@@ -100,7 +101,10 @@ class ServerModel {
     const records = chosen.map((row) => features.map((name) => values.get(name)[row]));
     const { header, rows } = await this.#ask([features, ...records]);
     this.outputs = header.filter((name) => !features.includes(name));
-    return new Map(this.outputs.map((name) => [name, Float32Array.from(rows, (row) => Number(row[header.indexOf(name)]))]));
+    const column = (name) => rows.map((row) => row[header.indexOf(name)]);
+    const numbers = (name) => Float32Array.from(column(name), Number);
+    const isClass = (i) => i === 0 && this.page.classes.length > 0;
+    return new Map(this.outputs.map((name, i) => [name, isClass(i) ? column(name) : numbers(name)]));
   }
 
   async forecast(series) {
@@ -126,6 +130,11 @@ class ServerModel {
     const answer = await fetched(this.page.predict, { method: "POST", headers, body: format(records) });
     return parse(decode(await answer.bytes()));
   }
+}
+
+/** The first output: numbers as they are, of classes the text of each. */
+function named(numbers, { classes }) {
+  return classes.length ? Array.from(numbers, (number) => classes[number] ?? null) : numbers;
 }
 
 async function fetched(place, options = {}) {

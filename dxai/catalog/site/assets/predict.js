@@ -24,12 +24,12 @@ export async function predictRows({ header, rows }, page, onRows = () => {}) {
 
 /** Outputs by name for the good rows, slice by slice. */
 async function outputsOf(model, values, good, onRows) {
-  const outputs = new Map(model.outputs.map((name) => [name, new Float32Array(0)]));
+  const outputs = new Map(model.outputs.map((name) => [name, []]));
   let done = 0;
   for (const chosen of slices(good, model.most.rows)) {
     for (const [name, part] of await model.rows(values, chosen)) {
-      const all = done ? outputs.get(name) : new Float32Array(good.length);
-      all.set(part, done);
+      const all = outputs.get(name) ?? [];
+      part.forEach((value) => all.push(value));
       outputs.set(name, all);
     }
     done += chosen.length;
@@ -45,10 +45,15 @@ function slices(all, most) {
 /** The table with its predictions as CSV text. */
 export function rowsCsv({ header, rows, places, problems, good, outputs }) {
   const names = [...outputs.keys()];
-  const answers = new Map(good.map((row, i) => [row, names.map((name) => shortest(outputs.get(name)[i]))]));
+  const answers = new Map(good.map((row, i) => [row, names.map((name) => cell(outputs.get(name)[i]))]));
   const empty = names.map(() => null);
   const records = rows.map((row, i) => [...row, ...(answers.get(i) ?? empty), reason(problems[i], header, places)]);
   return format([[...header, ...names, PROBLEM], ...records]);
+}
+
+/** A class as it is, a number in its shortest text. */
+function cell(value) {
+  return typeof value === "number" ? shortest(value) : value;
 }
 
 /** Series of a long demand table. A history with a wrong row is left out whole: its forecast would be wrong. */

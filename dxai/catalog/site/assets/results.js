@@ -1,6 +1,6 @@
 // Answers as tables, pictures and one sentence for a screen reader.
 
-import { forecastChart, intervalBar } from "./chart.js";
+import { forecastChart, intervalBar, shareBar } from "./chart.js";
 import { shiftDay } from "./panel.js";
 import { forecastCsv, rowsCsv, shortest } from "./predict.js";
 import { dateOf } from "./rows.js";
@@ -10,13 +10,9 @@ const ROWS_SHOWN = 200;
 const PAST_SHOWN = 4; // horizons of history before a forecast
 const MEDIAN = 4; // place of the quantile 0.5
 
-/** Prediction, lower and upper bound of a row by place. */
+/** A row's prediction with its lower and upper bound, or its class with the probability of every class. */
 function answerOf(outputs, i) {
-  const find = (suffix) => [...outputs.keys()].find((name) => name.endsWith(suffix));
-  const lower = find("_lower");
-  const upper = find("_upper");
-  const prediction = [...outputs.keys()].find((name) => name !== lower && name !== upper);
-  return [prediction, lower, upper].map((name) => outputs.get(name)[i]);
+  return [...outputs.values()].map((column) => column[i]);
 }
 
 /** Digits behind the point that show a value of this size to four digits. */
@@ -30,10 +26,52 @@ function number(value, decimals) {
   return element("data", { value: shortest(value) }, Number.isNaN(value) ? "–" : value.toFixed(decimals));
 }
 
-/** One typed row: the number, its interval, and what to be careful about. */
+/** A probability as a percentage; the exact float32 stands in its value. */
+function probability(value) {
+  return element("data", { value: shortest(value) }, percent(value));
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** One typed row: the answer, how sure it is, and what to be careful about. */
 export function rowAnswer({ outputs, cautions }, page) {
+  const answer = answerOf(outputs, 0);
+  const nodes = page.classes.length ? classAnswer(answer, page) : numberAnswer(answer, page);
+  const { outside, imputed } = cautions[0];
+  if (outside.length) {
+    nodes.push(element("p", { class: "caution" }, say("result.caution", { columns: titles(outside) })));
+  }
+  if (imputed.length) {
+    nodes.push(element("p", {}, say("result.imputed", { columns: titles(imputed) })));
+  }
+  return nodes;
+}
+
+/** A class, and a bar for the probability of every class. */
+function classAnswer([value, ...probabilities], { classes }) {
+  const rows = classes.map((name, i) =>
+    element(
+      "tr",
+      name === value ? { class: "model" } : {},
+      element("th", { scope: "row" }, name),
+      element("td", { class: "bar-cell" }, shareBar(probabilities[i])),
+      element("td", { class: "number" }, probability(probabilities[i])),
+    ),
+  );
+  const caption = element("caption", {}, say("result.probabilities"));
+  const likeliest = classes[probabilities.indexOf(Math.max(...probabilities))];
+  return [
+    element("p", { class: "big" }, value ?? "–"),
+    element("table", { class: "bars" }, caption, element("tbody", {}, ...rows)),
+    ...(value === likeliest ? [] : [element("p", {}, say("result.threshold", { value: value ?? "–" }))]),
+  ];
+}
+
+/** A number with its interval. */
+function numberAnswer([value, lower, upper], page) {
   const target = page.columns.find((c) => c.role === "target");
-  const [value, lower, upper] = answerOf(outputs, 0);
   const decimals = decimalsFor([value, lower, upper]);
   const told = { lower: lower.toFixed(decimals), upper: upper.toFixed(decimals), unit: target.unit };
   const nodes = [
@@ -45,13 +83,6 @@ export function rowAnswer({ outputs, cautions }, page) {
     nodes.push(intervalBar({ low, high, lower, upper, value }));
     nodes.push(element("p", {}, element("small", {}, say("result.scale", { low, high, unit: target.unit }))));
   }
-  const { outside, imputed } = cautions[0];
-  if (outside.length) {
-    nodes.push(element("p", { class: "caution" }, say("result.caution", { columns: titles(outside) })));
-  }
-  if (imputed.length) {
-    nodes.push(element("p", {}, say("result.imputed", { columns: titles(imputed) })));
-  }
   return nodes;
 }
 
@@ -59,27 +90,42 @@ export function rowAnswer({ outputs, cautions }, page) {
 export function rowSentence({ outputs }, page) {
   const target = page.columns.find((c) => c.role === "target");
   const numbers = answerOf(outputs, 0);
+  if (page.classes.length) {
+    const [name, ...probabilities] = numbers;
+    return say("run.class.done", { target: target.title, name: name ?? "–", share: percent(probabilities[page.classes.indexOf(name)]) });
+  }
   const [value, lower, upper] = numbers.map((n) => n.toFixed(decimalsFor(numbers)));
   return say("run.row.done", { target: target.title, unit: target.unit, value, lower, upper });
 }
 
 /** A whole table: bad rows first, then the predictions. */
 export function rowsAnswer(result, page) {
-  const numbers = result.good.map((_, i) => answerOf(result.outputs, i));
-  const decimals = decimalsFor(numbers.flat());
   const place = new Map(result.good.map((row, i) => [row, i]));
-  const heads = ["result.row", "result.prediction", "result.lower", "result.upper", "result.note"];
+  const { heads, numbers, shown } = page.classes.length ? classColumns(page) : numberColumns(result);
   const rows = result.rows.slice(0, ROWS_SHOWN).map((_, row) => {
     const i = place.get(row);
-    const cells = i === undefined ? ["–", "–", "–"] : numbers[i].map((value) => number(value, decimals));
+    const cells = i === undefined ? heads.map(() => "–") : shown(answerOf(result.outputs, i));
     return { cells: [String(row + 2), ...cells, i === undefined ? say("result.bad") : note(result.cautions[i])], bad: i === undefined };
   });
   return [
     ...problemsPart(result.problems.flat()),
     download(page, () => rowsCsv(result)),
-    table(heads, rows, 4),
+    table([say("result.row"), ...heads, say("result.note")], rows, numbers),
     ...more(result.rows.length - ROWS_SHOWN, "result.more"),
   ];
+}
+
+/** Heads of an answer's columns, which of the table's columns hold numbers, and how an answer is shown. */
+function numberColumns({ good, outputs }) {
+  const decimals = decimalsFor(good.flatMap((_, i) => answerOf(outputs, i)));
+  const heads = ["result.prediction", "result.lower", "result.upper"].map((key) => say(key));
+  return { heads, numbers: [1, 4], shown: (answer) => answer.map((value) => number(value, decimals)) };
+}
+
+function classColumns({ classes }) {
+  const heads = [say("result.class"), ...classes.map((name) => say("result.probability", { name }))];
+  const shown = ([name, ...probabilities]) => [name ?? "–", ...probabilities.map(probability)];
+  return { heads, numbers: [2, 2 + classes.length], shown };
 }
 
 function note({ outside, imputed }) {
@@ -138,7 +184,7 @@ function oneSeries({ id, values, lastDay, days, forecast }, page) {
   }));
   return [
     element("figure", {}, name, picture, element("ul", { class: "legend" }, ...legend)),
-    table(heads, rows, 5),
+    table(heads.map((key) => say(key)), rows, [1, 5]),
   ];
 }
 
@@ -150,7 +196,7 @@ function leftPart(left) {
   return [
     element("h4", {}, say("result.bad.series")),
     element("p", {}, say("result.bad.series.lead")),
-    table(["result.series", "result.rule"], rows, 1),
+    table([say("result.series"), say("result.rule")], rows),
     ...more(left.length - ROWS_SHOWN, "result.more.bad"),
   ];
 }
@@ -162,10 +208,11 @@ function problemsPart(problems) {
   const rows = problems.slice(0, ROWS_SHOWN).map(({ row, column, rule, value }) => ({
     cells: [String(row), both(column.title), broken(column, rule), value],
   }));
+  const heads = ["result.row", "result.column", "result.rule", "result.value"].map((key) => say(key));
   return [
     element("h4", {}, say("result.bad.heading")),
     element("p", {}, say("result.bad.lead")),
-    table(["result.row", "result.column", "result.rule", "result.value"], rows, 1),
+    table(heads, rows),
     ...more(problems.length - ROWS_SHOWN, "result.more.bad"),
   ];
 }
@@ -180,10 +227,10 @@ function more(count, key) {
   return count > 0 ? [element("p", {}, say(key, { count }))] : [];
 }
 
-/** A table that scrolls by itself; the first `numbers` columns hold numbers. */
-function table(heads, rows, numbers) {
-  const kind = (i) => (i < numbers && i > 0 ? { class: "number" } : {});
-  const head = element("tr", {}, ...heads.map((key, i) => element("th", { scope: "col", ...kind(i) }, say(key))));
+/** A table that scrolls by itself; numbers stand in the columns from the first to the one before the last of `numbers`. */
+function table(heads, rows, numbers = [0, 0]) {
+  const kind = (i) => (i >= numbers[0] && i < numbers[1] ? { class: "number" } : {});
+  const head = element("tr", {}, ...heads.map((told, i) => element("th", { scope: "col", ...kind(i) }, told)));
   const body = rows.map(({ cells, bad }) => {
     const [first, ...rest] = cells;
     const others = rest.map((cell, i) => element("td", kind(i + 1), cell));

@@ -1,0 +1,52 @@
+"""What only a person knows about a table that is to be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dxai.contract import Frequency, Role
+from dxai.errors import NotFoundError, nearest
+
+TableKind = Literal["quality", "demand"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen on the command line or answered; columns by their headers.
+
+    Attributes:
+        name: Id of the contract.
+        targets: To be predicted; several are the columns of one one-hot code.
+        class_name: Of the column that takes the place of several targets.
+        series, time: Of a demand table, or of rows in the order of time.
+        group: Rows that share these stay on one side of a split.
+        frequency, horizon: Of a demand table; empty: as the dates say.
+        units, roles: Answers, by column.
+    """
+
+    name: str
+    targets: tuple[str, ...] = ()
+    class_name: str = "class"
+    kind: TableKind = "quality"
+    series: str = ""
+    time: str = ""
+    group: tuple[str, ...] = ()
+    frequency: Frequency | Literal[""] = ""
+    horizon: int = 12
+    units: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+
+def refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> None:
+    """Refuse a header that the file has not.
+
+    Raises:
+        NotFoundError: The first such header, with the nearest one.
+    """
+    for header in headers:
+        if header and header not in names:
+            hint = nearest(header, names)
+            fix = f"Did you mean {hint!r}?" if hint else "`dxai data describe` lists the columns."
+            raise NotFoundError(f"The file has no column {header!r}.", where=where, fix=fix)

@@ -1,0 +1,316 @@
+"""Drafts: what init sees, proposes, asks, and how sure it says it is."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from dxai.cli.main import cli
+from dxai.contract import Contract, load_contract
+from dxai.data.windows import to_panel
+from dxai.errors import DxaiError, NotFoundError, SettingsError
+from dxai.intake.hidden import hidden
+from dxai.intake.mapping import Mapping, load_mapping
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def data(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["data", *words])
+
+
+def drafts(name: str = "raw") -> tuple[Contract, Mapping]:
+    contract = load_contract(Path(name) / "contract.yaml")
+    return contract, load_mapping(Path(name) / "mapping.yaml", contract)
+
+
+def init(table: str | pl.DataFrame, *flags: str) -> Result:
+    Path("raw.csv").write_text(table if isinstance(table, str) else table.write_csv(), "utf-8")
+    ran = data("init", "raw.csv", *flags)
+    assert ran.exit_code == 0, ran.exception
+    return ran
+
+
+def convert(name: str = "raw") -> pl.DataFrame:
+    ran = data(
+        "convert", "raw.csv", "-c", f"{name}/contract.yaml", "-m", f"{name}/mapping.yaml", "-o", f"{name}/table.parquet"
+    )
+    assert ran.exit_code == 0, ran.exception
+    return pl.read_parquet(f"{name}/table.parquet")
+
+
+def wide(headers: list[str]) -> str:
+    rows = [f"P{i:03d}," + ",".join(str((i * j) % 7) for j in range(len(headers))) for i in range(40)]
+    return "\n".join(["part," + ",".join(headers), *rows]) + "\n"
+
+
+MONTHS = [f"{year}-{month:02d}" for year in (2024, 2025) for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("headers", "frequency", "season", "first"),
+    [
+        (MONTHS, "monthly", 12, "2024-01-31"),
+        ([m.replace("-", "") for m in MONTHS], "monthly", 12, "2024-01-31"),
+        ([f"{m[:4]}년 {m[5:]}월" for m in MONTHS], "monthly", 12, "2024-01-31"),
+        ([f"{day}" for day in np.arange("2024-01-01", "2024-05-01", 7, dtype="M8[D]")], "weekly", 52, "2024-01-01"),
+        ([f"{y}-{m:02d}-01" for y in range(2020, 2025) for m in (1, 4, 7, 10)], "quarterly", 4, "2020-03-31"),
+    ],
+)
+def test_headers_that_are_dates_are_steps(
+    folder: Path, headers: list[str], frequency: str, season: int, first: str
+) -> None:
+    init(wide(headers), "--kind", "demand")
+    contract, mapping = drafts()
+    assert (contract.frequency, contract.season, contract.split) == (frequency, season, "rolling")
+    assert mapping.wide is not None
+    table = convert()
+    assert str(table[contract.only("time").name][0]) == first
+    relaxed = contract.model_copy(update={"minimum_history": 1})
+    assert to_panel(table, relaxed, where="t").values.shape == (40, len(headers))
+
+
+def test_names_of_the_long_columns_can_be_chosen(folder: Path) -> None:
+    init(wide(MONTHS), "--kind", "demand", "--series", "part", "--time", "월", "--target", "수량")
+    assert drafts()[0].names == ("part", "wol", "sulyang")
+    assert convert().columns == ["part", "wol", "sulyang"]
+
+
+def test_seven_dated_headers_are_no_series(folder: Path) -> None:
+    Path("raw.csv").write_text(wide(MONTHS[:7]))
+    told = data("init", "raw.csv", "--kind", "demand", "--series", "part").exception
+    assert isinstance(told, SettingsError) and "--time COLUMN" in str(told)
+
+
+def test_dates_at_the_start_of_a_month_are_moved_to_its_end(folder: Path) -> None:
+    rows = [f"A,{m}-01,{i}" for i, m in enumerate(MONTHS)]
+    init("part,month,units\n" + "\n".join(rows) + "\n", "--kind", "demand", "--series", "part", "--time", "month",
+         "-t", "units")  # fmt: skip
+    contract, mapping = drafts()
+    assert mapping.columns["month"].period == "start"
+    assert len(to_panel(convert(), contract, where="t").ids) == 1
+
+
+HOT = "size,a,b,c\n" + "".join(f"{i}.5,{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)}\n" for i in range(60))
+
+
+def test_one_of_several_classes_is_told(folder: Path) -> None:
+    init(HOT, "--target", "b")
+    assert "decide: the target is one of 3 classes in columns of their own; all of them: --target a --target b" in (
+        Path("raw/contract.yaml").read_text()
+    )
+
+
+def test_several_targets_are_the_classes_of_one(folder: Path) -> None:
+    init(HOT, "--target", "a", "--target", "b", "--target", "c", "--class-name", "결함")
+    contract, mapping = drafts()
+    assert (contract.target.name, contract.target.title_ko, contract.classes) == ("gyeolham", "결함", ("a", "b", "c"))
+    assert mapping.columns["gyeolham"].one_hot == ("a", "b", "c")
+    assert convert()["gyeolham"].to_list()[:4] == ["a", "b", "c", "a"]
+
+
+def test_plates_and_parts(shared_data: Path, folder: Path) -> None:
+    (folder / "raw.csv").write_bytes((shared_data / "steel_plates_faults.csv").read_bytes())
+    classes = ["Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults"]
+    flags = [word for name in classes for word in ("--target", name)]
+    assert data("init", "raw.csv", *flags).exit_code == 0
+    counts = convert()["class"].value_counts().rows()
+    assert dict(counts) == dict(zip(classes, [158, 190, 391, 72, 55, 402, 673], strict=True))
+
+
+def test_marks_of_numbers_are_drafted(folder: Path) -> None:
+    rows = [f"1.{i:03d},5;{i}.25;{i + 10};{i} ℃;{i}" for i in range(100, 160)]
+    init("euro;point;whole;heat;y\n" + "\n".join(rows) + "\n", "--target", "y")
+    mapping = drafts()[1]
+    assert (mapping.file.decimal, mapping.file.delimiter) == (".", ";")
+    assert (mapping.columns["euro"].decimal, mapping.columns["euro"].thousands) == (",", ".")
+    assert (mapping.columns["heat"].suffix, mapping.columns["heat"].unit) == (("℃",), "Cel")
+    table = convert()
+    assert table.row(0) == (1100.5, 100.25, 110.0, 100.0, 100.0)
+
+
+def test_each_column_says_how_sure_it_is(folder: Path) -> None:
+    rows = [f"{i},{i}.5,{1 + i % 12:02d}/{1 + i % 11:02d}/2026,{i % 7},x,00{i % 10}" for i in range(60)]
+    table = 'a,"b [kW]",day,"c [flurbs]",note,code\n' + "\n".join(rows) + "\n"
+    init(table, "--target", "a")
+    lines = Path("raw/mapping.yaml").read_text().splitlines()
+    told = dict(line.strip().split(":  # ") for line in lines if ":  # " in line)
+    assert told["b"] == "sure: unit in the header"
+    assert told["day"].startswith("decide: %d/%m/%Y or %m/%d/%Y?")
+    assert told["c"] == "decide: what is the unit 'flurbs'?"
+    assert told["a"] == "likely: no unit was seen; a pure number"
+    assert told["code"] == "sure: digits with leading zeros are a code"
+
+
+def test_more_than_ten_classes_are_kept(folder: Path) -> None:
+    init("x,y\n" + "".join(f"{i}.5,class{i % 15:02d}\n" for i in range(150)), "--target", "y")
+    assert drafts()[0].classes == tuple(f"class{i:02d}" for i in range(15))
+
+
+def recipes() -> pl.DataFrame:
+    """Sixty recipes of three rows each, of which one column differs; each recipe has a strength of its own."""
+    rng = np.random.default_rng(0)
+    settings = np.repeat(rng.normal(size=(60, 4)).round(4), 3, axis=0)
+    strength = np.repeat(rng.normal(size=60) * 10, 3) + rng.normal(size=180)
+    order = rng.permutation(180)
+    columns = {f"s{i}": settings[order, i] for i in range(4)}
+    age = np.tile([1.0, 7.0, 28.0], 60)[order]
+    return pl.DataFrame({**columns, "age": age, "strength [MPa]": strength[order].round(3)})
+
+
+def test_a_recipe_becomes_the_group_and_its_worth_is_told(folder: Path) -> None:
+    ran = init(recipes(), "--target", "strength [MPa]")
+    contract, _ = drafts()
+    assert (contract.split, contract.group) == ("grouped", ("s0", "s1", "s2", "s3"))
+    (line,) = (line for line in ran.output.splitlines() if line.startswith("split: "))
+    assert line.startswith("split: grouped by recipe (4 columns). A random split would have looked ")
+    assert "x better" in line and line.endswith("of its test rows have a row of the same recipe in training.")
+    assert line in Path("raw/contract.yaml").read_text()
+
+
+def test_time_order_becomes_the_split(folder: Path) -> None:
+    walk = np.random.default_rng(0).normal(size=400).cumsum()
+    stamps = np.datetime64("2026-01-01T00:00") + np.arange(400) * np.timedelta64(15, "m")
+    table = pl.DataFrame({"at": stamps.astype(str), "load": walk.round(3), "y": np.roll(walk, 1).round(3)})
+    ran = init(table.with_columns(pl.col("at").str.replace("T", " ")), "--target", "y")
+    contract, _ = drafts()
+    assert (contract.split, contract.only("time").name) == ("ordered", "at")
+    assert "just before or after them in training" in ran.output
+
+
+def test_real_files_get_the_split_they_need(shared_data: Path, folder: Path) -> None:
+    expected = {
+        "concrete_compressive_strength.csv": ("Concrete compressive strength(MPa, megapascals)", "grouped"),
+        "korea_steel_industry_energy.csv": ("Usage_kWh", "ordered"),
+    }
+    for name, (target, split) in expected.items():
+        ran = data("init", str(shared_data / name), "--target", target, "--to", name)
+        assert ran.exit_code == 0, ran.exception
+        assert load_contract(Path(name) / "contract.yaml").split == split
+        assert "A random split would have looked" in ran.output and "x better" in ran.output
+
+
+def test_hidden_measures_the_leak() -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(100), 4)
+    features = np.repeat(rng.normal(size=(100, 3)), 4, axis=0)
+    noise = np.repeat(rng.normal(size=100), 4)
+    leaking = hidden(features, noise, groups)
+    assert leaking is not None and leaking.times > 2 and leaking.siblings > 0.9
+    plain = hidden(rng.normal(size=(400, 3)), rng.normal(size=400), np.arange(400))
+    assert plain is not None and 0.9 < plain.times < 1.1 and plain.siblings == 0
+    classes = hidden(features, (noise > 0).astype(np.int64), groups)
+    assert classes is not None and classes.random < 0.1 < 0.3 < classes.honest
+    assert hidden(features[:20], noise[:20], groups[:20]) is None
+    assert hidden(features, noise, groups // 50) is None
+
+
+def test_a_long_table_is_sampled_by_groups_and_stretches() -> None:
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(5_000), 3)
+    found = hidden(rng.normal(size=(15_000, 2)), np.repeat(rng.normal(size=5_000), 3), groups)
+    assert found is not None and found.siblings > 0.8
+    walk = rng.normal(size=20_000).cumsum()
+    found = hidden(walk[:, None], walk)
+    assert found is not None and found.siblings > 0.9
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "told"),
+    [
+        ([], SettingsError, "--target COLUMN"),
+        (["--target", "sise"], NotFoundError, "Did you mean 'size'?"),
+        (["--target", "a", "--time", "size"], SettingsError, "'size' holds no dates"),
+        (["--target", "a", "--target", "b", "--class-name", "size"], SettingsError, "--class-name"),
+        (["--target", "a", "--kind", "demand"], SettingsError, "--series COLUMN"),
+        (["--target", "a", "--group", "lot"], NotFoundError, "no column 'lot'"),
+    ],
+)
+def test_choices_that_do_not_fit_are_told(folder: Path, flags: list[str], kind: type[DxaiError], told: str) -> None:
+    Path("raw.csv").write_text(HOT)
+    error = data("init", "raw.csv", *flags).exception
+    assert isinstance(error, kind) and told in str(error)
+    assert not Path("raw").exists()
+
+
+def test_drafts_go_where_they_are_told(folder: Path) -> None:
+    ran = init(HOT, "--target", "a", "--to", "shared/my plates", "--name", "plates")
+    assert load_contract(folder / "shared" / "my plates" / "contract.yaml").id == "plates"
+    assert "-o 'shared/my plates/table.parquet'" in ran.output
+
+
+def test_strange_headers_stay_within_the_yaml(folder: Path) -> None:
+    table = '"a: b # c","{{ x }}","- d","\'e""",y\n' + "".join(
+        f"{i},{i * 3 % 7},{i * 5 % 11},{i % 4},{i}\n" for i in range(50)
+    )
+    init(table, "--target", "y")
+    contract, _ = drafts()
+    assert [c.title_en for c in contract.columns] == ["a: b # c", "{{ x }}", "- d", "'e\"", "y"]
+    assert len(convert()) == 50
+
+
+def on_terminal(answers: list[str], *words: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own, giving the answers as they are asked for."""
+    program = "from dxai.cli.main import main; main()"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program, "data", *words])
+    said = ""
+    while select.select([terminal], [], [], 30)[0]:
+        try:
+            part = os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # the program has ended
+            break
+        said += part
+        if said.endswith("]: "):
+            if not answers:
+                break
+            os.write(terminal, f"{answers.pop(0)}\n".encode())
+    os.close(terminal)  # a program that still asks is hung up
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def test_questions_on_a_terminal(folder: Path) -> None:
+    rows = [f"{i},{i * 7 % 13},{i * 3 % 11},{i % 9}.5" for i in range(60)]
+    Path("raw.csv").write_text("row,c [flurbs],d,e [kW]\n" + "\n".join(rows) + "\n")
+    code, said = on_terminal(["", "yy", "d", "n", "℃", "kPa", "", "1"], "init", "raw.csv")
+    assert code == 0, said
+    assert "c [flurbs] (integer)" in said and "e [kW] (number, kW)" in said
+    assert "there is no column 'yy'" in said
+    assert "row names rows. Leave it out?" in said
+    assert "write Cel" in said
+    contract, _ = drafts()
+    assert contract.target.name == "d"
+    assert {c.name: (c.role, c.unit) for c in contract.columns} == {
+        "row": ("feature", "1"), "c": ("feature", "kPa"), "d": ("target", "1"), "e": ("feature", "kW"),
+    }  # fmt: skip
+
+
+def test_enter_takes_the_draft_and_yes_asks_nothing(folder: Path) -> None:
+    Path("raw.csv").write_text(wide(MONTHS))
+    code, said = on_terminal(["", ""], "init", "raw.csv")
+    assert code == 0, said
+    contract, mapping = drafts()
+    assert contract.task == "demand" and contract.only("series").name == "part" and mapping.wide is not None
+    code, said = on_terminal([], "init", "raw.csv", "--kind", "demand", "--yes", "--force")
+    assert code == 0 and "]: " not in said
+
+
+def test_the_mapping_is_yaml_a_person_can_read(folder: Path) -> None:
+    init(HOT, "--target", "a")
+    written = yaml.safe_load(Path("raw/mapping.yaml").read_text())
+    assert written["version"] == "1.0.0" and written["contract"] == "raw"
+    assert written["columns"]["size"] == {"from": "size"}
