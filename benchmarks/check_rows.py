@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dxai.inference.output import write_table
+from dxai.data.output import write_table
 
 RATIO, PEAK_MB = 1.0, 2_000
 NUMBERS = [f"sensor_{i:02d}" for i in range(1, 13)]

@@ -26,12 +26,12 @@ from dxai.bundle.manifest import (
 from dxai.bundle.profile import Profile, profile_panel, profile_rows
 from dxai.config.settings import RunSettings
 from dxai.contract.terms import Terms
+from dxai.data.output import write_table
 from dxai.data.table import contract_path, terms_of_data
 from dxai.errors import NotFoundError
 from dxai.files import whole_folder
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
-from dxai.inference.output import write_table
 from dxai.inference.predict import Prediction
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of

@@ -130,7 +130,7 @@ def _make_bundle(
     from dxai.data.checks import cast
     from dxai.data.windows import to_panel
     from dxai.inference.model import Model
-    from dxai.inference.output import write_table
+    from dxai.data.output import write_table
     from dxai.inference.predict import Prediction
     from dxai.ship.sbom import ml_bom
     from dxai.ship.slsa import provenance_statement

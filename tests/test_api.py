@@ -26,7 +26,7 @@ from dxai.catalog.ceremony import make_keys
 from dxai.catalog.keys import KeyRing
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError, IntegrityError, ModelError, NotFoundError, TrustError
-from dxai.inference.output import write_table
+from dxai.data.output import write_table
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 BOUNDS = ["hardness_predicted", "hardness_lower", "hardness_upper"]

@@ -28,7 +28,7 @@ from dxai.config.settings import RunSettings
 from dxai.errors import DataError, IntegrityError, NotFoundError
 from dxai.evaluate import evaluate
 from dxai.inference.loader import load_model
-from dxai.inference.output import write_table
+from dxai.data.output import write_table
 from dxai.inference.predict import Prediction
 from dxai.record.progress import fit_bar
 from dxai.record.provenance import code_commit, table_fingerprint

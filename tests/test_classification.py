@@ -194,7 +194,8 @@ def test_a_class_on_the_edge_of_its_threshold_is_no_difference(make: Make) -> No
     p = one.target.answers(predictor, encode(feature_arrays(one.unseen.head(1), one.contract), one.contract))["p1"]
     predictor.favour = torch.as_tensor(np.array([p[0], 1 - p[0]], np.float32))  # the first row stands on the edge
     graph = export_quality(predictor, one.contract)
-    assert quality_parity(predictor, one.contract, one.unseen, Model(graph, one.contract), TOLERANCE).worst < TOLERANCE / 4
+    parity = quality_parity(predictor, one.contract, one.unseen, Model(graph, one.contract), TOLERANCE)
+    assert parity.worst < TOLERANCE / 4
 
 
 def test_predictions_name_classes_as_the_contract_does(make: Make) -> None:

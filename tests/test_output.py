@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dxai.errors import DataError, NotFoundError, SettingsError
-from dxai.inference.output import write_table
+from dxai.data.output import write_table
 
 FORMATS = ["out.csv", "out.parquet"]
 each_format = pytest.mark.parametrize("name", FORMATS)
@@ -107,7 +107,7 @@ def test_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path, name: str) 
     """On a disk of 300 kB that holds an older answer of 200 kB."""
     program = (
         "import sys; import polars as pl; from pathlib import Path; from dxai.errors import NoSpaceError\n"
-        "from dxai.inference.output import write_table\n"
+        "from dxai.data.output import write_table\n"
         "target = Path(sys.argv[1]); target.write_bytes(b'o' * 200_000)\n"
         "numbers = pl.int_range(200_000, eager=True).hash()\n"
         "try:\n    write_table((pl.DataFrame({'n': numbers}) for _ in range(5)), target)\n"
@@ -126,7 +126,7 @@ def test_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path, name: str) 
 @each_format
 def test_two_that_write_the_same_file_at_once_leave_one_whole_answer(tmp_path: Path, name: str) -> None:
     program = (
-        "import sys; import polars as pl; from pathlib import Path; from dxai.inference.output import write_table\n"
+        "import sys; import polars as pl; from pathlib import Path; from dxai.data.output import write_table\n"
         "target, number = Path(sys.argv[1]), int(sys.argv[2])\n"
         "read = pl.read_parquet if target.suffix == '.parquet' else pl.read_csv\n"
         "for _ in range(50):\n"
@@ -143,7 +143,7 @@ def test_two_that_write_the_same_file_at_once_leave_one_whole_answer(tmp_path: P
 
 def test_dash_is_standard_output(tmp_path: Path) -> None:
     program = (
-        "import polars as pl; from pathlib import Path; from dxai.inference.output import write_table\n"
+        "import polars as pl; from pathlib import Path; from dxai.data.output import write_table\n"
         "write_table([pl.DataFrame({'a': [1], '값': ['가']}), pl.DataFrame({'a': [2], '값': [None]})], Path('-'))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=True)

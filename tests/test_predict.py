@@ -16,7 +16,7 @@ from dxai.bundle.folder import Bundle
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError
 from dxai.inference.model import Model
-from dxai.inference.output import write_table
+from dxai.data.output import write_table
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 Lines = list[list[str]]

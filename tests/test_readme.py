@@ -24,7 +24,8 @@ ALONE |= {
     "docs",
     "benchmarks",
 }
-ALONE |= {"dxai/catalog/site", "dxai/cli/data", "dxai/inference/fit", "dxai/intake/describe", "dxai/intake/package", "dxai/serve", "dxai/units"}
+ALONE |= {"dxai/catalog/site", "dxai/cli/data", "dxai/contract", "dxai/inference/fit", "dxai/intake", "dxai/serve"}
+ALONE |= {"dxai/units"}
 """Folders that the tree names without their files."""
 
 SHORT = {"demand": "trainer.max_epochs=1"}

@@ -42,8 +42,8 @@ def predict(
     or Korean titles.
     """
     from dxai.api import load
+    from dxai.data.output import write_table
     from dxai.data.tables import read_blocks
-    from dxai.inference.output import write_table
     from dxai.inference.predict import Prediction
     from dxai.inference.rowbar import row_bar
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +56,13 @@ def draft(look: Look, choices: Choices, dialect: Dialect | None) -> Draft:
     columns, split = proposal(look, choices), split_of(look, choices)
     why = told(split, look, [c.seen.name for c in columns if c.role == "feature"])
     frequency = _frequency(look, choices) if choices.kind == "demand" else None
+    comments = [f"split: {why}", *_one_of_several(look, choices), *_no_feature(columns, choices)]
     values = {
-        "choices": choices, "columns": columns, "decimal": decimal_of(look.seen), "dialect": dialect or Dialect(),
-        "comments": [f"split: {why}", *_one_of_several(look, choices)], "look": look, "seen": look.seen, "split": split,
+        "choices": choices, "columns": columns, "comments": comments, "decimal": decimal_of(look.seen),
+        "dialect": dialect or Dialect(), "look": look, "seen": look.seen, "split": split, "version": VERSION,
         "frequency": frequency, "season": SEASONS[frequency] if frequency else 1,
         "group": [c.id for c in columns if c.seen.name in split.group],
-        "utc": any(has_offset(c.seen.date_formats[0]) for c in columns if c.seen.date_formats), "version": VERSION,
+        "utc": any(has_offset(c.seen.date_formats[0]) for c in columns if c.seen.date_formats),
     }  # fmt: skip
     environment = _environment()
     contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
@@ -98,6 +100,12 @@ def _one_of_several(look: Look, choices: Choices) -> list[str]:
         return []
     flags = " ".join(f"--target {shlex.quote(name)}" for name in groups[0])
     return [f"decide: the target is one of {len(groups[0])} classes in columns of their own; all of them: {flags}"]
+
+
+def _no_feature(columns: Sequence[Proposed], choices: Choices) -> list[str]:
+    """Without a feature there is nothing to predict from, and the contract is refused."""
+    none = choices.kind == "quality" and not any(column.role == "feature" for column in columns)
+    return ["decide: no column is left as a feature; give one that role"] if none else []
 
 
 def _yaml(value: Any) -> str:

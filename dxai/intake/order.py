@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from dxai.contract import Contract
+from dxai.data.output import write_table
 from dxai.errors import SettingsError
-from dxai.inference.output import write_table
 from dxai.intake.convert import ConversionLog
 
 _BLOCK, _RUN, _KEYS = 50_000, 500_000, 4_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ _LOGICAL = {
 _NOT_USED = {"leak": "tells the target", "id": "names rows", "constant": "says the same in every row"}
 _NOT_USED |= {"empty": "is empty"}
 _MOST_CATEGORIES = 200
+_IN_BRACKETS = re.compile(r"[(\[（［]([^()\[\]（）［］]*\S)\s*[)\]）］]$")
 _TYPES = {
     "boolean": "one of two values", "category": "one of a few texts", "empty": "nothing", "integer": "a whole number",
     "number": "a number", "text": "a text",
@@ -152,6 +154,12 @@ def _begin_periods(texts: pl.Series, seen: ColumnDescription) -> bool:
     return bool(begins_period(dates, frequency_of(dates)).all())
 
 
+def strange_unit(seen: ColumnDescription) -> str:
+    """What stands in brackets at the end of the header and is no unit that is understood."""
+    found = _IN_BRACKETS.search(seen.name)
+    return found[1].strip() if found and not seen.unit else ""
+
+
 def _units_differ(seen: ColumnDescription) -> bool:
     return len({understand(text) for text, _ in seen.cell_units}) > 1
 
@@ -159,12 +167,12 @@ def _units_differ(seen: ColumnDescription) -> bool:
 def _sureness(seen: ColumnDescription, logical: str, decimal: str, choices: Choices) -> str:
     """How sure the reading of the cells is, and why; ``decide`` where only a person can know."""
     number = logical in ("integer", "number")
-    told, strange = seen.name in choices.units, number and bool(seen.unit_text) and not seen.unit
+    told, strange = seen.name in choices.units, strange_unit(seen)
     gap = next((text for text, _ in seen.missing_texts), "")
     rules: Sequence[tuple[bool, str]] = (
         (len(seen.date_formats) > 1, f"decide: {' or '.join(seen.date_formats)}? The values admit both"),
         (seen.mixed_marks, "decide: decimal commas and decimal points in one column"),
-        (strange and not told, f"decide: what is the unit {seen.unit_text!r}?"),
+        (number and bool(strange) and not told, f"decide: is {strange!r} a unit?"),
         (number and _units_differ(seen), "decide: several units behind the numbers; only one is taken off"),
         (not number and bool(seen.missing_texts), f"decide: is {gap!r} a gap or a value?"),
         (number and decimal == "," and seen.decimal_mark == ".", "decide: points as decimal marks, commas elsewhere"),

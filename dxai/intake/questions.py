@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dxai.intake.choices import Choices
-from dxai.intake.proposed import Proposed
+from dxai.intake.proposed import Proposed, strange_unit
 
 MOST = 12
 """Questions that people answer with care."""
@@ -32,13 +32,12 @@ def questions(columns: Sequence[Proposed]) -> list[Question]:
         c for c in columns if c.role_comment.removeprefix("left out: it ") in ("tells the target", "names rows")
     ]
     numbers = [c for c in columns if c.is_number and c.role in ("feature", "target") and c.seen.type != "boolean"]
-    no_unit = sorted((c for c in numbers if not c.unit), key=lambda c: not c.seen.unit_text)
+    no_unit = sorted((c for c in numbers if not c.unit), key=lambda c: not strange_unit(c.seen))
     found = [
         Question(c.seen.name, "left out", f"{c.seen.name}: {c.role_comment[10:]}. Leave it out?") for c in left_out
     ]
     for c in no_unit:
-        strange = f" ({c.seen.unit_text!r} is not understood)" if c.seen.unit_text else ""
-        found.append(Question(c.seen.name, "unit", f"Unit of {c.seen.name}{strange}, UCUM"))
+        found.append(Question(c.seen.name, "unit", f"Unit of {c.seen.name}, UCUM"))
     return found[:MOST]
 
 

@@ -64,7 +64,9 @@ def told(split: Split, look: Look, features: Sequence[str]) -> str:
     random, honest = (f"{e:.3g}" for e in (found.random, found.honest))
     if _classes(target):
         random, honest, unit = f"{found.random:.1%}", f"{found.honest:.1%}", " wrong"
-    whose = f"of the same {_named(split.group, short=True)}" if split.rule == "grouped" else "just before or after"
+    whose = "just before or after them"
+    if split.rule == "grouped":
+        whose = f"of the same {_named(split.group, short=True)}"
     looks = f"{found.times:.1f} x better" if found.times > 1.05 else "no better"
     return (
         f"{by}. A random split would have looked {looks} (error {random} instead of {honest}{unit}): "

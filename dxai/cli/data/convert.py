@@ -41,9 +41,9 @@ def convert(
     cell that breaks the contract is refused with all its problems; converting the output again changes nothing.
     """
     from dxai.contract import load_contract
+    from dxai.data.output import write_table
     from dxai.data.tables import read_blocks
     from dxai.files import write_whole
-    from dxai.inference.output import write_table
     from dxai.inference.rowbar import row_bar
     from dxai.intake.convert import ConversionLog
     from dxai.intake.convert import convert as converted

@@ -149,7 +149,7 @@ def _with_answers(look: Look, choices: Choices) -> Choices:
         try:
             require_ucum(answer, where="")
         except DxaiError as error:
-            raise click.UsageError(f"{error.problem} {error.fix}") from None
+            raise click.UsageError(f"{error.problem}: {error.fix}") from None
         return answer
 
     for question in questions(proposal(look, choices)):

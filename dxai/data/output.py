@@ -1,4 +1,4 @@
-"""Where predictions go: CSV or Parquet, a file that appears whole or not at all, or standard output."""
+"""Where tables go: CSV or Parquet, a file that appears whole or not at all, or standard output."""
 
 from __future__ import annotations
 
