@@ -49,12 +49,12 @@ CASES = {
     "steel-plates": Case(
         "steel_plates_faults.csv", tuple(w for name in STEEL_PLATES for w in ("-t", name)), 1_941, "random", "class"
     ),
-    "secom": Case("secom.csv.gz", ("-t", "Pass/Fail"), 1_567, "ordered", "pass_fail", (*QUALITY, "model=linear")),
+    "secom": Case("secom.csv.gz", ("-t", "Pass/Fail"), 1_567, "ordered", "pass_fail", ("model=linear", *QUALITY[1:])),
     "ai4i": Case(
         "ai4i2020.csv", ("-t", "Machine failure"), 10_000, "random", "machine_failure",
         ignored=frozenset({"uid", "product_id", "twf", "hdf", "pwf", "osf"}),
     ),
-    "concrete": Case(
+    "strength": Case(
         "concrete_compressive_strength.csv", ("-t", "Concrete compressive strength(MPa, megapascals)"), 1_030,
         "grouped", "concrete_compressive_strength",
     ),
@@ -68,6 +68,7 @@ CASES = {
     "steel-energy": Case("korea_steel_industry_energy.csv", ("-t", "Usage_kWh"), 35_040, "ordered", "usage"),
     "prices": Case("korea_necessaries_price_ko.csv.gz", ("-t", "판매가격"), 182_381, "random", "panmaegagyeog"),
 }  # fmt: skip
+WITH_CLASSES = {"steel-plates", "secom", "ai4i"}
 WITHOUT_MODEL = {"prices"}  # two days of prices: nothing in them is to be predicted
 
 
@@ -116,5 +117,6 @@ def test_a_raw_file_becomes_a_model_that_predicts(name: str, checkout: Path, sha
     else:
         series = contract.only("series").name
         assert len(answers) == answers[series].n_unique() * contract.horizon
+    assert bool(contract.classes) == (name in WITH_CLASSES)
     if contract.classes:
         assert set(answers[f"{case.target}_predicted"]) <= set(contract.classes)

@@ -122,8 +122,9 @@ def _role(seen: ColumnDescription, look: Look, choices: Choices, split: Split) -
 
 def _logical(seen: ColumnDescription, role: Role, choices: Choices) -> str:
     of_words = seen.type == "boolean" and seen.minimum is None  # Y and N, not 1 and 0
-    of_classes = role == "target" and choices.kind == "quality" and seen.type in ("boolean", "category", "text")
-    if of_words or of_classes or role in ("series", "group"):
+    two = seen.type == "integer" and seen.distinct == 2  # -1 and 1, or 1 and 2, name classes as 0 and 1 do
+    of_classes = role == "target" and (two or seen.type in ("boolean", "category", "text"))
+    if of_words or (of_classes and choices.kind == "quality") or role in ("series", "group"):
         return "string"
     return "date" if role == "time" and choices.kind == "demand" else _LOGICAL[seen.type]
 

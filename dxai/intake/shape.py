@@ -73,7 +73,7 @@ def lengthened(
     table = text.drop(steps.columns).select(pl.all().repeat_by(count).explode())
     table = table.with_columns(
         pl.Series(wide.time, steps.dates * len(text), dtype=pl.String),
-        pl.Series(wide.value, text.select(steps.columns).to_numpy().ravel(), dtype=pl.String),
+        text.select(pl.concat_list(steps.columns).explode()).to_series().alias(wide.value),
     )
     lines = pl.Series(np.repeat(np.arange(first_line, first_line + len(text)), count), dtype=pl.Int64)
     headers = pl.Series(steps.columns * len(text), dtype=pl.String)
