@@ -13,7 +13,7 @@ from dxai.data.output import write_table
 from dxai.errors import SettingsError
 from dxai.intake.convert import ConversionLog
 
-_BLOCK, _RUN, _KEYS = 50_000, 500_000, 4_000_000
+_BLOCK, _RUN, _KEYS = 50_000, 500_000, 1_000_000
 """Rows that are handed on, sorted in memory, and compared by their keys at once."""
 
 _ROW = "\x00row"
