@@ -89,6 +89,12 @@ def test_names_of_the_long_columns_can_be_chosen(folder: Path) -> None:
     assert convert().columns == ["part", "wol", "sulyang"]
 
 
+def test_a_gap_written_out_before_the_first_value_is_none(folder: Path) -> None:
+    init(wide(MONTHS).replace("P001,0,1,", "P001,-,-,").replace("P002,0,", "P002,,"), "--kind", "demand")
+    assert drafts()[1].columns["value"].missing == ("-",)
+    assert len(convert()) == 40 * 24 - 3
+
+
 def test_seven_dated_headers_are_no_series(folder: Path) -> None:
     Path("raw.csv").write_text(wide(MONTHS[:7]))
     told = data("init", "raw.csv", "--kind", "demand", "--series", "part").exception
@@ -191,6 +197,16 @@ def test_time_order_becomes_the_split(folder: Path) -> None:
     assert "just before or after them in training" in ran.output
 
 
+@pytest.mark.parametrize("classes", [("-1", "1"), ("0", "1"), ("good", "bad")])
+def test_errors_of_two_classes_are_shares(folder: Path, classes: tuple[str, str]) -> None:
+    table = recipes().with_columns(
+        pl.when(pl.col("strength [MPa]") > 0).then(pl.lit(classes[1])).otherwise(pl.lit(classes[0])).alias("y")
+    )
+    ran = init(table.drop("strength [MPa]"), "--target", "y")
+    assert "% wrong): " in ran.output
+    assert set(drafts()[0].classes) == set(classes)
+
+
 def test_real_files_get_the_split_they_need(shared_data: Path, folder: Path) -> None:
     expected = {
         "concrete_compressive_strength.csv": ("Concrete compressive strength(MPa, megapascals)", "grouped"),
@@ -236,6 +252,7 @@ def test_a_long_table_is_sampled_by_groups_and_stretches() -> None:
         (["--target", "a", "--time", "size"], SettingsError, "'size' holds no dates"),
         (["--target", "a", "--target", "b", "--class-name", "size"], SettingsError, "--class-name"),
         (["--target", "a", "--kind", "demand"], SettingsError, "--series COLUMN"),
+        (["-t", "a", "-t", "b", "--kind", "demand"], SettingsError, "one target"),
         (["--target", "a", "--group", "lot"], NotFoundError, "no column 'lot'"),
     ],
 )

@@ -14,7 +14,6 @@ from dxai.errors import SettingsError
 from dxai.intake.choices import Choices, refuse_unknown
 from dxai.intake.dates import dated_headers, frequency_of, read_dates
 from dxai.intake.describe import Description, describe
-from dxai.intake.describe.cells import MISSING_TEXTS
 from dxai.intake.describe.sample import RowSample
 from dxai.intake.mapping import Wide
 from dxai.intake.shape import Steps, lengthened, one_of, steps_of
@@ -43,7 +42,7 @@ class Shape:
             told, _ = one_of(block.select(self.one_hot))
             return block.drop(self.one_hot).with_columns(told.alias(self.class_name))
         if self.wide and self.steps:
-            return lengthened(block, self.wide, self.steps, MISSING_TEXTS, 0)[0].table
+            return lengthened(block, self.wide, self.steps, (), 0)[0].table
         return block
 
 
@@ -97,6 +96,8 @@ def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterator[pl.D
 
 def _shape(names: list[str], choices: Choices, where: str) -> Shape:
     refuse_unknown((choices.series, *choices.group), names, where)
+    if choices.kind == "demand" and len(choices.targets) > 1:
+        raise SettingsError("A demand table has one target.", where=where, fix="Give --target once.")
     dated = dated_headers(names) if choices.kind == "demand" and choices.time not in names else None
     if dated:
         return _wide(names, *dated, choices, where)

@@ -13,7 +13,7 @@ from dxai.intake.choices import Choices
 from dxai.intake.dates import begins_period, frequency_of, names_period, read_dates
 from dxai.intake.describe.record import FEWEST, TEMPORAL, ColumnDescription
 from dxai.intake.look import Look
-from dxai.intake.split import Split
+from dxai.intake.split import Split, names_classes
 from dxai.units import understand
 
 _LOGICAL = {
@@ -122,9 +122,8 @@ def _role(seen: ColumnDescription, look: Look, choices: Choices, split: Split) -
 
 def _logical(seen: ColumnDescription, role: Role, choices: Choices) -> str:
     of_words = seen.type == "boolean" and seen.minimum is None  # Y and N, not 1 and 0
-    two = seen.type == "integer" and seen.distinct == 2  # -1 and 1, or 1 and 2, name classes as 0 and 1 do
-    of_classes = role == "target" and (two or seen.type in ("boolean", "category", "text"))
-    if of_words or (of_classes and choices.kind == "quality") or role in ("series", "group"):
+    of_classes = role == "target" and choices.kind == "quality" and names_classes(seen)
+    if of_words or of_classes or role in ("series", "group"):
         return "string"
     return "date" if role == "time" and choices.kind == "demand" else _LOGICAL[seen.type]
 

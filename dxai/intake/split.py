@@ -62,7 +62,7 @@ def told(split: Split, look: Look, features: Sequence[str]) -> str:
     target = look.seen.column(look.target)
     unit = "" if not target.unit else f" {target.unit}"
     random, honest = (f"{e:.3g}" for e in (found.random, found.honest))
-    if _classes(target):
+    if names_classes(target):
         random, honest, unit = f"{found.random:.1%}", f"{found.honest:.1%}", " wrong"
     whose = "just before or after them"
     if split.rule == "grouped":
@@ -95,12 +95,13 @@ def _found(split: Split, look: Look, features: Sequence[str]) -> Hidden | None:
     return hidden(rows[known], truth.drop_nulls().to_numpy(), groups)
 
 
-def _classes(target: ColumnDescription) -> bool:
-    return target.type not in ("integer", "number")
+def names_classes(target: ColumnDescription) -> bool:
+    """Whether its values are names: -1 and 1, or 1 and 2, as well as 0 and 1; numbers otherwise."""
+    return target.type not in ("integer", "number") or (target.type == "integer" and target.distinct == 2)
 
 
 def _truth(texts: pl.Series, target: ColumnDescription) -> pl.Series:
-    if _classes(target):
+    if names_classes(target):
         return (texts.rank("dense").cast(pl.Int64) - 1).alias(target.name)
     numbers = _numbers(texts, target)
     return numbers.fill_nan(None)

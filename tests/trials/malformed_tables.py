@@ -1,0 +1,459 @@
+"""python -m tests.trials.malformed_tables --size ci|release [--seed N]
+
+Small sound tables as CSV (several encodings, delimiters and line ends), Excel and Parquet; then cells, header, rows,
+types or bytes are changed at random. `dxai data convert` must end with 0 or 6. With 6: one short message, which names
+row and column where a cell was changed, and nothing is written. With 0: the output holds exactly what the file says,
+read here a second time with Python's own means; `dxai data check` finds nothing wrong with it, and converting it again
+changes nothing. A table that is sound must not be refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import xlsxwriter
+
+from tests.trials.scene import Answer, Finding, Setting, dxai_here, run
+
+CASES = {"ci": 500, "release": 10_000}
+MANY_LINES, MANY_LETTERS = 10, 1_200
+KINDS = {"code": "text", "heat": "number", "day": "date", "at": "timestamp", "weight": "number", "verdict": "class"}
+REQUIRED, LOWEST, HIGHEST, CLASSES = {"code", "heat", "verdict"}, -300.0, 2000.0, ("good", "bad")
+Row = dict[str, Any]
+
+_LOGICAL = {"text": "string", "class": "string", "number": "number", "date": "date", "timestamp": "timestamp"}
+_KOREAN = {"code": "부호", "heat": "온도", "day": "날짜", "at": "시각", "weight": "무게", "verdict": "판정"}
+_BLANKS = "".join(map(chr, [*range(9, 14), 32, 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239, 8287, 12288]))
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
+_STAMP = re.compile(rf"{_DATE.pattern}[ T]([0-9]{{1,2}}):([0-9]{{1,2}}):([0-9]{{1,2}})(?:\.([0-9]{{1,6}}))?")
+_ODD = (
+    "-", "N/A", "없음", "?", "#DIV/0!", "12.5℃", "12.5 K", "12.5%", "<5", "5~7", "８５０", "٨٥", "−5", "0x1F", "1_000",
+    "inf", "nan", "1e39", "2000.1", "-300", "TRUE", "1.2.3", "1e", "8\u200b5", "=1+1", "", "   ", "0012", "1E5", "+1",
+    ".5", "5.", " 7 ", "1,850.5", "1 850", "1'850", "850,5", "2026-02-30", "2025-02-29", "2024-02-29", "2026-13-01",
+    "03/02/2026", "2026.02.03", "26-02-03", "20260203", "46056", "2026년 2월 3일", "2026-02-03 13:00", "0000-00-00",
+    "2026-02-03T13:00:00", "2026-02-03 13:00:00.5", "2026-02-03 25:00:00", "2026-02-03 24:00:00", "2026-2-3", "good ",
+    "GOOD", "maybe", "가나다", "뷁", "a\nb", 'a"b', "a,b", "a;b", "1e5", "1e-400", "-0", "99999999999999999999", "\ufeff1",
+)  # fmt: skip
+
+
+@dataclass
+class Case:
+    """A table that was changed.
+
+    Attributes:
+        kind: What was done to it.
+        suffix: Of its file.
+        content: Its bytes.
+        rows: What it says, cell by cell; None where only a second reading of the bytes tells.
+        cells: Changed ones, as row of the file and column.
+    """
+
+    kind: str
+    suffix: str
+    content: bytes
+    rows: list[Row] | None = None
+    cells: list[tuple[int, str]] = field(default_factory=list)
+
+
+# What a sound table holds, and what a cell means
+
+
+def sound_rows(random: Random) -> list[Row]:
+    """Texts of a sound table."""
+    return [
+        {
+            "code": random.choice((f"{i:04d}", "1E5", "007.50", "가", "A-1")), "heat": f"{random.uniform(-299, 1999):.2f}",
+            "day": f"2026-02-{random.randint(1, 28):02d}", "at": f"2026-02-03 {random.randint(0, 23):02d}:30:00",
+            "weight": random.choice(("12.5", "0.1", "1e2", "")), "verdict": random.choice(CLASSES),
+        }
+        for i in range(random.randint(8, 15))
+    ]  # fmt: skip
+
+
+class Unsound(Exception):
+    """A cell that breaks the contract."""
+
+
+def meaning(name: str, text: str | None, *, comma: bool = False) -> Any:
+    """What the contract makes of a cell's text, worked out a second time."""
+    text = (text or "").strip(_BLANKS)
+    if not text:
+        if name in REQUIRED:
+            raise Unsound
+        return None
+    kind = KINDS[name]
+    if kind == "number":
+        return _number(name, text.replace(",", ".") if comma else text)
+    if kind in ("date", "timestamp"):
+        return _moment(kind, text)
+    if kind == "class" and text not in CLASSES:
+        raise Unsound
+    return text
+
+
+def _number(name: str, text: str) -> float:
+    if not _NUMBER.fullmatch(text) or not math.isfinite(value := float(text)) or abs(value) > 3.4e38:
+        raise Unsound
+    if name == "heat" and not LOWEST <= value <= HIGHEST:
+        raise Unsound
+    return value
+
+
+def _moment(kind: str, text: str) -> date | datetime:
+    day, stamp = _DATE.fullmatch(text), _STAMP.fullmatch(text)
+    try:
+        if stamp and kind == "timestamp":
+            *parts, fraction = stamp.groups()
+            return datetime(*map(int, parts), int((fraction or "").ljust(6, "0")))  # type: ignore[arg-type]
+        if day:
+            read = datetime(*map(int, day.groups()))  # type: ignore[arg-type]
+            return read if kind == "timestamp" else read.date()
+    except ValueError:
+        pass
+    raise Unsound
+
+
+def table_of(rows: list[Row], *, comma: bool = False) -> list[Row] | None:
+    """What the output must hold; None when the table must be refused."""
+    try:
+        return [{name: meaning(name, row[name], comma=comma) for name in KINDS} for row in rows]
+    except (Unsound, KeyError):
+        return None
+
+
+# Files
+
+
+def as_csv(rows: list[list[str]], random: Random) -> bytes:
+    """Lines of cells in some dialect that can hold them."""
+    out = io.StringIO()
+    delimiter, end = random.choice(",,,;\t|"), random.choice(("\n", "\r\n"))
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=random.choice((0, 0, 1))).writerows(rows)
+    encoding = random.choice(("utf-8", "utf-8-sig", "cp949", "utf-16"))
+    try:
+        content = out.getvalue().encode(encoding)
+        if encoding == "cp949":
+            content.decode()  # texts of few letters can be both
+            return out.getvalue().encode()
+        return content
+    except UnicodeEncodeError:
+        return out.getvalue().encode()
+    except UnicodeDecodeError:
+        return content
+
+
+def as_excel(rows: list[list[Any]]) -> bytes:
+    """A workbook of one sheet."""
+    content = io.BytesIO()
+    options = {"in_memory": True, "strings_to_numbers": False, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(content, options) as book:
+        sheet = book.add_worksheet()
+        for i, row in enumerate(rows):
+            for j, cell in enumerate(row):
+                if cell != "":
+                    sheet.write_string(i, j, cell) if isinstance(cell, str) else sheet.write_number(i, j, cell)
+    return content.getvalue()
+
+
+def as_parquet(rows: list[Row]) -> pl.DataFrame:
+    """A frame of the types that the contract asks for."""
+    return pl.DataFrame(table_of(rows), schema={
+        "code": pl.String, "heat": pl.Float64, "day": pl.Date, "at": pl.Datetime("us"), "weight": pl.Float64,
+        "verdict": pl.String,
+    })  # fmt: skip
+
+
+def _parquet_bytes(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+# Changes
+
+
+def changed_text(text: str, random: Random) -> str:
+    """Another cell: an odd one, a damaged one, or letters from anywhere."""
+    match random.randrange(3):
+        case 0:
+            return random.choice(_ODD)
+        case 1:
+            at, letter = random.randint(0, len(text)), random.choice("0123456789.,-+eE: T'\"℃가")
+            return text[:at] + letter * random.randint(0, 1) + text[at + random.randint(0, 1) :]
+    return "".join(chr(random.choice((random.randint(32, 126), random.randint(0xAC00, 0xD7A3)))) for _ in range(4))
+
+
+def cells(random: Random) -> Case:
+    """A few cells of a CSV or Excel file."""
+    rows, told = sound_rows(random), list[tuple[int, str]]()
+    for _ in range(random.randint(1, 3)):
+        i, name = random.randrange(len(rows)), random.choice(list(KINDS))
+        rows[i][name] = changed_text(rows[i][name], random)
+        told.append((i + 2, name))
+    lines = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
+    if random.random() < 0.3:
+        return Case("cells of Excel", ".xlsx", as_excel(lines), rows, told)
+    return Case("cells of CSV", ".csv", as_csv(lines, random), rows, told)
+
+
+def numbers_in_excel(random: Random) -> Case:
+    """Cells that Excel holds as numbers, in any column."""
+    rows = sound_rows(random)
+    lines: list[list[Any]] = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
+    i, name = random.randrange(len(rows)), random.choice(list(KINDS))
+    value = random.choice((12.0, 46056.0, 0.1, -1e20, 1e300, 1234567.25, random.uniform(-1e6, 1e6)))
+    lines[i + 1][list(KINDS).index(name)] = value
+    rows[i][name] = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return Case("numbers of Excel", ".xlsx", as_excel(lines), rows, [(i + 2, name)])
+
+
+def structure(random: Random) -> Case:
+    """Header and rows of a CSV or Excel file; what comes out is told by reading it a second time."""
+    rows = sound_rows(random)
+    lines = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
+    at, column = random.randint(1, len(lines) - 1), random.randrange(len(KINDS))
+    changes: dict[str, Callable[[], object]] = {
+        "column gone": lambda: [line.pop(column) for line in lines],
+        "column twice": lambda: [line.append(line[column]) for line in lines],
+        "title beside id": lambda: [line.append(_KOREAN["heat"] if i == 0 else "1") for i, line in enumerate(lines)],
+        "titles": lambda: lines[0].__setitem__(slice(None), list(_KOREAN.values())),
+        "misspelt": lambda: lines[0].__setitem__(column, lines[0][column] + "x"),
+        "no name": lambda: lines[0].__setitem__(column, ""),
+        "merged header": lambda: lines.insert(0, ["2026", *[""] * (len(KINDS) - 1)]),
+        "header twice": lambda: lines.insert(at, list(lines[0])),
+        "short row": lambda: lines[at].pop(),
+        "long row": lambda: lines[at].append("1"),
+        "long row of a gap": lambda: lines[at].append(""),
+        "blank line": lambda: lines.insert(at, []),
+        "header only": lambda: lines.__delitem__(slice(1, None)),
+        "nothing": lines.clear,
+        "another order": lambda: [line.reverse() for line in lines],
+        "row twice": lambda: lines.append(list(lines[at])),
+        "own column": lambda: [line.insert(column, "note" if i == 0 else "0012") for i, line in enumerate(lines)],
+    }  # fmt: skip
+    kind = random.choice(list(changes))
+    changes[kind]()
+    return Case(f"structure, {kind}", ".csv", as_csv(lines, random))
+
+
+def types(random: Random) -> Case:
+    """Columns of a Parquet file in other types."""
+    frame, name = as_parquet(sound_rows(random)), random.choice(list(KINDS))
+    kinds = [pl.String, pl.Float32, pl.Int32, pl.Categorical, pl.Boolean, pl.Datetime("ns"), pl.Date, pl.Binary]
+    kind = random.choice([*kinds, pl.List(pl.String), pl.Struct({"a": pl.String}), pl.Null, pl.Decimal(20, 2)])
+    text = pl.col(name).cast(pl.String)
+    column = {
+        pl.List: pl.concat_list(text), pl.Struct: pl.struct(text.alias("a")), pl.Null: pl.lit(None), pl.Binary: text.cast(pl.Binary),
+    }.get(kind.base_type(), pl.col(name).cast(kind, strict=False))  # fmt: skip
+    try:
+        frame = frame.with_columns(column.alias(name))
+    except pl.exceptions.PolarsError:  # no such cast
+        frame = frame.with_columns(text.alias(name))
+    return Case(f"type {kind.base_type()}", ".parquet", _parquet_bytes(frame))
+
+
+def damaged(content: bytes, random: Random) -> bytes:
+    """Some bytes flipped, left out, put in, repeated, or all behind a place lost."""
+    for _ in range(random.choice((1, 1, 2, 5))):
+        at, length = random.randrange(len(content) + 1), random.choice((1, 1, 2, 9, 100))
+        piece = random.choice((random.randbytes(length), content[at : at + length], b"", b"\0", b"\r", b'"', b"\xff"))
+        content = content[:at] + piece + content[at + random.choice((0, length)) :]
+        if random.random() < 0.1:
+            content = content[: random.randrange(len(content) + 1)]
+    return content
+
+
+def bytes_of_csv(random: Random) -> Case:
+    """Bytes of a CSV file."""
+    rows = sound_rows(random)
+    lines = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
+    return Case("bytes of CSV", ".csv", damaged(as_csv(lines, random), random))
+
+
+def bytes_of_excel(random: Random) -> Case:
+    """Bytes of an Excel file: its members have checksums, so nothing may come out but what was put in."""
+    rows = sound_rows(random)
+    content = as_excel([list(KINDS), *([row[name] for name in KINDS] for row in rows)])
+    return Case("bytes of Excel", ".xlsx", damaged(content, random), rows)
+
+
+def bytes_of_parquet(random: Random) -> Case:
+    """Bytes of a Parquet file: no checksum says what was put in, only that the file says it."""
+    return Case("bytes of Parquet", ".parquet", damaged(_parquet_bytes(as_parquet(sound_rows(random))), random))
+
+
+CHANGES = (
+    cells, cells, cells, cells, numbers_in_excel, structure, structure, types, bytes_of_csv, bytes_of_csv, bytes_of_excel,
+    bytes_of_parquet,
+)  # fmt: skip
+
+
+# A second reading
+
+
+def read_again(case: Case) -> list[Row] | None:
+    """What a file says, by other means than those of dxai; None when the table must be refused, or cannot be told."""
+    if case.rows is not None:
+        return table_of(case.rows) or table_of(case.rows, comma=True)
+    if case.content[:4] == b"PAR1":
+        return _parquet_again(case.content)
+    for encoding in ("utf-16",) if case.content[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp949"):
+        try:
+            text = case.content.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        return None
+    readings = (_csv_again(text, delimiter) for delimiter in ",;\t|")
+    return next((reading for reading in readings if reading is not None), None)
+
+
+def _csv_again(text: str, delimiter: str) -> list[Row] | None:
+    try:
+        header, *lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)) or [[]]
+    except csv.Error:
+        return None
+    known = {**{name: name for name in KINDS}, **{title: name for name, title in _KOREAN.items()}}
+    ids = [known.get(name.strip().casefold(), name) for name in header]
+    if any(ids.count(name) != 1 for name in KINDS) or any(len(line) != len(ids) for line in lines):
+        return None
+    rows = [dict(zip(ids, line, strict=True)) for line in lines]
+    plain = table_of(rows)
+    return plain if plain is not None or delimiter == "," else table_of(rows, comma=True)
+
+
+def _parquet_again(content: bytes) -> list[Row] | None:
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+        rows = [{name: _shown(value) for name, value in row.items()} for row in table.to_pylist()]
+    except Exception:
+        return None
+    return table_of(rows)
+
+
+def _shown(value: Any) -> Any:
+    """A typed cell as a CSV file would hold it."""
+    if value is None or isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, datetime) and not (value.hour or value.minute or value.second or value.microsecond):
+        value = value.date()
+    return str(value)
+
+
+# The judgement
+
+
+def judge(case: Case, folder: Path) -> tuple[int, list[str]]:
+    """Convert the table; the exit code and what is wrong with it."""
+    for path in folder.glob("*"):
+        path.unlink()
+    source, out = folder / f"rows{case.suffix}", folder / "out.parquet"
+    source.write_bytes(case.content)
+    contract = folder.parent / "parts.yaml"
+    answer = dxai_here("data", "convert", source, "-c", contract, "-o", out, "--keep-order", home=folder)
+    wrong = _refused(case, answer, folder) if answer.code else _taken(case, out, contract)
+    if answer.code not in (0, 6):
+        wrong = [f"exit code {answer.code}: {answer.err[-300:]}"]
+    return answer.code, wrong
+
+
+def _refused(case: Case, answer: Answer, folder: Path) -> list[str]:
+    wrong, lines = [], answer.message.rstrip("\n").splitlines()
+    if "Traceback" in answer.err or answer.err.count("dxai: ") != 1:
+        wrong.append(f"not one message: {answer.err[-300:]!r}")
+    if len(lines) > MANY_LINES or len(answer.message) > MANY_LETTERS or not all(map(str.isprintable, lines)):
+        wrong.append(f"not short or not printable: {answer.message[:500]!r}")
+    if case.cells and not any(
+        f"'{name}'" in answer.message and f"row {row}" in answer.message for row, name in case.cells
+    ):
+        wrong.append(f"row and column of none of {case.cells} named: {answer.message[:300]!r}")
+    if len(left := sorted(path.name for path in folder.iterdir())) > 1:
+        wrong.append(f"something was written: {left}")
+    if case.rows is not None and not case.kind.startswith("bytes") and read_again(case) is not None:
+        wrong.append(f"refused although sound: {answer.message[:300]!r}")
+    return wrong
+
+
+def _taken(case: Case, out: Path, contract: Path) -> list[str]:
+    told, written = read_again(case), pl.read_parquet(out)
+    if told is None:
+        return [f"taken although unsound: {written.rows(named=True)[:2]}"]
+    if written.columns != list(KINDS):
+        return [f"other columns: {written.columns}"]
+    differ = [(a, b) for a, b in zip(told, written.rows(named=True), strict=False) if a != b]
+    if differ or len(told) != len(written):
+        return [f"changed in silence: {differ[:1] or (len(told), len(written))}"]
+    again = out.with_name("again.parquet")
+    wrong = []
+    for words in (("check", out, "-c", contract), ("convert", out, "-c", contract, "-o", again, "--keep-order")):
+        answer = dxai_here("data", *words, home=out.parent)
+        wrong += [f"{words[0]} of the output: {answer.code} {answer.message[:300]}"] if answer.code else []
+    return wrong or ([] if pl.read_parquet(again).equals(written) else ["twice is not the same as once"])
+
+
+def contract_text() -> str:
+    """The contract of all the tables."""
+
+    def column(name: str) -> str:
+        role = "target" if name == "verdict" else "feature" if KINDS[name] == "number" else "ignore"
+        told = [
+            f"{{property: role, value: {role}}}",
+            f"{{property: titleEn, value: {name}}}",
+            f"{{property: titleKo, value: {_KOREAN[name]}}}",
+        ]
+        lines = [
+            f"  - name: {name}",
+            f"    logicalType: {_LOGICAL[KINDS[name]]}",
+            f"    customProperties: [{', '.join(told)}]",
+        ]
+        lines += ["    required: true"] * (name in REQUIRED)
+        lines += [f"    logicalTypeOptions: {{minimum: {LOWEST}, maximum: {HIGHEST}}}"] * (name == "heat")
+        lines += [
+            f"    quality: [{{metric: invalidValues, mustBe: 0, arguments: {{validValues: [{', '.join(CLASSES)}]}}}}]"
+        ] * (name == "verdict")
+        return "\n".join(lines)
+
+    head = "apiVersion: v3.1.0\nkind: DataContract\nid: parts\nversion: 1.0.0\nstatus: active\ndescription: {purpose: Tell parts.}\n"
+    titles = "customProperties: [{property: titleEn, value: Parts}, {property: titleKo, value: 부품}]\n"
+    table = "schema:\n- name: parts\n  logicalType: object\n  customProperties: [{property: task, value: quality}]\n  properties:\n"
+    return head + titles + table + "\n".join(map(column, KINDS)) + "\n"
+
+
+def malformed_tables(setting: Setting) -> Finding:
+    """So many tables."""
+    found, codes, kinds = Finding(), Counter[int](), Counter[str]()
+    (setting.folder / "parts.yaml").write_text(contract_text(), "utf-8")
+    folder = setting.folder / "rows"
+    folder.mkdir()
+    for number in range(CASES[setting.size]):
+        random = Random(f"{setting.seed} {number}")
+        case = random.choice(CHANGES)(random)
+        code, wrong = judge(case, folder)
+        codes[code] += 1
+        kinds[case.kind] += 1
+        found.broken += [f"{case.kind}, {text.partition(':')[0]}: {text} (case {number})" for text in wrong]
+    found.facts = {
+        "n": codes.total(), "by_exit_code": dict(sorted(codes.items())), "kinds": len(kinds),
+        "changed_in_silence": sum("in silence" in text for text in found.broken),
+        "tracebacks": sum("not one message" in text or "exit code" in text for text in found.broken),
+    }  # fmt: skip
+    return found
+
+
+if __name__ == "__main__":
+    run("malformed_tables", __doc__, malformed_tables)
