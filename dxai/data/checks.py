@@ -23,6 +23,12 @@ FINITE, REQUIRED = "holds finite numbers", "must not be empty"
 _SHAPES = {kind: f"holds {looks}" for kind, looks in _LOOKS.items()}
 _LOWEST = -3.4e38
 """Near the lowest number of a Float32, which is what the graph takes."""
+_DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_DATED = {
+    "date": f"^{_DAY}$",
+    "timestamp": rf"^{_DAY}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-5]?[0-9](\.[0-9]{{1,6}}0*)?)?$",
+}
+"""What is read as a date or time: polars alone would take 26-02-03 as of the year 26, and any blanks or none between."""
 _STAMP = pl.Datetime("us")
 _STAMPS = {19: "%Y-%m-%d %H:%M:%S", 26: "%Y-%m-%d %H:%M:%S.%6f", 10: "%Y-%m-%d"}
 _ANY_STAMP = "%Y-%m-%d %H:%M:%S%.f"
@@ -198,7 +204,7 @@ def _typed(column: Column, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
         return cells
     if dtype != pl.String:
         return pl.when(cells.is_between(date.min, date.max)).then(cells)
-    dated = pl.when(cells.str.contains(r"^\d{4}-")).then(cells)  # polars alone would read 26-02-03 as of the year 26
+    dated = pl.when(cells.str.contains(_DATED[column.kind])).then(cells)
     if column.kind == "date":
         return dated.str.to_date("%Y-%m-%d", strict=False)
     return _timestamps(dated.str.replace("T", " ", literal=True))

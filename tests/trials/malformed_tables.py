@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import os
 import re
+import sys
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import polars as pl
 import xlsxwriter
 
@@ -37,14 +42,15 @@ _KOREAN = {"code": "부호", "heat": "온도", "day": "날짜", "at": "시각", 
 _BLANKS = "".join(map(chr, [*range(9, 14), 32, 133, 160, 5760, *range(8192, 8203), 8232, 8233, 8239, 8287, 12288]))
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})")
-_STAMP = re.compile(rf"{_DATE.pattern}[ T]([0-9]{{1,2}}):([0-9]{{1,2}}):([0-9]{{1,2}})(?:\.([0-9]{{1,6}}))?")
+_STAMP = re.compile(rf"{_DATE.pattern}[ T]([0-9]{{1,2}}):([0-9]{{1,2}}):([0-9]{{1,2}})(?:\.([0-9]{{1,6}})0*)?")
 _ODD = (
     "-", "N/A", "없음", "?", "#DIV/0!", "12.5℃", "12.5 K", "12.5%", "<5", "5~7", "８５０", "٨٥", "−5", "0x1F", "1_000",
     "inf", "nan", "1e39", "2000.1", "-300", "TRUE", "1.2.3", "1e", "8\u200b5", "=1+1", "", "   ", "0012", "1E5", "+1",
     ".5", "5.", " 7 ", "1,850.5", "1 850", "1'850", "850,5", "2026-02-30", "2025-02-29", "2024-02-29", "2026-13-01",
     "03/02/2026", "2026.02.03", "26-02-03", "20260203", "46056", "2026년 2월 3일", "2026-02-03 13:00", "0000-00-00",
     "2026-02-03T13:00:00", "2026-02-03 13:00:00.5", "2026-02-03 25:00:00", "2026-02-03 24:00:00", "2026-2-3", "good ",
-    "GOOD", "maybe", "가나다", "뷁", "a\nb", 'a"b', "a,b", "a;b", "1e5", "1e-400", "-0", "99999999999999999999", "\ufeff1",
+    "GOOD", "maybe", "가나다", "뷁", "a\nb", 'a"b', "a,b", "a;b", "1e5", "1e-400", "-0", "99999999999999999999",
+    "\ufeff1", "2026-\r02-03", "2026- 2-03", "+2026-02-03", "2026-02-03 13:00:60",
 )  # fmt: skip
 
 
@@ -74,9 +80,10 @@ def sound_rows(random: Random) -> list[Row]:
     """Texts of a sound table."""
     return [
         {
-            "code": random.choice((f"{i:04d}", "1E5", "007.50", "가", "A-1")), "heat": f"{random.uniform(-299, 1999):.2f}",
-            "day": f"2026-02-{random.randint(1, 28):02d}", "at": f"2026-02-03 {random.randint(0, 23):02d}:30:00",
-            "weight": random.choice(("12.5", "0.1", "1e2", "")), "verdict": random.choice(CLASSES),
+            "code": random.choice((f"{i:04d}", "1E5", "007.50", "가", "A-1")),
+            "heat": f"{random.uniform(-299, 1999):.2f}", "day": f"2026-02-{random.randint(1, 28):02d}",
+            "at": f"2026-02-03 {random.randint(0, 23):02d}:30:00", "weight": random.choice(("12.5", "0.1", "1e2", "")),
+            "verdict": random.choice(CLASSES),
         }
         for i in range(random.randint(8, 15))
     ]  # fmt: skip
@@ -131,6 +138,29 @@ def table_of(rows: list[Row], *, comma: bool = False) -> list[Row] | None:
         return [{name: meaning(name, row[name], comma=comma) for name in KINDS} for row in rows]
     except (Unsound, KeyError):
         return None
+
+
+def _contract() -> dict[str, Any]:
+    def column(name: str) -> dict[str, Any]:
+        role = "target" if name == "verdict" else "feature" if KINDS[name] == "number" else "ignore"
+        told: dict[str, Any] = {"name": name, "logicalType": _LOGICAL[KINDS[name]], "required": name in REQUIRED}
+        told["customProperties"] = _properties(role=role, titleEn=name, titleKo=_KOREAN[name])
+        if name == "heat":
+            told["logicalTypeOptions"] = {"minimum": LOWEST, "maximum": HIGHEST}
+        if name == "verdict":
+            told["quality"] = [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": list(CLASSES)}}]
+        return told
+
+    table = {"name": "parts", "logicalType": "object", "customProperties": _properties(task="quality")}
+    return {
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": "parts", "version": "1.0.0", "status": "active",
+        "description": {"purpose": "Tell parts."}, "customProperties": _properties(titleEn="Parts", titleKo="부품"),
+        "schema": [{**table, "properties": [column(name) for name in KINDS]}],
+    }  # fmt: skip
+
+
+def _properties(**told: str) -> list[dict[str, str]]:
+    return [{"property": name, "value": value} for name, value in told.items()]
 
 
 # Files
@@ -255,7 +285,8 @@ def types(random: Random) -> Case:
     kind = random.choice([*kinds, pl.List(pl.String), pl.Struct({"a": pl.String}), pl.Null, pl.Decimal(20, 2)])
     text = pl.col(name).cast(pl.String)
     column = {
-        pl.List: pl.concat_list(text), pl.Struct: pl.struct(text.alias("a")), pl.Null: pl.lit(None), pl.Binary: text.cast(pl.Binary),
+        pl.List: pl.concat_list(text), pl.Struct: pl.struct(text.alias("a")), pl.Null: pl.lit(None),
+        pl.Binary: text.cast(pl.Binary),
     }.get(kind.base_type(), pl.col(name).cast(kind, strict=False))  # fmt: skip
     try:
         frame = frame.with_columns(column.alias(name))
@@ -295,8 +326,8 @@ def bytes_of_parquet(random: Random) -> Case:
 
 
 CHANGES = (
-    cells, cells, cells, cells, numbers_in_excel, structure, structure, types, bytes_of_csv, bytes_of_csv, bytes_of_excel,
-    bytes_of_parquet,
+    cells, cells, cells, cells, numbers_in_excel, structure, structure, types, bytes_of_csv, bytes_of_csv,
+    bytes_of_excel, bytes_of_parquet,
 )  # fmt: skip
 
 
@@ -340,7 +371,8 @@ def _parquet_again(content: bytes) -> list[Row] | None:
 
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(content))
-        rows = [{name: _shown(value) for name, value in row.items()} for row in table.to_pylist()]
+        short = {f.name for f in table.schema if str(f.type) == "float"}
+        rows = [{n: _shown(np.float32(v) if n in short and v else v) for n, v in r.items()} for r in table.to_pylist()]
     except Exception:
         return None
     return table_of(rows)
@@ -348,7 +380,7 @@ def _parquet_again(content: bytes) -> list[Row] | None:
 
 def _shown(value: Any) -> Any:
     """A typed cell as a CSV file would hold it."""
-    if value is None or isinstance(value, float) and math.isnan(value):
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return ""
     if isinstance(value, datetime) and not (value.hour or value.minute or value.second or value.microsecond):
         value = value.date()
@@ -365,11 +397,29 @@ def judge(case: Case, folder: Path) -> tuple[int, list[str]]:
     source, out = folder / f"rows{case.suffix}", folder / "out.parquet"
     source.write_bytes(case.content)
     contract = folder.parent / "parts.yaml"
-    answer = dxai_here("data", "convert", source, "-c", contract, "-o", out, "--keep-order", home=folder)
+    with _noise_of(folder.parent / "noise") as noise:
+        answer = dxai_here("data", "convert", source, "-c", contract, "-o", out, "--keep-order", home=folder)
     wrong = _refused(case, answer, folder) if answer.code else _taken(case, out, contract)
+    wrong += [f"noise behind the message: {noise[0][:200]!r}"] if noise[0] else []
     if answer.code not in (0, 6):
         wrong = [f"exit code {answer.code}: {answer.err[-300:]}"]
     return answer.code, wrong
+
+
+@contextmanager
+def _noise_of(place: Path) -> Iterator[list[str]]:
+    """What libraries that are not Python write on standard error while the block runs."""
+    sys.stderr.flush()
+    kept, noise = os.dup(2), list[str]()
+    with place.open("w+b") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield noise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            noise.append(file.read().decode(errors="replace"))
 
 
 def _refused(case: Case, answer: Answer, folder: Path) -> list[str]:
@@ -406,38 +456,10 @@ def _taken(case: Case, out: Path, contract: Path) -> list[str]:
     return wrong or ([] if pl.read_parquet(again).equals(written) else ["twice is not the same as once"])
 
 
-def contract_text() -> str:
-    """The contract of all the tables."""
-
-    def column(name: str) -> str:
-        role = "target" if name == "verdict" else "feature" if KINDS[name] == "number" else "ignore"
-        told = [
-            f"{{property: role, value: {role}}}",
-            f"{{property: titleEn, value: {name}}}",
-            f"{{property: titleKo, value: {_KOREAN[name]}}}",
-        ]
-        lines = [
-            f"  - name: {name}",
-            f"    logicalType: {_LOGICAL[KINDS[name]]}",
-            f"    customProperties: [{', '.join(told)}]",
-        ]
-        lines += ["    required: true"] * (name in REQUIRED)
-        lines += [f"    logicalTypeOptions: {{minimum: {LOWEST}, maximum: {HIGHEST}}}"] * (name == "heat")
-        lines += [
-            f"    quality: [{{metric: invalidValues, mustBe: 0, arguments: {{validValues: [{', '.join(CLASSES)}]}}}}]"
-        ] * (name == "verdict")
-        return "\n".join(lines)
-
-    head = "apiVersion: v3.1.0\nkind: DataContract\nid: parts\nversion: 1.0.0\nstatus: active\ndescription: {purpose: Tell parts.}\n"
-    titles = "customProperties: [{property: titleEn, value: Parts}, {property: titleKo, value: 부품}]\n"
-    table = "schema:\n- name: parts\n  logicalType: object\n  customProperties: [{property: task, value: quality}]\n  properties:\n"
-    return head + titles + table + "\n".join(map(column, KINDS)) + "\n"
-
-
 def malformed_tables(setting: Setting) -> Finding:
     """So many tables."""
     found, codes, kinds = Finding(), Counter[int](), Counter[str]()
-    (setting.folder / "parts.yaml").write_text(contract_text(), "utf-8")
+    (setting.folder / "parts.yaml").write_text(json.dumps(_contract()), "utf-8")
     folder = setting.folder / "rows"
     folder.mkdir()
     for number in range(CASES[setting.size]):
@@ -450,7 +472,8 @@ def malformed_tables(setting: Setting) -> Finding:
     found.facts = {
         "n": codes.total(), "by_exit_code": dict(sorted(codes.items())), "kinds": len(kinds),
         "changed_in_silence": sum("in silence" in text for text in found.broken),
-        "tracebacks": sum("not one message" in text or "exit code" in text for text in found.broken),
+        "no_short_message": sum("not one message" in text or "not short" in text for text in found.broken),
+        "noisy": sum("noise behind" in text for text in found.broken),
     }  # fmt: skip
     return found
 
