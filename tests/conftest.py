@@ -128,9 +128,9 @@ def _make_bundle(
     from dxai.contract import parse_contract
     from dxai.contract.terms import Terms, Text
     from dxai.data.checks import cast
+    from dxai.data.output import write_table
     from dxai.data.windows import to_panel
     from dxai.inference.model import Model
-    from dxai.data.output import write_table
     from dxai.inference.predict import Prediction
     from dxai.ship.sbom import ml_bom
     from dxai.ship.slsa import provenance_statement

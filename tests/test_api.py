@@ -24,9 +24,9 @@ from dxai.bundle.manifest import SIGNATURE, Manifest, write_manifest
 from dxai.bundle.signing import read_public_key, sign
 from dxai.catalog.ceremony import make_keys
 from dxai.catalog.keys import KeyRing
+from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError, IntegrityError, ModelError, NotFoundError, TrustError
-from dxai.data.output import write_table
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 BOUNDS = ["hardness_predicted", "hardness_lower", "hardness_upper"]

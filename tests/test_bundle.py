@@ -25,10 +25,10 @@ from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import is_plain, parse_manifest
 from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
+from dxai.data.output import write_table
 from dxai.errors import DataError, IntegrityError, NotFoundError
 from dxai.evaluate import evaluate
 from dxai.inference.loader import load_model
-from dxai.data.output import write_table
 from dxai.inference.predict import Prediction
 from dxai.record.progress import fit_bar
 from dxai.record.provenance import code_commit, table_fingerprint

@@ -10,9 +10,9 @@ import pytest
 from dxai.api import load
 from dxai.bundle.manifest import GOLDEN_OUTPUTS, GOLDEN_ROWS
 from dxai.config.compose import settings_from
+from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.evaluate import evaluate
-from dxai.data.output import write_table
 from dxai.inference.predict import Prediction
 from dxai.learn.module import Epoch
 from dxai.release import release

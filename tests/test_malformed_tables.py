@@ -12,9 +12,9 @@ import pytest
 import xlsxwriter
 
 from dxai.contract import Contract, parse_contract
+from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError
-from dxai.data.output import write_table
 from dxai.intake.convert import ConversionLog, convert
 from dxai.intake.mapping import mapping_of
 

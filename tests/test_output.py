@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from dxai.errors import DataError, NotFoundError, SettingsError
 from dxai.data.output import write_table
+from dxai.errors import DataError, NotFoundError, SettingsError
 
 FORMATS = ["out.csv", "out.parquet"]
 each_format = pytest.mark.parametrize("name", FORMATS)

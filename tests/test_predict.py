@@ -13,10 +13,10 @@ import pytest
 from conftest import MakeBundle
 
 from dxai.bundle.folder import Bundle
+from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError
 from dxai.inference.model import Model
-from dxai.data.output import write_table
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 Lines = list[list[str]]

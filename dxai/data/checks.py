@@ -28,7 +28,7 @@ _DATED = {
     "date": f"^{_DAY}$",
     "timestamp": rf"^{_DAY}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-5]?[0-9](\.[0-9]{{1,6}}0*)?)?$",
 }
-"""What is read as a date or time: polars alone would take 26-02-03 as of the year 26, and any blanks or none between."""
+"""What is read as a date or time: polars alone would take 26-02-03 as of the year 26, and any blanks between."""
 _STAMP = pl.Datetime("us")
 _STAMPS = {19: "%Y-%m-%d %H:%M:%S", 26: "%Y-%m-%d %H:%M:%S.%6f", 10: "%Y-%m-%d"}
 _ANY_STAMP = "%Y-%m-%d %H:%M:%S%.f"

@@ -34,8 +34,8 @@ from dxai.catalog.store import HOME
 from dxai.cli.main import main
 from dxai.contract import Contract, parse_contract
 from dxai.contract.terms import Terms, Text
-from dxai.inference.model import Model
 from dxai.data.output import write_table
+from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
 
 NAME = "small-strength"
