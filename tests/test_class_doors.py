@@ -8,7 +8,14 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 import struct
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +26,6 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from onnx import parser
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from starlette.testclient import TestClient
 from test_site import column, contract_text, make_bundle, png
 
 from dxai.bundle.folder import Bundle
@@ -30,9 +36,6 @@ from dxai.inference.graph import answer_names, refuse_other_interface, walk
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
-from dxai.serve.app import create_app
-from dxai.serve.limits import Limits
-from dxai.serve.served import ServedModel
 
 CLASSES = {"casting-fault": ("양품", "불량"), "plate-fault": ("Bumps", "Z_Scratch", "Hair crack")}
 GRAPH = """
@@ -209,11 +212,39 @@ def test_check_takes_measured_classes(name: str, folders: dict[str, Path], tmp_p
     assert all(f"{text} 0% (" in result.output for text in set(rows["fault"]))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered."""
+
+    headers: Message
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+Ask = Callable[..., Answer]
+
+
 @pytest.fixture(scope="module")
-def client(folders: dict[str, Path]) -> TestClient:
-    bundles = [Bundle.open(folder) for folder in folders.values()]
-    served = [ServedModel(b, Model(b.read("model.onnx"), b.contract)) for b in bundles]
-    return TestClient(create_app(served, Limits()))
+def ask(folders: dict[str, Path]) -> Iterator[Ask]:
+    """`dxai serve` with both models; asks for a path, with a body if there is one."""
+    words = ["serve", *map(str, folders.values()), "--port", "0", "--unsigned"]
+    program = [sys.executable, "-c", "from dxai.cli.main import main; main()", *words]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        told = next(line for line in server.stderr if "listening" in line)
+        root = re.search(r"http://[\d.]+:\d+", told)
+        assert root is not None, told
+
+        def asked(path: str, body: Any = None) -> Answer:
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            request = urllib.request.Request(root[0] + path, data)
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return Answer(answer.headers, answer.read())
+
+        yield asked
+        server.terminate()
 
 
 REQUEST: dict[str, Any] = {
@@ -235,12 +266,12 @@ def expected(folder: Path) -> pl.DataFrame:
 
 
 @every
-def test_the_protocol_tells_the_class_as_text(name: str, client: TestClient, folders: dict[str, Path]) -> None:
-    outputs = client.get(f"/v2/models/{name}").json()["outputs"]
+def test_the_protocol_tells_the_class_as_text(name: str, ask: Ask, folders: dict[str, Path]) -> None:
+    outputs = ask(f"/v2/models/{name}").json()["outputs"]
     names = [f"fault_{part}" for part in parts_of(CLASSES[name])]
     kinds = ["BYTES", *["FP32"] * len(CLASSES[name])]
     assert outputs == [{"name": n, "datatype": k, "shape": [-1]} for n, k in zip(names, kinds, strict=True)]
-    answer = client.post(f"/v2/models/{name}/infer", json=REQUEST).json()
+    answer = ask(f"/v2/models/{name}/infer", REQUEST).json()
     told = {output["name"]: output["data"] for output in answer["outputs"]}
     right = expected(folders[name])
     assert told.pop("fault_predicted") == right["fault_predicted"].to_list()
@@ -248,9 +279,9 @@ def test_the_protocol_tells_the_class_as_text(name: str, client: TestClient, fol
 
 
 @every
-def test_the_protocol_tells_the_class_in_binary(name: str, client: TestClient, folders: dict[str, Path]) -> None:
+def test_the_protocol_tells_the_class_in_binary(name: str, ask: Ask, folders: dict[str, Path]) -> None:
     wanted = [{"name": "fault_predicted", "parameters": {"binary_data": True}}]
-    answer = client.post(f"/v2/models/{name}/infer", json={**REQUEST, "outputs": wanted})
+    answer = ask(f"/v2/models/{name}/infer", {**REQUEST, "outputs": wanted})
     length = int(answer.headers["inference-header-content-length"])
     header, data = json.loads(answer.content[:length]), answer.content[length:]
     assert header["outputs"][0]["parameters"]["binary_data_size"] == len(data)
@@ -263,11 +294,11 @@ def test_the_protocol_tells_the_class_in_binary(name: str, client: TestClient, f
 
 
 @every
-def test_the_description_lists_the_classes(name: str, client: TestClient) -> None:
-    described = client.get("/openapi.json").json()
+def test_the_description_lists_the_classes(name: str, ask: Ask) -> None:
+    described = ask("/openapi.json").json()
     OpenAPIV31SpecValidator(described).validate()
     schema = {"$ref": f"#/components/schemas/{name}-1.0.0.response", **described}
-    answer = client.post(f"/v2/models/{name}/infer", json=REQUEST).json()
+    answer = ask(f"/v2/models/{name}/infer", REQUEST).json()
     Draft202012Validator(schema).validate(answer)
     answer["outputs"][0]["data"][0] = "unicorn"
     assert not Draft202012Validator(schema).is_valid(answer)
@@ -275,11 +306,11 @@ def test_the_description_lists_the_classes(name: str, client: TestClient) -> Non
 
 @every
 def test_a_table_is_answered_as_dxai_predict_writes_it(
-    name: str, client: TestClient, folders: dict[str, Path], tmp_path: Path
+    name: str, ask: Ask, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "rows.csv").write_bytes(PLATES.encode("cp949"))
     run("predict", folders[name], tmp_path / "rows.csv", "-o", tmp_path / "out.csv", "--on-bad-rows", "flag",
         "--unsigned")  # fmt: skip
-    answer = client.post(f"/models/{name}/predict?on_bad_rows=flag", content=PLATES.encode("cp949"))
+    answer = ask(f"/models/{name}/predict?on_bad_rows=flag", PLATES.encode("cp949"))
     assert answer.content == (tmp_path / "out.csv").read_bytes()
     assert answer.headers["x-dxai-rows-bad"] == "2"

@@ -475,3 +475,22 @@ def test_tabm_beats_every_yardstick_on_real_tables(
     assert scores["model"]["pr_auc"] > max(yard["pr_auc"] for yard in scores["yardstick"].values()) + 0.03
     assert scores["model"]["ece"] < 0.05
     assert quality_parity(one.predictor, contract, one.unseen, one.model, TOLERANCE).worst < TOLERANCE / 4
+
+
+def test_importance_of_a_wide_or_long_table_takes_fewer_shuffles_and_rows(
+    make: Make, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make("linear", "two").task
+    predictors = {fold.label: task.fit(fold, lambda _: None)[0].eval() for fold in task.honest}
+    few = len(task.contract.features)
+    monkeypatch.setattr("dxai.learn.quality._MOST_SHUFFLES", few * 3 + 1)
+    whole = task.importance(predictors, repeats=5)
+    assert {len(rises) for rises in whole.values()} == {3}
+    assert {len(rises) for rises in task.importance(predictors, repeats=1).values()} == {2}
+    monkeypatch.setattr("dxai.learn.quality._MOST_SHUFFLES", few - 1)
+    assert {len(rises) for rises in task.importance(predictors, repeats=5).values()} == {1}
+    seen, error = set(), task.target.error
+    monkeypatch.setattr(task.target, "error", lambda *told: seen.add(len(told[2])) or error(*told))
+    monkeypatch.setattr("dxai.learn.quality._MOST_ROWS", 50)
+    task.importance(predictors, repeats=1)
+    assert seen == {50}

@@ -50,9 +50,10 @@ def test_bom_is_valid_by_the_strict_schema(folder: Path) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(broken) is not None, "the validator sees nothing"
 
 
-@pytest.mark.parametrize(
-    "data", sorted((Path(__file__).parents[1] / "configs/data").glob("*.yaml")), ids=lambda p: p.stem
-)
+PUBLISHED = sorted(p for p in (Path(__file__).parents[1] / "configs/data").glob("*.yaml") if p.stem != "own")
+
+
+@pytest.mark.parametrize("data", PUBLISHED, ids=lambda p: p.stem)
 def test_bom_of_every_licence_in_the_configs_is_valid(folder: Path, data: Path) -> None:
     """CycloneDX takes SPDX identifiers only."""
     bundle = Bundle.open(folder)
