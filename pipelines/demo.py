@@ -12,8 +12,8 @@ from rich.table import Table
 from dxai.api import load
 from dxai.bundle.manifest import GOLDEN_ROWS
 from dxai.config.compose import find_checkout
+from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
-from dxai.inference.output import write_table
 from dxai.inference.predict import Prediction
 
 TASKS = {"concrete": "concrete-strength", "retail": "retail-demand"}

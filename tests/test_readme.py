@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from documents import blocks, commands, run_command, serve_and_stop, write_press
 
 LANGUAGES = ("README.md", "README.ko.md")
 ALONE = {"configs/contract", "configs/data", "configs/split", "configs/model", "configs/trainer", "configs/evaluate"}
@@ -30,10 +29,6 @@ ALONE |= {"dxai/units"}
 
 SHORT = {"demand": "trainer.max_epochs=1"}
 SHORT["quality"] = f"{SHORT['demand']} split.folds=2 evaluate.permutations=1"
-
-
-def blocks(readme: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", readme.read_text("utf-8"), re.DOTALL)
 
 
 def printed_tree(readme: Path) -> set[str]:
@@ -128,43 +123,23 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
     stand_ins = {("quality", "concrete_linear"): "concrete-strength", ("demand", "retail_dlinear"): "retail-demand"}
     for (task, experiment), name in stand_ins.items():
         if not (copy / "models" / name / "model.onnx").is_file():  # a clone without `make demo`: a tiny training
-            run(copy, f"dxai train experiment={experiment} {SHORT[task]} hydra.run.dir=runs/short-{name}")
-            run(copy, f"dxai release runs/short-{name} --to models/{name}")
-    lines = [line for block in blocks(checkout / "README.md", "sh") for line in block.splitlines()]
-    commands = [line for line in lines if line.startswith("dxai ")]
-    assert len(commands) >= 5
-    for command in commands:
+            run_command(copy, f"dxai train experiment={experiment} {SHORT[task]} hydra.run.dir=runs/short-{name}")
+            run_command(copy, f"dxai release runs/short-{name} --to models/{name}")
+    write_press(copy / "press.csv")
+    typed = [line for line in commands(checkout / "README.md") if line.startswith("dxai ")]
+    assert len(typed) >= 5
+    for command in typed:
         if command.startswith("dxai serve"):
             serve_and_stop(copy, command)
             continue
         training = command.startswith("dxai train") and "--help" not in command
         short = f" {SHORT['quality']} model.k=2" if training else ""
-        run(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
+        run_command(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
     (program,) = blocks(checkout / "README.md", "python")
-    run(copy, shlex.join(["python", "-c", program]))
+    run_command(copy, shlex.join(["python", "-c", program]))
     assert (copy / "predictions.csv").is_file()
     assert len(list(copy.glob("runs/*/**/report.html"))) >= 3  # one run and a sweep, one report each
 
 
-def serve_and_stop(folder: Path, command: str) -> None:
-    """Until the server listens; then it is told to stop and ends well."""
-    environment = os.environ | {"PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
-    words = [*shlex.split(command), "--port", "0"]
-    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        assert "listening" in server.stderr.readline()
-        server.terminate()
-        assert server.wait(60) == 0
-
-
 def drop(command: str, *prefixes: str) -> str:
     return shlex.join(word for word in shlex.split(command) if not word.startswith(prefixes))
-
-
-def run(folder: Path, command: str) -> None:
-    bin_folder = str(Path(sys.executable).parent)
-    environment = os.environ | {"PATH": bin_folder + os.pathsep + os.environ["PATH"]}
-    done = subprocess.run(
-        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"

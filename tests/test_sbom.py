@@ -62,9 +62,9 @@ def test_bom_of_every_licence_in_the_configs_is_valid(folder: Path, data: Path) 
     assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
 
 
-def test_boms_of_the_released_models_are_valid(checkout: Path) -> None:
-    for path in sorted((checkout / "models").glob("*/sbom.cdx.json")):
-        assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(path.read_text("utf-8")) is None, path
+def test_bom_of_a_released_model_is_valid(released: Path) -> None:
+    text = (released / "sbom.cdx.json").read_text("utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
 
 
 def test_model_component_is_the_graph(bom: dict[str, Any], folder: Path) -> None:

@@ -73,10 +73,10 @@ def _train_job(settings: RunSettings, folder: Path) -> None:
 def evaluate(run: Path) -> None:
     """Score a run again and rewrite its report.
 
-    RUN is the folder that `dxai train` printed.
+    RUN is the folder that `dxai train` printed, or the folder of several runs: the latest of them.
     """
     _need_training_extra()
-    _need_run(run)
+    run = _run_in(run)
     from dxai.config.compose import find_checkout
     from dxai.evaluate import evaluate as evaluate_run
     from dxai.record.progress import console
@@ -93,9 +93,12 @@ def evaluate(run: Path) -> None:
     "--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength."
 )
 def release(run: Path, folder: Path) -> None:
-    """Export an evaluated RUN as a bundle: one ONNX file, card, contract, golden rows."""
+    """Export an evaluated RUN as a bundle: one ONNX file, card, contract, golden rows.
+
+    RUN is the folder that `dxai train` printed, or the folder of several runs: the latest of them.
+    """
     _need_training_extra()
-    _need_run(run)
+    run = _run_in(run)
     from dxai.config.compose import find_checkout
     from dxai.record.progress import console
     from dxai.record.runs import Run
@@ -119,14 +122,19 @@ def _need_training_extra() -> None:
         )
 
 
-def _need_run(folder: Path) -> None:
-    """Tell at once, before heavy imports, that a folder is no run."""
-    if not (folder / "train" / "run.json").is_file():
-        raise NotFoundError(
-            "This is not the folder of a finished run: train/run.json is missing.",
-            where=str(folder),
-            fix="Name the folder that `dxai train` printed at its end, such as runs/NAME/DATE.",
-        )
+def _run_in(folder: Path) -> Path:
+    """The run that a folder is, or the latest in it; told at once, before heavy imports, that there is none."""
+    if (folder / "train" / "run.json").is_file():
+        return folder
+    if runs := [file.parents[1] for file in folder.glob("*/train/run.json")]:
+        latest = max(runs, key=lambda run: (run / "train" / "run.json").stat().st_mtime_ns)
+        click.echo(f"latest of {len(runs)}: {_short(latest)}" if len(runs) > 1 else f"run: {_short(latest)}", err=True)
+        return latest
+    raise NotFoundError(
+        "This is not the folder of a finished run: train/run.json is missing.",
+        where=str(folder),
+        fix="Name the folder that `dxai train` printed at its end, such as runs/NAME/DATE; runs/NAME is its latest.",
+    )
 
 
 def _short(path: Path) -> str:

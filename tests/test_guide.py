@@ -1,0 +1,52 @@
+"""The commands of docs/guide.md run as they stand, on a table like the one that they name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from documents import blocks, commands, run_command, write_press
+
+from dxai.contract import load_contract
+
+TINY = " model.width=16 trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
+
+
+def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    write_press(tmp_path / "press.csv")
+    lines = commands(checkout / "docs/guide.md")
+    assert [line.split()[:3] for line in lines if line.startswith("dxai train")] == [["dxai", "train", "data=press"]]
+    for line in lines:
+        run_command(tmp_path, line + TINY if line.startswith("dxai train") else line)
+    contract = load_contract(tmp_path / "press/contract.yaml")
+    assert contract.split == "grouped"
+    assert contract.classes == ("양품", "불량")
+    assert len(pl.read_csv(tmp_path / "predictions.csv")) == 240
+
+
+def test_latest_run_of_a_folder_is_released(checkout: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    write_press(tmp_path / "press.csv")
+    for line in commands(checkout / "docs/guide.md")[1:3]:
+        run_command(tmp_path, line)
+    for day in ("2", "1"):
+        run_command(tmp_path, f"dxai train data=press{TINY} hydra.run.dir=runs/press/{day}")
+    told = run_command(tmp_path, "dxai release runs/press --to models/press")
+    assert "latest of 2: runs/press/1" in told
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_readme_shows_the_same_short_way(name: str, checkout: Path) -> None:
+    """From a file to predictions, by the guide's own commands."""
+    lines = commands(checkout / name)
+    way = [line for line in commands(checkout / "docs/guide.md") if line in lines]
+    assert [line.split()[1] for line in way] == ["data", "data", "train", "release", "predict"]
+
+
+def test_no_block_hides_from_the_tests(checkout: Path) -> None:
+    """A command in a block of another name would be read by nobody."""
+    for language in ("bash", "shell", "console"):
+        assert not blocks(checkout / "docs/guide.md", language)
