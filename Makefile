@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint browser wheel ui clean
+.PHONY: help install demo test lint browser emulator wheel ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ lint: install ## Check style, types and the direction of imports
 
 browser: ## Install Debian's Chromium and Korean fonts for the tests of the catalog page (needs root)
 	@command -v chromium > /dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-noto-cjk)
+
+emulator: ## Install Debian's QEMU for the test that other processors give the same bytes (needs root)
+	@command -v qemu-x86_64 > /dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends qemu-user)
 
 wheel: install ## Build the member firm's wheel in dist/ with a trust root: make wheel ROOT=keys/root.json
 	@test -f "$(ROOT)" || { echo "wheel: name the trust root of your catalog: make wheel ROOT=keys/root.json" >&2; exit 2; }

@@ -33,14 +33,16 @@ from dxai.files import whole_folder
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
+from dxai.learn.predictor import DemandPredictor, RowPredictor
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task, task_of
+from dxai.record.provenance import bundle_code
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
 from dxai.ship.card import card
 from dxai.ship.export import export_demand, export_quality
-from dxai.ship.golden import golden_rows
+from dxai.ship.golden import TrainedModel, golden_rows
 from dxai.ship.parity import Parity, demand_parity, quality_parity
 from dxai.ship.sbom import ml_bom
 from dxai.ship.slsa import provenance_statement
@@ -69,33 +71,43 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
     settle(settings.seed, settings.threads)
     task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
     run.refuse_other_table(task.table)
-    graph, context, parity = _export(task, run)
-    model = Model(graph, task.contract, context=context)
+    predictor = _released_predictor(task, run)
+    graph, parity = _export(task, predictor)
+    model = Model(graph, task.contract, context=_context(task))
     with whole_folder(folder) as work:
         (work / MODEL).write_bytes(graph)
         shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
         shutil.copytree(evaluation / "figures", work / "figures")
         shutil.copyfile(evaluation / "metrics.json", work / METRICS)
         (work / CARD).write_text(_card(task, terms, evaluation, model, parity), "utf-8")
-        _write_golden(task, model, work)
-        _write_records(task, terms, _manifest(task, run, context), work)
+        _write_golden(task, TrainedModel(predictor, model), work)
+        _write_records(task, terms, _manifest(task, run), work)
         load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
     _log(run, folder, checkout)
     return Bundle.open(folder)
 
 
-def _export(task: Task, run: Run) -> tuple[bytes, int, Parity]:
-    """Bytes of the graph, steps of history it looks at, and its proven parity."""
-    predictor, tolerance = task.predictor(), task.settings.release.tolerance
+def _released_predictor(task: Task, run: Run) -> RowPredictor | DemandPredictor:
+    predictor = task.predictor()
     predictor.load_state_dict(run.state("final"))
-    predictor.eval()
+    return predictor.eval()
+
+
+def _export(task: Task, predictor: RowPredictor | DemandPredictor) -> tuple[bytes, Parity]:
+    """Bytes of the graph and its proven parity."""
+    tolerance = task.settings.release.tolerance
     if isinstance(task, QualityTask):
         graph = export_quality(predictor, task.contract)  # type: ignore[arg-type]
         parity = quality_parity(predictor, task.contract, _unseen_rows(task), Model(graph, task.contract), tolerance)  # type: ignore[arg-type]
-        return graph, 0, parity
+        return graph, parity
     graph = export_demand(predictor, task.contract)  # type: ignore[arg-type]
-    context = task.model.context
-    return graph, context, demand_parity(predictor, task.panel, Model(graph, task.contract, context=context), tolerance)  # type: ignore[arg-type]
+    model = Model(graph, task.contract, context=_context(task))
+    return graph, demand_parity(predictor, task.panel, model, tolerance)  # type: ignore[arg-type]
+
+
+def _context(task: Task) -> int:
+    """Steps of history that the model looks at; 0 for quality."""
+    return 0 if isinstance(task, QualityTask) else task.model.context
 
 
 def _unseen_rows(task: QualityTask) -> pl.DataFrame:
@@ -114,7 +126,7 @@ def _card(task: Task, terms: Terms, evaluation: Path, model: Model, parity: Pari
 
 
 def _write_golden(task: Task, model: Model, work: Path) -> None:
-    """A few rows with the outputs a healthy copy of the model gives, through the same door as a firm's rows."""
+    """A few rows with the outputs that a healthy copy of the model gives, through the same door as a firm's rows."""
     (work / GOLDEN_ROWS).parent.mkdir()
     golden_rows(task).write_csv(work / GOLDEN_ROWS)
     rows = pl.read_csv(work / GOLDEN_ROWS, infer_schema=False)
@@ -138,20 +150,20 @@ def _profile(task: Task) -> Profile:
     return profile_panel(task.panel, task.contract)
 
 
-def _manifest(task: Task, run: Run, context: int) -> Manifest:
+def _manifest(task: Task, run: Run) -> Manifest:
     settings, made_from = task.settings, run.provenance
     return Manifest(
         name=settings.release.bundle,
         version=settings.release.version,
         task=task.contract.task,
-        context=context,
+        context=_context(task),
         files={},
         versions=made_from.packages,
         settings=settings.model_dump(
             mode="json", exclude={"data": {"path"}}
         ),  # where a firm keeps its data stays there
         data_sha256=made_from.data,
-        commit=made_from.commit,
+        code=bundle_code(made_from),
     )
 
 

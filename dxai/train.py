@@ -7,6 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
+from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
 from dxai.learn.module import Epoch
@@ -42,9 +43,10 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
     """
+    refuse_other(settings.arithmetic)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
-    made_from = provenance(task.table, task.contract.fingerprint(), checkout)
+    made_from = provenance(task.table, task.contract.fingerprint())
     tracker = Tracker(checkout)
     with (
         whole_folder(folder) as work,

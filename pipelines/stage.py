@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dxai.config.compose import find_checkout, settings_from
 from dxai.config.settings import RunSettings
-from dxai.errors import DxaiError
+from dxai.errors import DxaiError, SettingsError
 
 
 def reference(settings: RunSettings, checkout: Path) -> Path:
@@ -18,7 +18,13 @@ def main(work: Callable[[RunSettings, Path], None]) -> None:
     """Run one stage with the overrides of the command line; a mistake ends in one message and its exit code."""
     try:
         checkout = find_checkout()
-        work(settings_from(sys.argv[1:], checkout=checkout), checkout)
+        settings = settings_from(sys.argv[1:], checkout=checkout)
+        if settings.arithmetic != "portable":
+            raise SettingsError(
+                "A reference run is computed with portable arithmetic.", where="configs/run.yaml, arithmetic",
+                fix="Set it to portable, or explore with `dxai train`.",
+            )  # fmt: skip
+        work(settings, checkout)
     except DxaiError as error:
         print(f"dxai: {error.message()}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)

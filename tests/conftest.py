@@ -13,8 +13,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DVC_NO_ANALYTICS"] = "1"
 
-import polars as pl
-import pytest
+from dxai.arithmetic import make_portable
+
+make_portable()  # before anything imports numpy, polars or torch: as `dxai train` and the stages do
+
+import polars as pl  # noqa: E402
+import pytest  # noqa: E402
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -153,7 +157,7 @@ def _make_bundle(
     profile = profile_rows(typed, contract) if quality else profile_panel(to_panel(typed, contract, where=""), contract)
     golden = rows.head(8).drop("hardness") if quality else rows
     manifest = Manifest(
-        name=name, version=version, task=task, context=0 if quality else 12, files={}, commit="0" * 40,
+        name=name, version=version, task=task, context=0 if quality else 12, files={}, code="0" * 64,
         versions={"onnx": "1.23.2", "polars": "1.34.0"}, settings={"model": {"kind": "linear"}}, data_sha256="a" * 64,
     )  # fmt: skip
     (folder / "golden").mkdir(parents=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from dxai.evaluate import evaluate
 from dxai.inference.loader import load_model
 from dxai.inference.predict import Prediction
 from dxai.record.progress import fit_bar
-from dxai.record.provenance import code_commit, table_fingerprint
+from dxai.record.provenance import TRAINING_CODE, bundle_code, code_commit, code_fingerprint, table_fingerprint
 from dxai.record.runs import Run
 from dxai.release import release
 from dxai.train import train
@@ -361,6 +362,27 @@ def test_golden_predictions_stand_inside_their_interval(released: Released) -> N
 
 
 @network
+def test_card_tells_parity_by_its_order_of_magnitude_alone(released: Released) -> None:
+    """Digits of a difference are those of the processor that released."""
+    table = (released.bundle / "card.md").read_text("utf-8").split("| rows | difference |")[1]
+    told = re.findall(r"^\| .*\| (.*) \|$", table, re.MULTILINE)[1:]
+    assert len(told) >= 5
+    assert set(told) <= {"below 1e-05", "below 1e-04"}
+
+
+def test_manifest_of_a_bundle_before_0_3_is_read(copy: Path) -> None:
+    """It names a commit where a newer one has the fingerprint of the code."""
+    rewrite_manifest(copy, lambda manifest: manifest.update(commit="c" * 40) or manifest.pop("code"))
+    assert Bundle.open(copy).manifest.commit == "c" * 40
+
+
+def test_fingerprint_of_code_depends_on_the_code_alone() -> None:
+    assert code_fingerprint(TRAINING_CODE) == code_fingerprint(reversed(TRAINING_CODE))
+    assert code_fingerprint(TRAINING_CODE) != code_fingerprint(TRAINING_CODE[1:])
+    assert len(code_fingerprint(())) == 64
+
+
+@network
 def test_card_names_no_machine_and_no_commit(released: Released, checkout: Path) -> None:
     card = (released.bundle / "card.md").read_text("utf-8")
     machine = (str(released.checkout), str(checkout), str(Path.home()) + os.sep, os.uname().nodename, released.commit)
@@ -381,7 +403,8 @@ def test_card_shows_every_figure(released: Released) -> None:
 def test_manifest_says_what_the_bundle_was_made_from(released: Released, concrete_table: pl.DataFrame) -> None:
     manifest = Bundle.open(released.bundle).manifest
     assert (manifest.name, manifest.version, manifest.task) == ("concrete-strength", "1.0.0", "quality")
-    assert manifest.commit == released.commit
+    assert manifest.code == bundle_code(released.run.provenance)
+    assert manifest.commit is None
     assert manifest.data_sha256 == table_fingerprint(concrete_table)
     assert {"torch", "onnx", "onnxruntime", "polars"} <= set(manifest.versions)
     assert RunSettings.model_validate(manifest.settings) == released.settings
@@ -479,6 +502,7 @@ def test_mlflow_knows_settings_data_and_code_of_the_run(released: Released) -> N
     assert run.data.params["trainer.max_epochs"] == str(EPOCHS)
     assert run.data.params["data.sha256"] == released.settings.data.sha256
     assert run.data.tags["git_commit"] == released.commit
+    assert run.data.tags["code_sha256"] == released.run.provenance.code
     assert run.data.tags["data_sha256"] == released.run.provenance.data
     assert run.data.tags["contract_sha256"] == released.run.provenance.contract
 

@@ -139,7 +139,7 @@ def bundle_of(folder: Path, contract: str, graph: onnx.ModelProto, profile: str,
     (folder / METRICS).write_text(json.dumps({"model": card, "yardstick": {}}), "utf-8")
     (folder / PROFILE).write_text(profile, "utf-8")
     manifest = Manifest(
-        name="test", version="1.0.0", task="any", files={}, versions={}, settings={}, data_sha256="", commit=""
+        name="test", version="1.0.0", task="any", files={}, versions={}, settings={}, data_sha256="", code=""
     )
     write_manifest(folder, manifest)
     return Bundle.open(folder)

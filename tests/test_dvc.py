@@ -22,6 +22,7 @@ from hydra import compose, initialize_config_dir
 
 from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
+from dxai.record.provenance import RELEASE_CODE, TRAINING_CODE
 
 STAGES = ("fetch", "prepare", "train", "evaluate", "release")
 TASKS = ("concrete", "retail")
@@ -70,7 +71,9 @@ def test_every_key_of_a_run_is_watched_by_a_stage(task: str, checkout: Path) -> 
         written = set(yaml.safe_load((checkout / file).read_text("utf-8")))
         unwatched = set() if keys is None else written - keys - {"defaults", "hydra", "name"}
         assert not unwatched, f"{file}: no stage watches {unwatched}"
-    assert set(RunSettings.model_fields) - {"name", "seed", "threads"} <= {Path(f).parent.name for f in watched}
+    assert set(RunSettings.model_fields) - {"arithmetic", "name", "seed", "threads"} <= {
+        Path(f).parent.name for f in watched
+    }
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -162,6 +165,12 @@ def test_stage_watches_the_code_that_it_imports(stage: str, checkout: Path) -> N
     assert {dep for dep in watched if not any(is_in(m, dep) for m in modules)} == set()
 
 
+@pytest.mark.parametrize(("stage", "code"), [("train", TRAINING_CODE), ("release", RELEASE_CODE)])
+def test_fingerprints_cover_what_the_stages_watch(stage: str, code: tuple[str, ...], checkout: Path) -> None:
+    stages, _ = stage_definitions(checkout)
+    assert [f"dxai/{part}" for part in code] == [dep for dep in stages[stage]["deps"] if dep.startswith("dxai/")]
+
+
 def test_unwatched_code_exists(checkout: Path) -> None:
     for name in UNWATCHED:
         path = checkout / Path(*name.split("."))
@@ -249,6 +258,21 @@ def test_comment_or_unused_config_reaches_no_stage(small: Path) -> None:
         path.write_text("# another comment\n" + path.read_text("utf-8"), "utf-8")
     set_key(small, "model/mlp", "width", 64)
     assert ran(dvc(small, "repro")) == set()
+
+
+def test_commit_to_site_or_server_reaches_no_stage_and_changes_no_fingerprint(small: Path) -> None:
+    before = json.loads((small / "models/concrete-strength/manifest.json").read_text("utf-8"))
+    for name in ("dxai/catalog/site/build.py", "dxai/serve/metrics.py", "dxai/cli/main.py"):
+        with (small / name).open("a") as file:
+            file.write("# another remark\n")
+    run(small, "git", "add", "-A")
+    run(small, "git", "-c", "user.name=t", "-c", "user.email=t@t.example", "commit", "-qm", "remarks")
+    assert "Data and pipelines are up to date." in dvc(small, "status")
+    program = (
+        "from dxai.record.provenance import bundle_code; from dxai.record.runs import Run; from pathlib import Path; "
+        "print(bundle_code(Run(Path('runs/reference/concrete/train')).provenance))"
+    )
+    assert run(small, sys.executable, "-c", program).strip() == before["code"]
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def parts_files() -> dict[str, bytes]:
 def sealed(files: dict[str, bytes], *, task: str = "quality", context: int = 0) -> dict[str, bytes]:
     manifest = Manifest(
         name="casting", version="1.0.0", task=task, context=context, versions={}, settings={}, data_sha256="",
-        commit="", files={name: file_entry(data) for name, data in files.items()},
+        code="", files={name: file_entry(data) for name, data in files.items()},
     )  # fmt: skip
     return {**files, MANIFEST: manifest.model_dump_json().encode()}
 

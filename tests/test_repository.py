@@ -156,6 +156,14 @@ def test_published_version_never_changes(
     assert public_files(catalog_folder) == before
 
 
+def test_index_keeps_the_commit_of_the_first_publication(catalog_folder: Path, newer: Bundle, keys: KeyRing) -> None:
+    for commit in ("a" * 40, "b" * 40):
+        Catalog(catalog_folder).add(newer, keys, commit)
+    index = Catalog(catalog_folder).index
+    assert index.find(newer.manifest.name, newer.manifest.version, where="").commit == "a" * 40
+    assert index.find("spare-parts", None, where="").commit == ""
+
+
 def test_same_bundle_may_be_published_again(
     catalog_folder: Path, keys: KeyRing, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -35,12 +36,15 @@ release(run, folder / "evaluate", folder / "bundle", checkout)
 """
 
 
-def run_in_a_process_of_its_own(checkout: Path, folder: Path, *overrides: str) -> dict[str, bytes]:
+def run_in_a_process_of_its_own(
+    checkout: Path, folder: Path, *overrides: str, cores: set[int] | None = None, **variables: str
+) -> dict[str, bytes]:
     """Train, evaluate and release from ``folder``; the files of the bundle and the held-out predictions."""
     folder.mkdir(parents=True)
     command = [sys.executable, "-c", SCRIPT, str(checkout), str(folder / "run"), *TINY, *overrides]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1", **variables}
+    bind = partial(os.sched_setaffinity, 0, cores) if cores else None
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, preexec_fn=bind)
     assert done.returncode == 0, done.stderr[-3000:]
     bundle = folder / "run" / "bundle"
     made = {p.relative_to(bundle).as_posix(): p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
@@ -63,10 +67,13 @@ def first(own_checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return run_in_a_process_of_its_own(own_checkout, tmp_path_factory.mktemp("first") / "here")
 
 
-def test_the_same_settings_give_the_same_bundle_from_another_folder(
+def test_the_same_settings_give_the_same_bundle_from_another_folder_locale_time_zone_and_number_of_cores(
     own_checkout: Path, first: dict[str, bytes], tmp_path: Path
 ) -> None:
-    second = run_in_a_process_of_its_own(own_checkout, tmp_path / "somewhere" / "다른 폴더")
+    second = run_in_a_process_of_its_own(
+        own_checkout, tmp_path / "somewhere" / "다른 폴더", cores={min(os.sched_getaffinity(0))},
+        LC_ALL="de_DE.UTF-8", LANG="ko_KR.UTF-8", TZ="Pacific/Kiritimati", PYTHONHASHSEED="7",
+    )  # fmt: skip
     assert len(first["model.onnx"]) > 10_000
     assert sorted(second) == sorted(first)
     assert [name for name in first if second[name] != first[name]] == []

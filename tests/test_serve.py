@@ -161,7 +161,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         contract = load_contract(folder / "contract.yaml")
         profile = profile_rows(seen, contract) if name == "recipe" else Profile(rows=9, cases=9, columns={})
         (folder / "profile.json").write_text(profile.model_dump_json())
-        origin: dict[str, Any] = {"files": {}, "versions": {}, "settings": {}, "data_sha256": "", "commit": ""}
+        origin: dict[str, Any] = {"files": {}, "versions": {}, "settings": {}, "data_sha256": "", "code": ""}
         context = 4 if name == "sales" else 0
         write_manifest(folder, Manifest(name=name, version="1.2.0", task=contract.task, context=context, **origin))
         made.append(str(folder))

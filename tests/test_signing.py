@@ -175,7 +175,7 @@ def test_changed_file_under_a_manifest_that_was_made_to_fit_is_refused(
 
 
 def test_any_bit_of_the_manifest_is_signed(bundle: Bundle, signature: bytes) -> None:
-    changed = bundle.files["manifest.json"].replace(b'"commit": "0', b'"commit": "1')
+    changed = bundle.files["manifest.json"].replace(b'"code": "0', b'"code": "1')
     assert changed != bundle.files["manifest.json"]
     other = Bundle({**bundle.files, "manifest.json": changed}, bundle.where)
     assert refusal(other, signature, trusted(KEY)).exit_code == 4

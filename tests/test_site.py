@@ -140,7 +140,7 @@ def make_bundle(
         (folder / name).write_bytes(content)
     made = Manifest(
         name=folder.name, version=version, task=known.task, context=context, files={}, versions={}, settings={},
-        data_sha256="0" * 64, commit="c0ffee" * 6,
+        data_sha256="0" * 64, code="c0ffee" * 10,
     )  # fmt: skip
     write_manifest(folder, made)
     return Bundle.open(folder)

@@ -15,7 +15,7 @@ JOBS = 6
 
 def test_jobs_that_start_together_share_one_experiment(checkout: Path, tmp_path: Path) -> None:
     settings = settings_from(["experiment=concrete_linear"], checkout=checkout)
-    made_from = Provenance(commit="", data="d", contract="c", packages={})
+    made_from = Provenance(code="", data="d", contract="c", packages={})
     trackers = [Tracker(tmp_path) for _ in range(JOBS)]
     together = Barrier(JOBS)
 

@@ -48,7 +48,8 @@ class Manifest(BaseModel):
         versions: Packages at export time.
         settings: Of the run, whole.
         data_sha256: Fingerprint of the training table.
-        commit: Git commit of the code.
+        code: Fingerprint of the code that made the run and the bundle.
+        commit: Of bundles released before 0.3, in place of the fingerprint: the git commit of the code.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +62,8 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     settings: dict[str, Any]
     data_sha256: str
-    commit: str
+    code: str = ""
+    commit: str | None = None
 
     @field_validator("files")
     @classmethod
@@ -106,7 +108,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     files = {name: file_entry((folder / name).read_bytes()) for name in names}
     whole = Manifest.model_validate(manifest.model_copy(update={"files": files}).model_dump())
-    (folder / MANIFEST).write_text(json.dumps(whole.model_dump(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(whole.model_dump(exclude_none=True), indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", "utf-8")
 
 
 def file_entry(data: bytes) -> FileEntry:

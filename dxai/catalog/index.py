@@ -36,6 +36,7 @@ class Entry(BaseModel):
         files: Names of all its files, manifest and signature among them.
         size: Bytes of all files.
         digest: sha256 of the manifest.
+        commit: Last git commit of code or settings in the checkout that it was published from; empty outside git.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class Entry(BaseModel):
     files: tuple[str, ...]
     size: int
     digest: str
+    commit: str = ""
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -121,8 +123,8 @@ def parse_index(content: bytes, *, where: str) -> Index:
         raise TrustError("The index of the catalog is not one that this dxai can read.", where=where, fix=fix) from None
 
 
-def entry_of(bundle: Bundle) -> Entry:
-    """The entry of a signed bundle."""
+def entry_of(bundle: Bundle, commit: str = "") -> Entry:
+    """The entry of a signed bundle, published from a checkout at ``commit``."""
     contract, manifest = bundle.contract, bundle.manifest
     return Entry(
         name=manifest.name, version=manifest.version, task=contract.task, sector=contract.sector,
@@ -130,7 +132,7 @@ def entry_of(bundle: Bundle) -> Entry:
         purpose=Text(en=contract.purpose, ko=contract.purpose_ko or contract.purpose),
         target=contract.target.name, unit=contract.target.unit, licence=bundle.terms.licence,
         score=_score(bundle.metrics, headline(contract)), files=tuple(sorted(bundle.files)),
-        size=sum(map(len, bundle.files.values())), digest=bundle.digest,
+        size=sum(map(len, bundle.files.values())), digest=bundle.digest, commit=commit,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from filelock import FileLock, Timeout
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
@@ -97,8 +98,8 @@ class Catalog:
         read = {file: (self.folder / "targets" / stored_path(info)).read_bytes() for file, info in paths.items()}
         return Bundle(read, f"{self.folder}/{entry.folder}")
 
-    def add(self, bundle: Bundle, keys: KeyRing) -> None:
-        """Sign a bundle and publish it.
+    def add(self, bundle: Bundle, keys: KeyRing, commit: str = "") -> None:
+        """Sign a bundle and publish it, with the commit of the checkout that it comes from.
 
         Raises:
             SettingsError: The same version is published with other content.
@@ -106,19 +107,20 @@ class Catalog:
         """
         key = keys.bundle_key(set(self.bundle_keys))
         with self.edit(keys) as metadata:
-            known = {(e.name, e.version): e.digest for e in self._index(metadata).models}
-            if known.get((bundle.manifest.name, bundle.manifest.version), bundle.digest) != bundle.digest:
+            known = {(e.name, e.version): e for e in self._index(metadata).models}
+            before = known.get((bundle.manifest.name, bundle.manifest.version))
+            if before and before.digest != bundle.digest:
                 fix = "A published version never changes: raise `version` in configs/release/ and release again."
                 told = f"{bundle.manifest.name} {bundle.manifest.version} is published already, with other content."
                 raise SettingsError(told, where=bundle.where, fix=fix)
-            self._put_bundle(metadata, Bundle({**bundle.files, SIGNATURE: sign(bundle, key)}, bundle.where))
+            self._put_bundle(metadata, _signed(bundle, key), before.commit if before else commit)
 
     def sign_again(self, keys: KeyRing, metadata: RoleFiles) -> None:
         """Sign every published bundle with the key that is trusted now."""
         key = keys.bundle_key(set(bundle_keys(metadata.root(), where=str(self.folder))))
         for entry in self.index.models:
             bundle = self.bundle(entry.name, entry.version)
-            self._put_bundle(metadata, Bundle({**bundle.files, SIGNATURE: sign(bundle, key)}, bundle.where))
+            self._put_bundle(metadata, _signed(bundle, key), entry.commit)
 
     def refresh(self, keys: KeyRing) -> None:
         """New versions of targets, snapshot and timestamp, each with its full time to run."""
@@ -149,8 +151,8 @@ class Catalog:
                 if kind == "timestamp" or not place.exists():
                     write_whole(place, path.read_bytes())
 
-    def _put_bundle(self, metadata: RoleFiles, bundle: Bundle) -> None:
-        entry = entry_of(bundle)
+    def _put_bundle(self, metadata: RoleFiles, bundle: Bundle, commit: str) -> None:
+        entry = entry_of(bundle, commit)
         files = {f"{entry.folder}/{name}": content for name, content in bundle.files.items()}
         with metadata.edit_targets() as targets:
             targets.targets.update({path: _put(self.folder, path, content) for path, content in files.items()})
@@ -229,6 +231,10 @@ def stored_path(info: TargetFile) -> str:
     """Path of a target file below targets/: its sha256 stands in front of the file name."""
     folder, slash, name = info.path.rpartition("/")
     return f"{folder}{slash}{info.hashes['sha256']}.{name}"
+
+
+def _signed(bundle: Bundle, key: ec.EllipticCurvePrivateKey) -> Bundle:
+    return Bundle({**bundle.files, SIGNATURE: sign(bundle, key)}, bundle.where)
 
 
 def _put(catalog: Path, path: str, content: bytes) -> TargetFile:

@@ -24,11 +24,12 @@ def publish(bundle: Path, catalog: Path, keys: Path) -> None:
     from dxai.catalog.keys import KeyRing
     from dxai.catalog.repository import Catalog
     from dxai.inference.loader import load_model
+    from dxai.record.provenance import code_commit
 
     opened, ring = Bundle.open(bundle), KeyRing(keys)
     load_model(opened)  # what a firm's careful loader would refuse is not published
     shelf = Catalog(catalog) if (catalog / "metadata").is_dir() else Catalog.make(catalog, ring)
-    shelf.add(opened, ring)
+    shelf.add(opened, ring, code_commit(bundle))
     name, version = opened.manifest.name, opened.manifest.version
     click.echo(
         f"Published {name} {version} in {catalog}\n"

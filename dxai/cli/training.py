@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dxai.arithmetic import make_native, make_portable
 from dxai.cli.message import one_message
 from dxai.errors import DxaiError, NotFoundError, SettingsError
 
@@ -37,7 +38,6 @@ def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete:
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete_override)
 def train(overrides: tuple[str, ...]) -> None:
     """Train a baseline. `dxai train --help` lists groups and settings."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     _need_training_extra()
     from dxai.config.compose import find_checkout, launch
     from dxai.data.own import with_own_data
@@ -53,6 +53,8 @@ def _make_tracker(checkout: Path) -> None:
 
 
 def _train_job(settings: RunSettings, folder: Path) -> None:
+    if settings.arithmetic == "native":
+        make_native()
     with one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
         from dxai.config.compose import find_checkout
         from dxai.evaluate import evaluate as evaluate_run
@@ -111,8 +113,11 @@ def release(run: Path, folder: Path) -> None:
 
 
 def _need_training_extra() -> None:
+    """Refuse the base install; before torch is imported, ask for one thread and for portable kernels."""
     from importlib.util import find_spec
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    make_portable()
     missing = [name for name in ("hydra", "lightning", "mlflow", "onnx", "torch") if find_spec(name) is None]
     if missing:
         raise SettingsError(

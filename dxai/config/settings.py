@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from dxai.arithmetic import Arithmetic
 from dxai.contract.terms import Text
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -245,11 +246,16 @@ EvaluateSettings = Annotated[QualityEvaluation | DemandEvaluation, Field(discrim
 
 
 class RunSettings(Settings):
-    """Everything that makes a run; two equal settings on equal data give the same model on the same machine."""
+    """Everything that makes a run; two equal settings on equal data give the same model.
+
+    Attributes:
+        arithmetic: ``portable``: the same bytes on every x86-64 processor with AVX2; ``native``: on the same processor.
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     seed: NonNegativeInt
     threads: PositiveInt
+    arithmetic: Arithmetic
     data: DataSettings
     split: SplitSettings
     model: ModelSettings

@@ -24,7 +24,8 @@ def show(bundle: Bundle) -> None:
     console.print("held-out scores: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
     entry = manifest.files[MODEL]
     console.print(f"{MODEL}: {entry.size / 1e6:.2f} MB, sha256 {entry.sha256}")
-    console.print(f"made from commit {manifest.commit or 'unknown'}, data sha256 {manifest.data_sha256[:16]}…")
+    made_by = f"code sha256 {manifest.code[:16]}…" if manifest.code else f"commit {manifest.commit or 'unknown'}"
+    console.print(f"made by {made_by}, of data sha256 {manifest.data_sha256[:16]}…")
     console.print(f"licence {bundle.terms.licence}. {bundle.terms.usage.en}", markup=False)
     signed = "signed" if bundle.signature else "not signed"
     console.print(f"all {len(manifest.files)} files are as released, {signed}")

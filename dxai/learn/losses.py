@@ -35,7 +35,7 @@ class ForecastLoss:
         quantiles, mean, scale = answer
         known = (~target.isnan()).float()
         scaled = target.nan_to_num(0.0) / scale
-        weight = scale**self.scale_weight
+        weight = (self.scale_weight * scale.log()).exp()  # a power of one half would be a square root: arithmetic.py
         weight = known * weight / weight.mean()
         levels = torch.tensor(QUANTILES, dtype=quantiles.dtype)
         error = scaled[..., None] - quantiles

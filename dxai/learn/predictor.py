@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dxai.arithmetic import square_root
 from dxai.contract import Contract
 from dxai.inference.graph import answer_names
 from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale
@@ -77,7 +78,7 @@ class QualityPredictor(RowPredictor):
         """
         members = self.network(*self.transform(columns)).squeeze(2)
         middle = members.mean(dim=1)
-        disagreement = ((members - middle[:, None]) ** 2).mean(dim=1).sqrt()
+        disagreement = square_root(((members - middle[:, None]) ** 2).mean(dim=1))
         return self.scale.inverse(middle), (disagreement + _LEAST_DIFFICULTY) * self.scale.spread
 
     def _within_range(self, value: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai.contract import Contract
-from dxai.data.batch import Arrays
 
 
-def encode(arrays: Arrays, contract: Contract) -> dict[str, Tensor]:
+def encode(arrays: Mapping[str, NDArray[Any]], contract: Contract) -> dict[str, Tensor]:
     """Arrays to the tensors that `ColumnTransform` takes: categories become their number, unseen ones the last + 1.
 
     The exported graph does the same with a LabelEncoder per column.

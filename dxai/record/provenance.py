@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,15 +15,44 @@ from dxai.config.settings import RunSettings
 
 PACKAGES = ("torch", "lightning", "numpy", "polars", "onnx", "onnxruntime", "tabm", "scikit-learn")
 
-_CODE = ("dxai", "configs", "pipelines", "pyproject.toml", "constraints.txt")
+TRAINING_CODE = (
+    "contract",
+    "data",
+    "inference",
+    "learn",
+    "networks",
+    "record/provenance.py",
+    "record/runs.py",
+    "record/seeding.py",
+    "train.py",
+    "units",
+)
+"""Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
+
+RELEASE_CODE = (
+    "bundle",
+    "contract",
+    "data",
+    "inference",
+    "learn",
+    "networks",
+    "record/provenance.py",
+    "record/runs.py",
+    "record/seeding.py",
+    "release.py",
+    "ship",
+    "units",
+)
+"""Those that make a bundle of it: the stage `release`."""
+
+_COMMITTED = (":/dxai", ":/configs", ":/pipelines", ":/pyproject.toml", ":/constraints.txt")
 
 
 class Provenance(BaseModel):
     """What must be the same to get the same model again.
 
     Attributes:
-        commit: Last git commit that changed code or settings, ``-dirty`` behind it when they had changed since;
-            empty outside git.
+        code: Fingerprint of the code that made the run, `TRAINING_CODE`.
         data: sha256 of the table's values, independent of how the file stores them.
         contract: Fingerprint of the contract.
         packages: Versions of the packages that shape the numbers.
@@ -30,20 +60,35 @@ class Provenance(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    commit: str
+    code: str
     data: str
     contract: str
     packages: dict[str, str]
 
 
-def provenance(table: pl.DataFrame, contract_fingerprint: str, checkout: Path) -> Provenance:
+def provenance(table: pl.DataFrame, contract_fingerprint: str) -> Provenance:
     """Collect the provenance of a run on ``table``."""
     return Provenance(
-        commit=code_commit(checkout),
+        code=code_fingerprint(TRAINING_CODE),
         data=table_fingerprint(table),
         contract=contract_fingerprint,
         packages={name: version(name).split("+")[0] for name in PACKAGES},
     )
+
+
+def code_fingerprint(parts: Iterable[str]) -> str:
+    """sha256 of names and contents of the files of dxai under ``parts``; the same in a checkout and in an install."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    files = [file for part in parts for file in [package / part, *(package / part).rglob("*")] if file.is_file()]
+    for file in sorted(file for file in files if "__pycache__" not in file.parts):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(package).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def bundle_code(made_from: Provenance) -> str:
+    """Fingerprint of the code that made a bundle: that of its run, as it was then, and that which releases it now."""
+    return hashlib.sha256(f"{made_from.code} {code_fingerprint(RELEASE_CODE)}".encode()).hexdigest()
 
 
 def table_fingerprint(table: pl.DataFrame) -> str:
@@ -60,10 +105,10 @@ def run_fingerprint(settings: RunSettings, made_from: Provenance) -> str:
 
 
 def code_commit(checkout: Path) -> str:
-    """Last commit that changed what makes a model: later commits of documents or of released models change nothing."""
+    """Last commit that changed code or settings, ``-dirty`` behind it when they have changed since; "" outside git."""
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(checkout), *words, "--", *_CODE]
+        command = ["git", "-C", str(checkout), *words, "--", *_COMMITTED]
         try:
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from dxai.config.settings import RunSettings
 from dxai.errors import InterruptedRunError
 from dxai.learn.module import Epoch
-from dxai.record.provenance import Provenance, run_fingerprint
+from dxai.record.provenance import Provenance, code_commit, run_fingerprint
 
 _FINGERPRINT = "dxai_run"
 _TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # otherwise MLflow opens its pages for LLMs
@@ -34,7 +34,7 @@ class Tracker:
     """
 
     def __init__(self, checkout: Path) -> None:
-        self.artifacts = checkout / "mlartifacts"
+        self.checkout, self.artifacts = checkout, checkout / "mlartifacts"
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.client = MlflowClient(tracking_uri=f"sqlite:///{checkout / 'mlflow.db'}")
@@ -48,7 +48,8 @@ class Tracker:
         params = [Param(key, str(value)) for key, value in _flat(settings.model_dump())]
         tags = {
             _FINGERPRINT: run_fingerprint(settings, made_from),
-            "git_commit": made_from.commit,
+            "git_commit": code_commit(self.checkout),
+            "code_sha256": made_from.code,
             "data_sha256": made_from.data,
             "contract_sha256": made_from.contract,
         }

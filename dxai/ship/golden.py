@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import polars as pl
+import torch
+from numpy.typing import NDArray
 
 from dxai.config.settings import OwnData
+from dxai.inference.model import Model, Named
 from dxai.learn.demand import DemandTask
+from dxai.learn.predictor import DemandPredictor, RowPredictor
 from dxai.learn.quality import QualityTask
 from dxai.learn.task import Task
+from dxai.learn.transform import encode
+
+
+class TrainedModel(Model):
+    """The trained predictor in the place of its graph.
+
+    Golden outputs come from torch: ONNX Runtime chooses kernels by the processor, so its last digits would be those of
+    the machine that released. The loader allows for such differences.
+    """
+
+    def __init__(self, predictor: RowPredictor | DemandPredictor, exported: Model) -> None:
+        """``exported``: the same in ONNX Runtime, proven to be so."""
+        self.contract, self.context, self.outputs = exported.contract, exported.context, exported.outputs
+        self.predictor = predictor
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Named:
+        """Named inputs to named outputs."""
+        if isinstance(self.predictor, DemandPredictor):
+            return self.predictor.predict(*(torch.as_tensor(inputs[name]) for name in ("history", "last_day")))
+        return self.predictor.predict(encode(inputs, self.contract))
 
 
 def golden_rows(task: Task) -> pl.DataFrame:

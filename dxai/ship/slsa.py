@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from dxai.bundle.manifest import MODEL, Manifest, file_entry
 
@@ -24,7 +23,7 @@ def provenance_statement(folder: Path, manifest: Manifest) -> str:
                 "buildType": "urn:dxai:release:v1",
                 "externalParameters": {"settings": manifest.settings},
                 "resolvedDependencies": [
-                    *_code(manifest.commit),
+                    {"name": "code", "digest": {"sha256": manifest.code}},
                     {"name": "training table", "digest": {"sha256": manifest.data_sha256}},
                     *packages,
                 ],
@@ -33,10 +32,3 @@ def provenance_statement(folder: Path, manifest: Manifest) -> str:
         },
     }  # fmt: skip
     return json.dumps(statement, indent=2, ensure_ascii=False) + "\n"
-
-
-def _code(commit: str) -> list[dict[str, Any]]:
-    """The commit as a dependency; none outside git, and a remark where files had changed since."""
-    digest, dirty = commit.removesuffix("-dirty"), commit.endswith("-dirty")
-    remark = {"annotations": {"changedSince": True}} if dirty else {}
-    return [{"name": "code", "digest": {"gitCommit": digest}, **remark}] if digest else []

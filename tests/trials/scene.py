@@ -79,7 +79,7 @@ def small_bundle(
     versions = {"onnx": onnx.__version__}
     manifest = Manifest(
         name=name, version=version, task="quality", files={}, versions=versions, settings={"slope": slope},
-        data_sha256="0" * 64, commit="0" * 40,
+        data_sha256="0" * 64, code="0" * 64,
     )  # fmt: skip
     write_manifest(folder, manifest)
     return folder

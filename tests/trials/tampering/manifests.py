@@ -13,7 +13,7 @@ from tests.trials.tampering.target import Target, any_listed, compact, listing, 
 
 def manifest_field(random: Random, target: Target) -> None:
     record = json.loads(target.files[MANIFEST])
-    changes = {"name": "other", "version": "9.9.9", "task": "demand", "context": 3, "commit": "x", "settings": {}}
+    changes = {"name": "other", "version": "9.9.9", "task": "demand", "context": 3, "code": "x", "settings": {}}
     name = random.choice(sorted(changes))
     target.put(MANIFEST, pretty({**record, name: changes[name]}))
 
@@ -91,7 +91,7 @@ ODD_FIELDS: tuple[tuple[str, Any], ...] = (
     ("name", "a--b"), ("name", None), ("version", "1"), ("version", "../1.0.0"), ("version", "1.0.0\n"),
     ("version", "01.0.0"), ("version", "1.0.0-rc1"), ("version", "9999999.0.0"), ("version", "١.0.0"), ("files", []),
     ("files", None), ("settings", 1), ("more", 1), ("a\nb\nc\nd\ne\nf\ng\nh", 1), ("\x1b[2J", 1), ("x" * 100_000, 1),
-    ("", 1), ("context", "many"), ("versions", {"a": 1}), ("commit", None),
+    ("", 1), ("context", "many"), ("versions", {"a": 1}), ("code", None),
 )  # fmt: skip
 
 
