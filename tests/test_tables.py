@@ -315,3 +315,14 @@ def test_stream_is_a_file_for_a_while_and_messages_speak_of_its_name(tmp_path: P
     assert caught.value.where.startswith("standard input")
     assert str(path) not in str(caught.value)
     assert not path.exists()
+
+
+def test_a_parquet_file_of_which_rows_are_lost_is_refused(tmp_path: Path) -> None:
+    """polars' decoder panics at this byte, in a thread of its own, and the batches end as if there were no more."""
+    content = io.BytesIO()
+    pl.DataFrame({"code": ["0012", None, "1E5"]}).write_parquet(content, compression="uncompressed", statistics=False)
+    damaged = bytearray(content.getvalue())
+    assert damaged[37] == 18
+    damaged[37] = 0
+    (tmp_path / "rows.parquet").write_bytes(damaged)
+    assert "Parquet file" in refusal(tmp_path / "rows.parquet").problem
