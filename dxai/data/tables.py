@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import polars as pl
 
+from dxai.data.decoder import refuse_deadly
 from dxai.data.dialect import Dialect
 from dxai.data.readers import read_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
@@ -91,6 +92,7 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 def _read_parquet(path: Path) -> Iterator[pl.DataFrame]:
     with _one_message(path, "Parquet"):
+        refuse_deadly(path)
         table = pl.scan_parquet(path, glob=False)
         empty = table.head(0).collect()
         rows, count = int(table.select(pl.len()).collect().item()), 0
