@@ -43,15 +43,21 @@ class Decoder:
     def survives(self, path: Path) -> bool:
         """Whether a process lives on when it has decoded the file; an error that Python can catch is no death."""
         with self._lock:
-            child = self._child = self._child or _start()
-            assert child.stdin and child.stdout
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(os.fsencode(path.absolute()).hex().encode() + b"\n")
-                child.stdin.flush()
-            survived = child.stdout.readline() == b"\n"
-            if not survived or path.stat().st_size > _LARGE:
-                self._end()
+            survived = False
+            try:
+                survived = self._answers(path)
+            finally:  # a child that was not heard to the end would answer the next question with this one's answer
+                if not survived or path.stat().st_size > _LARGE:
+                    self._end()
             return survived
+
+    def _answers(self, path: Path) -> bool:
+        child = self._child = self._child or _start()
+        assert child.stdin and child.stdout
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(os.fsencode(path.absolute()).hex().encode() + b"\n")
+            child.stdin.flush()
+        return child.stdout.readline() == b"\n"
 
     def close(self) -> None:
         """End the child."""
