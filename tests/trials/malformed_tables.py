@@ -180,7 +180,10 @@ def as_csv(rows: list[list[str]], random: Random) -> bytes:
     """Lines of cells in some dialect that can hold them."""
     out = io.StringIO()
     delimiter, end = random.choice(",,,;\t|"), random.choice(("\n", "\r\n"))
-    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=random.choice((0, 0, 1))).writerows(rows)
+    quoting = random.choice((csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    if any("\r" in cell for row in rows for cell in row):
+        quoting = csv.QUOTE_ALL  # where lines end with a line feed, the writer leaves a carriage return bare
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     encoding = random.choice(("utf-8", "utf-8-sig", "cp949", "utf-16"))
     try:
         content = out.getvalue().encode(encoding)
