@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -238,3 +240,19 @@ def test_what_can_be_read_is_read_without_a_change(kind: str, contract: Contract
 def test_a_text_stays_the_text_it_is(code: str, contract: Contract, tmp_path: Path) -> None:
     (row,) = converted(lines(f'"{code}",1,2026-02-03,1'), contract, tmp_path).rows()
     assert row[0] == code
+
+
+def test_a_panic_of_the_reader_stays_off_the_screen(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    rows = pl.DataFrame({"code": ["0012", None, "1E5"], "heat": 850.5, "day": "2026-02-03", "weight": 1.0})
+    rows.write_parquet(content, compression="uncompressed", statistics=False)
+    damaged = bytearray(content.getvalue())
+    assert damaged[37] == 18
+    damaged[37] = 0
+    (tmp_path / "rows.parquet").write_bytes(damaged)
+    (tmp_path / "parts.yaml").write_text(CONTRACT)
+    words = ["data", "convert", "rows.parquet", "-c", "parts.yaml", "-o", "out.parquet"]
+    command = [sys.executable, "-c", "from dxai.cli.main import main; main()", *words]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 6 and not (tmp_path / "out.parquet").exists()
+    assert ran.stderr.startswith("dxai: The Parquet file") and len(ran.stderr.splitlines()) == 3, ran.stderr

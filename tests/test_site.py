@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -492,13 +491,46 @@ def test_the_runtime_comes_from_the_registry_once(tmp_path: Path, monkeypatch: p
     assert source.files() == got
 
 
-def test_npm_is_asked_for_its_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
-    from dxai.catalog.site.onnxruntime_web import _registry
-
-    for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"):
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A client in the place of npm, a shell script to be written, where nothing else names a registry or a mirror."""
+    for name in ("DXAI_MIRROR", "NPM_CONFIG_REGISTRY", "npm_config_registry"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "npmrc").write_text("registry=https://npm.example/mirror/\n")
-    monkeypatch.setenv("NPM_CONFIG_USERCONFIG", str(tmp_path / "npmrc"))
-    assert _registry() == "https://npm.example/mirror/"
+    (tmp_path / "bin").mkdir()
+    client = tmp_path / "bin" / "npm"
+    client.write_text("#!/bin/sh\nexit 1\n")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin:/usr/bin")
+    return client
+
+
+def test_npm_packs_the_archive_where_no_setting_names_a_registry(
+    npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_of(tmp_path / "packed")
+    npm.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\ncp {archive} .\n')
+    with pytest.raises(IntegrityError, match=f"{ARCHIVE_SHA256[:16]}… is pinned"):
+        WasmSource(tmp_path / "cache").files()
+    assert not (tmp_path / "cache").exists()
+    for name in FILES:
+        monkeypatch.setitem(FILES, name, hashlib.sha256(b"other").hexdigest())
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr("dxai.catalog.site.onnxruntime_web.ARCHIVE_SHA256", digest)
+    assert set(WasmSource(tmp_path / "cache").files()) == set(FILES)
+    assert (tmp_path / "asked").read_text().startswith("pack onnxruntime-web@1.30.0 ")
+    assert {p.name for p in (tmp_path / "cache").iterdir()} == set(FILES)
+
+
+def test_what_npm_says_is_told_with_the_three_ways(npm: Path, tmp_path: Path) -> None:
+    npm.write_text("#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\necho 'npm error network no route.' >&2\nexit 1\n")
+    with pytest.raises(NotFoundError, match=r"npm says ENOTFOUND, network no route\.\n") as caught:
+        WasmSource(tmp_path / "cache").files()
+    assert all(way in caught.value.fix for way in ("npm", "DXAI_MIRROR", "--no-wasm"))
+
+
+def test_without_npm_the_three_ways_are_told(npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotFoundError, match="npm is not installed") as caught:
+        WasmSource(tmp_path / "cache").files()
+    assert all(way in caught.value.fix for way in ("npm", "DXAI_MIRROR", "--no-wasm"))
+    assert not (tmp_path / "cache").exists()

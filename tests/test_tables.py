@@ -315,3 +315,19 @@ def test_stream_is_a_file_for_a_while_and_messages_speak_of_its_name(tmp_path: P
     assert caught.value.where.startswith("standard input")
     assert str(path) not in str(caught.value)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(37, 0), (40, 1)], ids=["the batches end early, without an error", "the process is aborted"]
+)
+def test_a_byte_at_which_the_decoder_panics_is_told(at: int, value: int, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    pl.DataFrame({"code": ["0012", None, "1E5"]}).write_parquet(content, compression="uncompressed", statistics=False)
+    damaged = bytearray(content.getvalue())
+    assert (damaged[37], damaged[40]) == (18, 6)
+    damaged[at] = value
+    (tmp_path / "rows.parquet").write_bytes(damaged)
+    assert "Parquet file is broken" in refusal(tmp_path / "rows.parquet").problem
+    damaged[at] = (18, 6)[at == 40]
+    (tmp_path / "rows.parquet").write_bytes(damaged)
+    assert table(tmp_path / "rows.parquet")["code"].to_list() == ["0012", None, "1E5"]

@@ -62,7 +62,7 @@ def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None)
     partial = folder.parent / f"{folder.name}-{source.filename}.part"
     with disk_errors_told(folder):
         _bring(source, partial, progress)
-        _refuse_other_bytes(source, partial)
+        refuse_other_bytes(source, partial)
         _publish(partial, target)
     return target
 
@@ -74,7 +74,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _bring(source: Source, partial: Path, progress: Progress) -> None:
-    mirrored = _in_mirror(source.filename)
+    mirrored = in_mirror(source.filename)
     if mirrored:
         shutil.copyfile(mirrored, partial)
     elif wheel := _WHEEL.fullmatch(source.place):
@@ -88,7 +88,7 @@ def _bring(source: Source, partial: Path, progress: Progress) -> None:
         )  # fmt: skip
 
 
-def _in_mirror(filename: str) -> Path | None:
+def in_mirror(filename: str) -> Path | None:
     """The file in the folder that DXAI_MIRROR names, when both are there."""
     mirror = os.environ.get("DXAI_MIRROR")
     if not mirror:
@@ -101,7 +101,8 @@ def _in_mirror(filename: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _refuse_other_bytes(source: Source, partial: Path) -> None:
+def refuse_other_bytes(source: Source, partial: Path) -> None:
+    """Raise IntegrityError, and throw the file away, when its sha256 is not the pinned one."""
     found = sha256_of(partial)
     if found != source.sha256:
         partial.unlink()

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import polars as pl
 
+from dxai.data.decoder import refuse_deadly
 from dxai.data.dialect import Dialect
 from dxai.data.readers import read_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
@@ -91,12 +92,16 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 def _read_parquet(path: Path) -> Iterator[pl.DataFrame]:
     with _one_message(path, "Parquet"):
+        refuse_deadly(path)
         table = pl.scan_parquet(path, glob=False)
         empty = table.head(0).collect()
-        count = 0
+        rows, count = int(table.select(pl.len()).collect().item()), 0
         for frame in table.collect_batches(chunk_size=_ROWS, maintain_order=True):
             count += len(frame)
             yield frame
+        if count < rows:  # polars ends early, and without an error, where its decoder panics
+            told = f"The Parquet file is broken: only {count:,} of its {rows:,} rows can be read."
+            raise DataError(told, where=str(path), fix="Write the file again, or save it as CSV UTF-8.")
         if not count:
             yield empty
 

@@ -1,7 +1,9 @@
 """python -m tests.trials.malformed_tables --size ci|release [--seed N]
 
 Small sound tables as CSV (several encodings, delimiters and line ends), Excel and Parquet; then cells, header, rows,
-types or bytes are changed at random. `dxai data convert` must end with 0 or 6. With 6: one short message, which names
+types or bytes are changed: every text that spreadsheets and hands are known to change in silence in every column, the
+kinds of tests/test_malformed_tables.py made by hand (cells; at release size files too), and as many as Hypothesis is
+asked to make. `dxai data convert` must end with 0 or 6. With 6: one short message, which names
 row and column where a cell was changed, and nothing is written. With 0: the output holds exactly what the file says,
 read here a second time with Python's own means; `dxai data check` finds nothing wrong with it, and converting it again
 changes nothing. A table that is sound must not be refused.
@@ -28,10 +30,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 import xlsxwriter
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
+from tests import test_malformed_tables as by_hand
 from tests.trials.scene import Answer, Finding, Setting, dxai_here, run
 
-CASES = {"ci": 500, "release": 10_000}
+CASES = {"ci": 400, "release": 10_000}
+SILENT = {
+    "zeros in front": "0012", "exponent": "1E5", "unit behind": "12.5℃", "full-width digits": "８５０",
+    "Excel serial date": "46056", "two digits of a year": "26-02-03", "day first": "03/02/26",
+}  # fmt: skip
+"""Texts that other readers change without a word."""
 MANY_LINES, MANY_LETTERS = 10, 1_200
 KINDS = {"code": "text", "heat": "number", "day": "date", "at": "timestamp", "weight": "number", "verdict": "class"}
 REQUIRED, LOWEST, HIGHEST, CLASSES = {"code", "heat", "verdict"}, -300.0, 2000.0, ("good", "bad")
@@ -170,7 +180,10 @@ def as_csv(rows: list[list[str]], random: Random) -> bytes:
     """Lines of cells in some dialect that can hold them."""
     out = io.StringIO()
     delimiter, end = random.choice(",,,;\t|"), random.choice(("\n", "\r\n"))
-    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=random.choice((0, 0, 1))).writerows(rows)
+    quoting = random.choice((csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    if any("\r" in cell for row in rows for cell in row):
+        quoting = csv.QUOTE_ALL  # where lines end with a line feed, the writer leaves a carriage return bare
+    csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     encoding = random.choice(("utf-8", "utf-8-sig", "cp949", "utf-16"))
     try:
         content = out.getvalue().encode(encoding)
@@ -214,23 +227,23 @@ def _parquet_bytes(frame: pl.DataFrame) -> bytes:
 # Changes
 
 
-def changed_text(text: str, random: Random) -> str:
-    """Another cell: an odd one, a damaged one, or letters from anywhere."""
+def changed_text(text: str, random: Random, stranger: str) -> str:
+    """Another cell: an odd one, a damaged one, or the stranger."""
     match random.randrange(3):
         case 0:
             return random.choice(_ODD)
         case 1:
             at, letter = random.randint(0, len(text)), random.choice("0123456789.,-+eE: T'\"℃가")
             return text[:at] + letter * random.randint(0, 1) + text[at + random.randint(0, 1) :]
-    return "".join(chr(random.choice((random.randint(32, 126), random.randint(0xAC00, 0xD7A3)))) for _ in range(4))
+    return stranger
 
 
-def cells(random: Random) -> Case:
-    """A few cells of a CSV or Excel file."""
+def cells(random: Random, strangers: list[str]) -> Case:
+    """As many cells of a CSV or Excel file as there are strangers."""
     rows, told = sound_rows(random), list[tuple[int, str]]()
-    for _ in range(random.randint(1, 3)):
+    for stranger in strangers:
         i, name = random.randrange(len(rows)), random.choice(list(KINDS))
-        rows[i][name] = changed_text(rows[i][name], random)
+        rows[i][name] = changed_text(rows[i][name], random, stranger)
         told.append((i + 2, name))
     lines = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
     if random.random() < 0.3:
@@ -244,6 +257,7 @@ def numbers_in_excel(random: Random) -> Case:
     lines: list[list[Any]] = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
     i, name = random.randrange(len(rows)), random.choice(list(KINDS))
     value = random.choice((12.0, 46056.0, 0.1, -1e20, 1e300, 1234567.25, random.uniform(-1e6, 1e6)))
+    value = float(f"{value:.16G}")  # the digits that xlsxwriter writes
     lines[i + 1][list(KINDS).index(name)] = value
     rows[i][name] = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return Case("numbers of Excel", ".xlsx", as_excel(lines), rows, [(i + 2, name)])
@@ -325,10 +339,44 @@ def bytes_of_parquet(random: Random) -> Case:
     return Case("bytes of Parquet", ".parquet", damaged(_parquet_bytes(as_parquet(sound_rows(random))), random))
 
 
-CHANGES = (
-    cells, cells, cells, cells, numbers_in_excel, structure, structure, types, bytes_of_csv, bytes_of_csv,
-    bytes_of_excel, bytes_of_parquet,
+_RANDOMS = st.randoms(use_true_random=False)
+_STRANGERS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=8)
+_CELLS = st.builds(cells, _RANDOMS, st.lists(_STRANGERS, min_size=1, max_size=3))
+MADE_UP = st.integers(0, 11).flatmap(
+    lambda number: _CELLS
+    if number < 4
+    else st.builds(
+        (
+            numbers_in_excel, structure, structure, types, bytes_of_csv, bytes_of_csv, bytes_of_excel, bytes_of_parquet
+        )[number - 4],
+        _RANDOMS,
+    )
 )  # fmt: skip
+"""Every kind of change, by how often it is met."""
+
+
+def silent(random: Random) -> Iterator[Case]:
+    """Each of the texts in each column, as CSV and as text of Excel; the serial date also as Excel's own number."""
+    for kind, text in SILENT.items():
+        for name in KINDS:
+            rows = sound_rows(random)
+            i = random.randrange(len(rows))
+            rows[i][name] = text
+            lines: list[list[Any]] = [list(KINDS), *([row[name] for name in KINDS] for row in rows)]
+            yield Case(f"silent, {kind}", ".csv", as_csv(lines, random), rows, [(i + 2, name)])
+            yield Case(f"silent, {kind}", ".xlsx", as_excel(lines), rows, [(i + 2, name)])
+            if kind == "Excel serial date":
+                lines[i + 1][list(KINDS).index(name)] = float(text)
+                yield Case(f"silent, {kind}", ".xlsx", as_excel(lines), rows, [(i + 2, name)])
+
+
+def made_by_hand(*, files: bool) -> Iterator[Case]:
+    """Those of the unit test, which keep its contract."""
+    for kind, (name, row) in by_hand.CELLS.items():
+        content = by_hand.lines(by_hand.GOOD, row, by_hand.GOOD)
+        yield Case(f"by hand, {kind}", ".csv", content, None, [(3, name)])
+    for kind, content_of in by_hand.FILES.items() if files else ():
+        yield Case(f"by hand, {kind}", ".csv", content_of())
 
 
 # A second reading
@@ -391,7 +439,7 @@ def _shown(value: Any) -> Any:
 
 
 def judge(case: Case, folder: Path) -> tuple[int, list[str]]:
-    """Convert the table; the exit code and what is wrong with it."""
+    """Convert the table in this folder, by the contract beside it; the exit code and what is wrong with it."""
     for path in folder.glob("*"):
         path.unlink()
     source, out = folder / f"rows{case.suffix}", folder / "out.parquet"
@@ -456,21 +504,56 @@ def _taken(case: Case, out: Path, contract: Path) -> list[str]:
     return wrong or ([] if pl.read_parquet(again).equals(written) else ["twice is not the same as once"])
 
 
-def malformed_tables(setting: Setting) -> Finding:
-    """So many tables."""
-    found, codes, kinds = Finding(), Counter[int](), Counter[str]()
-    (setting.folder / "parts.yaml").write_text(json.dumps(_contract()), "utf-8")
-    folder = setting.folder / "rows"
-    folder.mkdir()
-    for number in range(CASES[setting.size]):
-        random = Random(f"{setting.seed} {number}")
-        case = random.choice(CHANGES)(random)
+@dataclass
+class Tally:
+    """What became of the tables so far."""
+
+    found: Finding = field(default_factory=Finding)
+    codes: Counter[int] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def take(self, case: Case, folder: Path) -> int:
+        """One more; its exit code."""
         code, wrong = judge(case, folder)
-        codes[code] += 1
-        kinds[case.kind] += 1
-        found.broken += [f"{case.kind}, {text.partition(':')[0]}: {text} (case {number})" for text in wrong]
+        self.found.broken += [
+            f"{case.kind}, {text.partition(':')[0]}: {text} (case {self.codes.total()})" for text in wrong
+        ]
+        self.codes[code] += 1
+        self.kinds[case.kind] += 1
+        return code
+
+
+def malformed_tables(setting: Setting) -> Finding:
+    """Those that must be met, then so many made up."""
+    tally, folders = Tally(), [setting.folder / name / "rows" for name in ("made", "hand")]
+    for folder, contract in zip(folders, (json.dumps(_contract()), by_hand.CONTRACT), strict=True):
+        folder.mkdir(parents=True)
+        (folder.parent / "parts.yaml").write_text(contract, "utf-8")
+    for case in silent(setting.random):
+        tally.take(case, folders[0])
+    sure = tally.codes.total()
+    for case in made_by_hand(files=setting.is_release):
+        if (code := tally.take(case, folders[1])) != 6:
+            tally.found.broken.append(f"{case.kind}: it ended with {code}")
+    hand = tally.codes.total() - sure
+
+    @seed(setting.seed)
+    @settings(
+        max_examples=CASES[setting.size],
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(MADE_UP)
+    def make_up(case: Case) -> None:
+        tally.take(case, folders[0])
+
+    make_up()
+    found = tally.found
     found.facts = {
-        "n": codes.total(), "by_exit_code": dict(sorted(codes.items())), "kinds": len(kinds),
+        "n": tally.codes.total(), "silent_kinds": sure, "by_hand": hand, "made_up": tally.codes.total() - sure - hand,
+        "by_exit_code": dict(sorted(tally.codes.items())), "kinds": len(tally.kinds),
         "changed_in_silence": sum("in silence" in text for text in found.broken),
         "no_short_message": sum("not one message" in text or "not short" in text for text in found.broken),
         "noisy": sum("noise behind" in text for text in found.broken),

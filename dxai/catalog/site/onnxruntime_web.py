@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from dxai.data.sources import Source, fetch, sha256_of
+from dxai.data.sources import Source, fetch, in_mirror, refuse_other_bytes, sha256_of
 from dxai.errors import IntegrityError, NotFoundError
 from dxai.files import write_whole
 
@@ -26,16 +27,18 @@ FILES = {
 }
 """sha256 of the members under package/dist/ that the page loads."""
 
-_REGISTRY = "https://registry.npmjs.org"
+_ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
 _WITHOUT = "give `--no-wasm`: everything but the prediction inside the browser works without it"
+_SECONDS = 300
+"""After which npm is not waited for any longer."""
 
 
 @dataclass(frozen=True)
 class WasmSource:
-    """Where the runtime comes from: a folder of this machine, filled from the npm registry on first use.
+    """Where the runtime comes from: a folder of this machine, filled on first use.
 
-    ``DXAI_MIRROR`` names a folder that is asked for the archive first; ``NPM_CONFIG_REGISTRY`` or npm's own settings
-    name the registry.
+    The archive is looked for in the folder that ``DXAI_MIRROR`` names, then in the registry of
+    ``NPM_CONFIG_REGISTRY``; where neither is set, the npm client fetches it from the registry of its own settings.
     """
 
     cache: Path
@@ -49,7 +52,7 @@ class WasmSource:
         """The three files by name, every one with its pinned sha256.
 
         Raises:
-            NotFoundError: The registry cannot be reached.
+            NotFoundError: No mirror has the archive, and no registry can be reached.
             IntegrityError: The archive or one of its files is not the pinned one.
         """
         if not all(self._is_here(name) for name in FILES):
@@ -60,11 +63,23 @@ class WasmSource:
         return (self.cache / name).is_file() and sha256_of(self.cache / name) == FILES[name]
 
     def _archive(self) -> Path:
-        place = f"{_registry().rstrip('/')}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+        settings = (os.environ.get(name) for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"))
+        registry = next(filter(None, settings), None)
+        if not (in_mirror(_ARCHIVE) or registry):
+            return self._from_npm()
+        place = f"{(registry or 'npm:').rstrip('/')}/onnxruntime-web/-/{_ARCHIVE}"
         try:
             return fetch(Source(place, ARCHIVE_SHA256), self.cache)
         except NotFoundError as error:
             raise NotFoundError(error.problem, where=error.where, fix=f"{error.fix} Or {_WITHOUT}.") from None
+
+    def _from_npm(self) -> Path:
+        """The archive as the npm client packs it; in the cache once its bytes are the pinned ones."""
+        with tempfile.TemporaryDirectory() as folder:
+            _pack(Path(folder))
+            refuse_other_bytes(Source(f"npm:onnxruntime-web@{VERSION}", ARCHIVE_SHA256), Path(folder) / _ARCHIVE)
+            self.cache.mkdir(parents=True, exist_ok=True)
+            return Path(shutil.move(Path(folder) / _ARCHIVE, self.cache / _ARCHIVE))
 
     def _unpack(self, archive: Path) -> None:
         with tarfile.open(archive) as members:
@@ -77,12 +92,33 @@ class WasmSource:
         archive.unlink()
 
 
-def _registry() -> str:
-    """The registry that npm would ask."""
-    for name in ("NPM_CONFIG_REGISTRY", "npm_config_registry"):
-        if os.environ.get(name):
-            return os.environ[name]
-    if not (npm := shutil.which("npm")):
-        return _REGISTRY
-    told = subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or _REGISTRY
+def _pack(folder: Path) -> None:
+    """Have npm fetch the archive into a folder, from the registry that its settings name.
+
+    Raises:
+        NotFoundError: npm is not installed, or did not get it.
+    """
+    problem = "npm is not installed"
+    if npm := shutil.which("npm"):
+        problem = _packed(npm, folder)
+    if problem:
+        raise NotFoundError(
+            f"onnxruntime-web {VERSION} could not be fetched: {problem}.", where=f"npm:onnxruntime-web@{VERSION}",
+            fix=f"Install npm and let its settings name a registry, or put {_ARCHIVE} into a folder and name that "
+            f"folder in DXAI_MIRROR, or {_WITHOUT}.",
+        )  # fmt: skip
+
+
+def _packed(npm: str, folder: Path) -> str:
+    """What went wrong; empty when the archive is there."""
+    command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--ignore-scripts", "--loglevel=error"]
+    try:
+        ran = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"npm did not end within {_SECONDS} seconds"
+    if (folder / _ARCHIVE).is_file():
+        return ""
+    lines = [line.removeprefix("npm error ").removeprefix("code ") for line in ran.stderr.splitlines() if line.strip()]
+    return f"npm says {', '.join(lines[:2])[:200].rstrip('.') or 'nothing'}"
