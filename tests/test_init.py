@@ -89,6 +89,14 @@ def test_names_of_the_long_columns_can_be_chosen(folder: Path) -> None:
     assert convert().columns == ["part", "wol", "sulyang"]
 
 
+@pytest.mark.parametrize(("lowest", "minimum"), [("0", 0), ("-1", None)])
+def test_demand_is_never_negative_where_none_was(folder: Path, lowest: str, minimum: int | None) -> None:
+    """A forecast of less than nothing is told by no store; returns are another matter."""
+    init(wide(MONTHS).replace("P001,0,", f"P001,{lowest},"), "--kind", "demand")
+    assert drafts()[0].target.minimum == minimum
+    assert Path("raw/contract.yaml").read_text().count("take it out where returns count") == (minimum is not None)
+
+
 def test_a_gap_written_out_before_the_first_value_is_none(folder: Path) -> None:
     init(wide(MONTHS).replace("P001,0,1,", "P001,-,-,").replace("P002,0,", "P002,,"), "--kind", "demand")
     assert drafts()[1].columns["value"].missing == ("-",)

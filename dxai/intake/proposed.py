@@ -69,6 +69,12 @@ class Proposed:
         return self.seen.gaps == 0 and self.role != "ignore"
 
     @property
+    def never_negative(self) -> bool:
+        """Whether it is to be predicted, and no number below zero was seen in it."""
+        lowest = self.seen.minimum
+        return self.role == "target" and self.is_number and isinstance(lowest, (int, float)) and lowest >= 0
+
+    @property
     def suffixes(self) -> list[str]:
         """Texts behind its numbers that mean its unit."""
         return [text for text, _ in self.seen.cell_units if understand(text) == self.seen.unit]

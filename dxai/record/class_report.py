@@ -57,6 +57,7 @@ def _notes(task: QualityTask, target: ClassTarget, scores: dict[str, Any], relea
         _decision(target, classes, released),
         f"Probabilities are calibrated (temperature {float(released.temperature):.2f}): on held-out rows the shares "
         f"differ from them by {model['ece'] * 100:.1f} percentage points on average.",
+        *_worthless(model["log_loss"], scores["yardstick"]["prior"]["log_loss"]),
     ]
     if twin := scores.get("random_split"):
         notes.append(
@@ -64,6 +65,14 @@ def _notes(task: QualityTask, target: ClassTarget, scores: dict[str, Any], relea
             f"{what_leaks(task)}"
         )
     return tuple(notes)
+
+
+def _worthless(log_loss: float, guess: float) -> tuple[str, ...]:
+    """Told where the shares of the classes, said of every row, are the better probabilities."""
+    if log_loss < guess:
+        return ()
+    told = f"log loss {log_loss:.3f} against {guess:.3f}. Do not act on them."
+    return (f"The probabilities are worth less than the plain shares of the classes: {told}",)
 
 
 def _decision(target: ClassTarget, classes: tuple[str, ...], released: ClassPredictor) -> str:

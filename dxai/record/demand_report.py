@@ -125,10 +125,10 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
 
 
 def _best_median_worst(truth: Array, median: Array, past: Array) -> dict[str, int]:
-    """Series by mean error over mean step-to-step change of their past; those that stayed at zero are left out."""
+    """Series by mean error over mean step-to-step change of their past; without those of which no sale was seen."""
     change = np.nanmean(np.abs(np.diff(past, axis=1)), axis=1)
-    usable = np.flatnonzero((change > 0) & (np.nanmax(truth, axis=1) > 0))
-    order = usable[np.argsort(np.nanmean(np.abs(truth - median), axis=1)[usable] / change[usable])]
+    usable = np.flatnonzero((change > 0) & (np.nan_to_num(truth).max(axis=1) > 0))
+    order = usable[np.argsort(np.nanmean(np.abs(truth - median)[usable], axis=1) / change[usable])]
     return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
 
 
