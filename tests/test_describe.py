@@ -1,3 +1,5 @@
+"""A file nobody has described yet: its types, ranges and gaps as they are, and what is suspicious about it."""
+
 from __future__ import annotations
 
 import gzip

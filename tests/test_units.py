@@ -1,3 +1,5 @@
+"""Units as people write them become UCUM codes, and convert exactly or not at all."""
+
 from __future__ import annotations
 
 import csv
