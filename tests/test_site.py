@@ -443,6 +443,7 @@ def archive_of(folder: Path, name: str = f"onnxruntime-web-{VERSION}.tgz", conte
     return folder / name
 
 
+@pytest.mark.process
 def test_another_archive_is_refused(
     shelf: dict[str, list[Bundle]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +455,7 @@ def test_another_archive_is_refused(
     assert not list((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.process
 def test_another_file_in_a_right_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archive_of(tmp_path / "mirror")
     monkeypatch.setattr(
@@ -464,6 +466,7 @@ def test_another_file_in_a_right_archive_is_refused(tmp_path: Path, monkeypatch:
         WasmSource(tmp_path / "cache").files()
 
 
+@pytest.mark.process
 def test_a_changed_file_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").mkdir()
     for name in FILES:
@@ -474,6 +477,7 @@ def test_a_changed_file_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: py
         WasmSource(tmp_path / "cache").files()
 
 
+@pytest.mark.process
 def test_without_a_registry_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DXAI_MIRROR", raising=False)
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", NOWHERE)
@@ -492,6 +496,7 @@ def test_the_runtime_comes_from_the_registry_once(tmp_path: Path, monkeypatch: p
     assert source.files() == got
 
 
+@pytest.mark.process
 def test_npm_is_asked_for_its_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
