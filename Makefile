@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint browser emulator wheel ui clean
+.PHONY: help install demo quick test lint tree browser emulator wheel ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,7 +28,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install ## Fetch the real data, reproduce both reference models, predict with them
 	@$(BIN)/python -m pipelines.demo
 
-test: install ## Run all tests
+quick: install ## Run the tests that need no process, training, browser or network (about a minute on two cores)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not process and not browser and not network"
+
+test: install ## Run all tests (about ten minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install ## Check style, types and the direction of imports
@@ -36,6 +39,9 @@ lint: install ## Check style, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+tree: install ## Write docs/tree.md, the map of the repository
+	@$(BIN)/python -m pipelines.tree
 
 browser: ## Install Debian's Chromium and Korean fonts for the tests of the catalog page (needs root)
 	@command -v chromium > /dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-noto-cjk)

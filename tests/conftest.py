@@ -20,6 +20,8 @@ make_portable()  # before anything imports numpy, polars or torch: as `dxai trai
 import polars as pl  # noqa: E402
 import pytest  # noqa: E402
 
+pytest_plugins = ["guard"]
+
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -29,6 +29,8 @@ from dxai.data.tables import read_blocks
 from dxai.errors import DataError, IntegrityError, ModelError, NotFoundError, TrustError
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
+pytestmark = pytest.mark.process
+
 BOUNDS = ["hardness_predicted", "hardness_lower", "hardness_upper"]
 ROWS: dict[str, list[Any]] = {
     "pressure": [20.5, 100.0, 60.0, 40.0], "melt": [700.0, None, 690.0, 710.0],

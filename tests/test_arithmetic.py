@@ -36,6 +36,7 @@ def test_square_root_has_a_gradient_at_zero() -> None:
     assert values.grad is not None and torch.isfinite(values.grad).all()
 
 
+@pytest.mark.process
 def test_portable_kernels_are_asked_for_before_torch_is_imported() -> None:
     program = "import pipelines, torch; from dxai.arithmetic import is_portable; print(is_portable())"
     clean = {k: v for k, v in os.environ.items() if k not in arithmetic.PORTABLE}
@@ -43,6 +44,7 @@ def test_portable_kernels_are_asked_for_before_torch_is_imported() -> None:
     assert told.stdout == "True\n"
 
 
+@pytest.mark.process
 def test_run_in_a_process_with_other_kernels_is_refused(checkout: Path) -> None:
     program = (
         "import torch\nfrom dxai.arithmetic import refuse_other\n"

@@ -56,7 +56,7 @@ def base(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     folder = tmp_path_factory.mktemp("base")
     source, environment = folder / "source", folder / "venv"
     shutil.copytree(checkout / "dxai", source / "dxai", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "LICENSE"):
         shutil.copy(checkout / name, source / name)
     if (checkout / "README.md").is_file():
         shutil.copy(checkout / "README.md", source / "README.md")

@@ -312,6 +312,7 @@ def test_a_folder_without_a_bundle_is_not_found(copy: Path, name: str) -> None:
     assert "models/" in caught.value.fix
 
 
+@pytest.mark.process
 def test_bytes_cannot_change_between_check_and_use(copy: Path) -> None:
     bundle = Bundle.open(copy)
     before = bundle.read("model.onnx")

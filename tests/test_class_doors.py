@@ -37,6 +37,8 @@ from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
 
+pytestmark = pytest.mark.process
+
 CLASSES = {"casting-fault": ("양품", "불량"), "plate-fault": ("Bumps", "Z_Scratch", "Hair crack")}
 GRAPH = """
 <ir_version: 10, opset_import: ["" : 20, "ai.onnx.ml" : 3]>

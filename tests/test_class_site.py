@@ -44,6 +44,8 @@ from dxai.serve.connection import Connection
 from dxai.serve.limits import Limits
 from dxai.serve.served import ServedModel
 
+pytestmark = pytest.mark.process
+
 TOLERANCE = 1e-5
 
 

@@ -145,6 +145,7 @@ def make(checkout: Path) -> Make:
 every = pytest.mark.parametrize(("kind", "classes"), [(k, c) for k in KINDS for c in CLASSES])
 
 
+@pytest.mark.slow
 @every
 def test_probabilities_add_up_to_one_and_the_favoured_class_is_predicted(kind: str, classes: str, make: Make) -> None:
     one = make(kind, classes)
@@ -158,6 +159,7 @@ def test_probabilities_add_up_to_one_and_the_favoured_class_is_predicted(kind: s
         np.testing.assert_array_equal(predicted, probability.argmax(axis=1))
 
 
+@pytest.mark.slow
 @every
 def test_graph_repeats_torch_and_has_the_interface_of_its_contract(kind: str, classes: str, make: Make) -> None:
     one = make(kind, classes)
@@ -169,6 +171,7 @@ def test_graph_repeats_torch_and_has_the_interface_of_its_contract(kind: str, cl
     assert {"missing values", "unseen categories", "10,000 rows"} <= set(parity.cases)
 
 
+@pytest.mark.slow
 @every
 def test_same_seed_gives_the_same_graph(kind: str, classes: str, make: Make, checkout: Path) -> None:
     one = make(kind, classes)
@@ -178,6 +181,7 @@ def test_same_seed_gives_the_same_graph(kind: str, classes: str, make: Make, che
     assert other.graph != one.graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffer", ["temperature", "favour", "prior"])
 def test_a_graph_of_another_calibration_is_refused(buffer: str, make: Make) -> None:
     one = make("linear", "two")
@@ -188,6 +192,7 @@ def test_a_graph_of_another_calibration_is_refused(buffer: str, make: Make) -> N
         quality_parity(other, one.contract, one.unseen, one.model, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_class_on_the_edge_of_its_threshold_is_no_difference(make: Make) -> None:
     one = make("tabm", "two")
     predictor = fitted(one.contract, one.task.table, one.task.settings).predictor
@@ -198,6 +203,7 @@ def test_a_class_on_the_edge_of_its_threshold_is_no_difference(make: Make) -> No
     assert parity.worst < TOLERANCE / 4
 
 
+@pytest.mark.slow
 def test_predictions_name_classes_as_the_contract_does(make: Make) -> None:
     one = make("tabm", "three")
     rows = castings(CLASSES["three"], 60, seed=5).drop("fault", "lot").with_columns(pl.all().cast(pl.String))
@@ -210,6 +216,7 @@ def test_predictions_name_classes_as_the_contract_does(make: Make) -> None:
     assert answer["fault_predicted"].to_list() == [CLASSES["three"][i] for i in probability.argmax(axis=1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["skip", "flag"])
 def test_a_table_of_bad_rows_only_has_an_answer(mode: Any, make: Make) -> None:
     one = make("linear", "two")
@@ -333,6 +340,7 @@ def evaluated(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folder, evaluate(run, folder / "report", folder)
 
 
+@pytest.mark.process
 def test_a_run_is_trained_and_evaluated_with_report_pictures_and_numbers(evaluated: tuple[Path, Evaluation]) -> None:
     (folder, made), table = evaluated, castings(CLASSES["two"])
     assert made.report.verdict.metric == "PR-AUC"
@@ -352,6 +360,7 @@ def test_a_run_is_trained_and_evaluated_with_report_pictures_and_numbers(evaluat
     assert len(counted) == len(table)
 
 
+@pytest.mark.process
 def test_a_run_is_released_and_its_bundle_predicts(evaluated: tuple[Path, Evaluation]) -> None:
     folder, _ = evaluated
     bundle = release(Run(folder / "run"), folder / "report", folder / "model", folder)
@@ -366,6 +375,7 @@ def test_a_run_is_released_and_its_bundle_predicts(evaluated: tuple[Path, Evalua
     assert "A row is called '불량' from a probability of" in text
 
 
+@pytest.mark.process
 def test_a_catalog_tells_its_pr_auc_beside_the_best_yardsticks(
     evaluated: tuple[Path, Evaluation], tmp_path: Path
 ) -> None:
@@ -383,6 +393,7 @@ def test_a_catalog_tells_its_pr_auc_beside_the_best_yardsticks(
     assert yardsticks[entry.score.yardstick_name] == max(yardsticks.values())
 
 
+@pytest.mark.process
 def test_a_golden_class_that_the_contract_lacks_is_refused(evaluated: tuple[Path, Evaluation], tmp_path: Path) -> None:
     folder, _ = evaluated
     release(Run(folder / "run"), folder / "report", tmp_path / "model", folder)
@@ -394,6 +405,7 @@ def test_a_golden_class_that_the_contract_lacks_is_refused(evaluated: tuple[Path
         load_model(Bundle.open(tmp_path / "model"))
 
 
+@pytest.mark.slow
 def test_a_group_shows_what_a_random_split_would_hide(checkout: Path) -> None:
     """All rows of a lot are alike and share their class: a random split tells the class from the lot's other rows."""
     random = np.random.default_rng(0)
@@ -409,6 +421,7 @@ def test_a_group_shows_what_a_random_split_would_hide(checkout: Path) -> None:
     assert task.scores(held_out)["random_split"]["pr_auc_gap"] > 0.1
 
 
+@pytest.mark.slow
 def test_card_says_classes_and_their_columns(make: Make) -> None:
     one = make("linear", "two")
     summary = {
@@ -460,6 +473,7 @@ def contract_for(table: pl.DataFrame, target: str, classes: tuple[str, ...], **c
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table_of", "epochs"), [(ai4i, 6), (steel_plates, 10)])
 def test_tabm_beats_every_yardstick_on_real_tables(
     table_of: Any, epochs: int, shared_data: Path, checkout: Path
@@ -477,6 +491,7 @@ def test_tabm_beats_every_yardstick_on_real_tables(
     assert quality_parity(one.predictor, contract, one.unseen, one.model, TOLERANCE).worst < TOLERANCE / 4
 
 
+@pytest.mark.slow
 def test_importance_of_a_wide_or_long_table_takes_fewer_shuffles_and_rows(
     make: Make, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ import pytest
 import yaml
 from conftest import MakeBundle
 
+pytestmark = pytest.mark.process
+
 BIN = Path(sys.executable).parent
 DXAI = str(BIN / "dxai")
 LINEAR = "experiment=concrete_linear"

@@ -119,6 +119,7 @@ def test_file_that_the_metadata_does_not_hold_is_not_asked_for(
     assert not (tmp_path / "part").exists()
 
 
+@pytest.mark.process
 def test_web_server_and_folder_give_the_same(catalog_folder: Path, root: bytes, tmp_path: Path) -> None:
     with served(catalog_folder.parent) as url:
         for number, place in enumerate((f"{url}/catalog", f"{url}/catalog/", str(catalog_folder))):
@@ -131,6 +132,7 @@ def test_web_server_and_folder_give_the_same(catalog_folder: Path, root: bytes, 
             (tmp_path / "part").unlink()
 
 
+@pytest.mark.process
 def test_catalog_that_moved_goes_on_under_the_same_trust(catalog_folder: Path, newer: Path, root: bytes) -> None:
     """A firm that names the same root for the new place; nothing in the catalog tells where it lies."""
     known(newer, root)
@@ -348,6 +350,7 @@ def test_index_of_a_newer_dxai_asks_for_a_newer_dxai(catalog_folder: Path, root:
     assert error.fix == "Install a newer dxai."
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("place", ["http://127.0.0.1:9/catalog", "http://does-not-exist.invalid/catalog"])
 def test_server_that_does_not_answer_is_not_a_matter_of_trust(place: str, root: bytes, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="cannot be reached") as caught:
@@ -357,6 +360,7 @@ def test_server_that_does_not_answer_is_not_a_matter_of_trust(place: str, root: 
     assert "network" in caught.value.fix
 
 
+@pytest.mark.process
 def test_folder_or_site_without_a_catalog_is_told(root: bytes, tmp_path: Path) -> None:
     (tmp_path / "site/metadata").mkdir(parents=True)
     places: list[Source] = [FolderSource(tmp_path / "site")]

@@ -158,6 +158,7 @@ def test_mistake_is_marked_in_the_editor_and_refused_by_the_reader(old: str, new
         load_contract(path)
 
 
+@pytest.mark.slow
 def test_editor_and_reader_agree_on_contracts_broken_at_random() -> None:
     chance = random.Random(4)
     whole = [as_an_editor(path.read_text("utf-8")) for path in (SHIPPED[0], SHIPPED[-1])]

@@ -142,6 +142,7 @@ def wide_text(series: list[list[int | None]], steps: list[str], gap: str) -> str
     return "\n".join(",".join(row) for row in [["part", *steps], *rows]) + "\n"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(2, 14).flatmap(

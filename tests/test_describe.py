@@ -1,3 +1,5 @@
+"""A file nobody has described yet: its types, ranges and gaps as they are, and what is suspicious about it."""
+
 from __future__ import annotations
 
 import gzip
@@ -300,6 +302,7 @@ def test_steel_plates(real) -> None:
     assert kinds(described) == {"one-hot", "leak", "correlated"}
 
 
+@pytest.mark.slow
 def test_secom(real) -> None:
     described = real("secom.csv.gz", "Pass/Fail")
     assert (described.rows, len(described.columns)) == (1567, 592)
@@ -348,6 +351,7 @@ def test_energy(real) -> None:
     assert described.column("Load_Type").frequent[0] == ("Light_Load", 18_072)
 
 
+@pytest.mark.slow
 def test_prices(real) -> None:
     described = real("korea_necessaries_price_ko.csv.gz", "판매가격")
     assert (described.rows, described.sampled) == (182_381, 50_000)

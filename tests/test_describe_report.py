@@ -1,3 +1,5 @@
+"""The description as a page: it needs nothing but itself, escapes what the file says, and speaks two languages."""
+
 from __future__ import annotations
 
 import re

@@ -24,6 +24,8 @@ from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
 from dxai.record.provenance import RELEASE_CODE, TRAINING_CODE
 
+pytestmark = pytest.mark.process
+
 STAGES = ("fetch", "prepare", "train", "evaluate", "release")
 TASKS = ("concrete", "retail")
 

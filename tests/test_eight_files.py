@@ -14,6 +14,8 @@ import pytest
 
 from dxai.contract import load_contract
 
+pytestmark = pytest.mark.slow
+
 # Several commands in one process: each start of the training stack takes seconds.
 PROGRAM = """
 import json, sys

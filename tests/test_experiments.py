@@ -18,6 +18,8 @@ from dxai.learn.module import Epoch
 from dxai.release import release
 from dxai.train import train
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = sorted(p.stem for p in (Path(__file__).parent.parent / "configs/experiment").glob("*.yaml"))
 PUBLISHED = [name for name in EXPERIMENTS if not name.startswith("own_")]
 """The others need data of one's own: tests/test_eight_files.py trains them."""

@@ -32,6 +32,8 @@ from dxai.learn.transform import encode
 from dxai.ship.export import export_demand, export_quality
 from dxai.ship.parity import demand_parity, quality_parity
 
+pytestmark = pytest.mark.slow
+
 PLANTS, ALLOYS = ("부산", "창원", "Ulsan"), ("강철 A", "알루미늄", "brass, cast")
 SMALL = {
     "linear": ["model=linear"],

@@ -110,6 +110,7 @@ def test_unpacked_numbers_mean_the_same_as_packed_ones() -> None:
     assert one.graph is not None and one.graph.initializer[0].dims == [2, 3]
 
 
+@pytest.mark.slow
 def test_whatever_the_walk_takes_of_mutants_onnx_reads_alike() -> None:
     data, taken = every_field().SerializeToString(), 0
     for number in range(3000):
@@ -155,6 +156,7 @@ def test_bytes_that_two_parsers_may_read_differently_are_refused(data: bytes, to
     assert told in refusal(data)
 
 
+@pytest.mark.slow
 def test_a_small_file_cannot_fill_the_memory() -> None:
     empty_nodes = b"\x0a\x00" * (FIELD_LIMIT + 1)
     assert "fields" in refusal(b"\x3a" + _varint(len(empty_nodes)) + empty_nodes)
@@ -297,6 +299,7 @@ def test_sizes_may_come_from_shapes_but_not_from_values() -> None:
         assert f"values of the rows say how much {operator}" in refusal(model.SerializeToString())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_the_walk_alone_never_takes_long(name: str) -> None:
     bomb = BOMBS[name]()

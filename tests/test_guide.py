@@ -14,6 +14,7 @@ from dxai.contract import load_contract
 TINY = " model.width=16 trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
 
 
+@pytest.mark.slow
 def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout / "configs", tmp_path / "configs")
     write_press(tmp_path / "press.csv")
@@ -27,6 +28,7 @@ def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path:
     assert len(pl.read_csv(tmp_path / "predictions.csv")) == 240
 
 
+@pytest.mark.slow
 def test_latest_run_of_a_folder_is_released(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout / "configs", tmp_path / "configs")
     write_press(tmp_path / "press.csv")

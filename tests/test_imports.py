@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOTS = ("dxai", "pipelines", "benchmarks", "tests/trials")
 PROGRAM = """
 import importlib, json, sys, traceback
@@ -39,11 +41,13 @@ def failures(names: list[str], checkout: Path) -> dict[str, str]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.process
 def test_every_module_can_be_imported(checkout: Path) -> None:
     names = modules(checkout)
     assert {"dxai.cli.main", "pipelines.demo", "benchmarks.check_rows", "tests.trials.scene"} <= set(names)
     assert failures(names, checkout) == {}
 
 
+@pytest.mark.process
 def test_import_that_leads_nowhere_is_found(checkout: Path) -> None:
     assert "ModuleNotFoundError" in failures(["dxai.errors", "dxai.no_such_module"], checkout)["dxai.no_such_module"]

@@ -242,6 +242,7 @@ def test_hidden_measures_the_leak() -> None:
     assert hidden(features, noise, groups // 50) is None
 
 
+@pytest.mark.slow
 def test_a_long_table_is_sampled_by_groups_and_stretches() -> None:
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(5_000), 3)
@@ -308,6 +309,7 @@ def on_terminal(answers: list[str], *words: str) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
 
+@pytest.mark.process
 def test_questions_on_a_terminal(folder: Path) -> None:
     rows = [f"{i},{i * 7 % 13},{i * 3 % 11},{i % 9}.5" for i in range(60)]
     Path("raw.csv").write_text("row,c [flurbs],d,e [kW]\n" + "\n".join(rows) + "\n")
@@ -324,6 +326,7 @@ def test_questions_on_a_terminal(folder: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.process
 def test_enter_takes_the_draft_and_yes_asks_nothing(folder: Path) -> None:
     Path("raw.csv").write_text(wide(MONTHS))
     code, said = on_terminal(["", "", ""], "init", "raw.csv")

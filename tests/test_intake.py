@@ -228,6 +228,7 @@ FILES = {
 """What a person has to say of each real file."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_real_files_go_from_draft_to_check(
     name: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,6 +29,8 @@ from dxai.errors import ModelError
 from dxai.inference import loader
 from dxai.inference.loader import TOLERANCE, golden_of, load_model
 
+pytestmark = pytest.mark.process
+
 DECILES = range(10, 100, 10)
 ODCS = """\
 apiVersion: v3.1.0

@@ -199,6 +199,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_a_wrong_file_is_told_in_one_short_message(kind: str, contract: Contract, tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:

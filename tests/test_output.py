@@ -102,6 +102,7 @@ def test_error_in_any_block_comes_through_and_leaves_what_was_there(
         assert [p.read_bytes() for p in tmp_path.iterdir()] == ([before] if before else [])
 
 
+@pytest.mark.process
 @each_format
 def test_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path, name: str) -> None:
     """On a disk of 300 kB that holds an older answer of 200 kB."""
@@ -123,6 +124,7 @@ def test_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path, name: str) 
     assert done.stdout == f"8 {tmp_path / name}\n{name} True\n"
 
 
+@pytest.mark.process
 @each_format
 def test_two_that_write_the_same_file_at_once_leave_one_whole_answer(tmp_path: Path, name: str) -> None:
     program = (
@@ -141,6 +143,7 @@ def test_two_that_write_the_same_file_at_once_leave_one_whole_answer(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.process
 def test_dash_is_standard_output(tmp_path: Path) -> None:
     program = (
         "import polars as pl; from pathlib import Path; from dxai.data.output import write_table\n"

@@ -219,6 +219,7 @@ schema:"""
     assert "ask its provider" in terms_of(parse_contract(quality(), where="")).usage.en
 
 
+@pytest.mark.slow
 def test_own_rows_become_a_model_and_stay_where_they_are(workplace: Path, tmp_path: Path) -> None:
     table = castings()
     folder = data_folder(tmp_path / "own", quality(), table)
@@ -237,6 +238,7 @@ def test_own_rows_become_a_model_and_stay_where_they_are(workplace: Path, tmp_pa
     assert len(answers) == len(table) and answers["weight_predicted"].is_finite().all()
 
 
+@pytest.mark.slow
 def test_own_histories_become_a_model_and_stay_where_they_are(workplace: Path, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "own", DEMAND, parts())
     told = dxai(workplace, "train", f"data={folder}", "trainer.max_epochs=1", "model.width=16", "model.context=24")

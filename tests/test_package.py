@@ -98,6 +98,7 @@ def test_day_of_publication_is_that_of_the_table_when_none_is_given(folder: Path
         assert b'"datePublished": "1970-01-01"' in archive.read(CROISSANT)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="there is no sha256sum here")
 def test_sha256sum_accepts_the_checksums(package: Path, cache: Path) -> None:
     opened = open_package(package, cache)

@@ -164,6 +164,7 @@ def test_pickle_that_asks_for_code_is_refused_and_runs_nothing(tmp_path: Path, n
     assert not proof.exists()
 
 
+@pytest.mark.process
 def test_hostile_pickles_would_run_without_the_closed_list(tmp_path: Path) -> None:
     """The payloads above are live: the plain unpickler obeys them."""
     for name in ("os.system", "builtins.eval", "builtins.exec in an old protocol"):

@@ -109,6 +109,7 @@ def served(folder: Path, seen: list[str]) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("web", [False, True], ids=["folder", "web"])
 def test_pulled_model_is_the_published_one(catalog_folder: Path, store: Store, keys: KeyRing, web: bool) -> None:
     published, asked = Catalog(catalog_folder).bundle(NAME, "1.0.0"), Asked()
@@ -134,6 +135,7 @@ def test_name_gives_the_newest_and_a_version_that_one(
         pulled(catalog_folder, store, keys, Asked().watcher(), version="3.0.0")
 
 
+@pytest.mark.process
 def test_model_that_is_here_is_neither_asked_for_nor_fetched_again(
     catalog_folder: Path, store: Store, keys: KeyRing
 ) -> None:
@@ -172,6 +174,7 @@ def test_terms_of_one_model_are_not_those_of_another(catalog_folder: Path, store
     assert len(asked.terms) == 2
 
 
+@pytest.mark.process
 def test_refused_terms_fetch_nothing_and_are_asked_for_again(catalog_folder: Path, store: Store, keys: KeyRing) -> None:
     seen: list[str] = []
     with served(catalog_folder, seen) as url:
@@ -192,6 +195,7 @@ class _Stopped(Exception):
     pass
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
 @pytest.mark.parametrize("web", [False, True], ids=["folder", "web"])
 def test_interrupted_pull_goes_on_where_it_ended(
@@ -261,6 +265,7 @@ def test_file_of_the_catalog_that_was_changed_is_refused(catalog_folder: Path, s
     assert store.bundles() == []
 
 
+@pytest.mark.process
 def test_file_of_the_catalog_that_is_gone_is_told(catalog_folder: Path, store: Store, keys: KeyRing) -> None:
     (path,) = catalog_folder.glob(f"targets/models/{NAME}/1.0.0/*.model.onnx")
     path.unlink()
@@ -385,6 +390,7 @@ def in_the_background(act: Callable[[], object]) -> multiprocessing.context.Fork
     return process
 
 
+@pytest.mark.process
 def test_one_download_serves_all_who_pull_at_once(catalog_folder: Path, store: Store, keys: KeyRing) -> None:
     seen: list[str] = []
     with served(catalog_folder, seen) as url:
@@ -410,6 +416,7 @@ def test_those_who_wait_are_told(catalog_folder: Path, store: Store, keys: KeyRi
     assert asked.waited == 0
 
 
+@pytest.mark.process
 def test_kills_at_random_moments_leave_no_part_that_can_be_seen(
     catalog_folder: Path, store: Store, keys: KeyRing
 ) -> None:
@@ -432,6 +439,7 @@ def test_kills_at_random_moments_leave_no_part_that_can_be_seen(
     assert_whole(store, keys)
 
 
+@pytest.mark.process
 def test_death_while_the_old_one_is_replaced_leaves_no_half_bundle(
     catalog_folder: Path, store: Store, keys: KeyRing
 ) -> None:

@@ -261,6 +261,7 @@ def outlives(target: Callable[[], None]) -> bool:
     return process.exitcode == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("role", "stride"), [("", 7), ("root", 3), ("targets", 4), ("timestamp", 4), ("bundle", 13)])
 def test_death_at_any_step_leaves_the_old_or_the_new_catalog(
     catalog_folder: Path, newer: Bundle, tmp_path: Path, role: str, stride: int
@@ -287,6 +288,7 @@ def test_death_at_any_step_leaves_the_old_or_the_new_catalog(
     assert 10 < step < 990
 
 
+@pytest.mark.process
 def test_death_at_any_step_of_the_first_publish_leaves_no_catalog_or_one(tmp_path: Path, newer: Bundle) -> None:
     make_keys(tmp_path / "keys")
 
@@ -309,6 +311,7 @@ def test_death_at_any_step_of_the_first_publish_leaves_no_catalog_or_one(tmp_pat
     assert 10 < step < 990
 
 
+@pytest.mark.process
 def test_kills_at_random_moments_leave_a_catalog_that_can_be_read_and_written(
     catalog_folder: Path, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:
@@ -334,6 +337,7 @@ def test_kills_at_random_moments_leave_a_catalog_that_can_be_read_and_written(
     assert versions(index) == [f"2.{n}.0" for n in reversed(range(12))] + ["1.0.0"]
 
 
+@pytest.mark.process
 def test_what_a_killed_publish_left_is_cleared_by_the_next_one(catalog_folder: Path, newer: Bundle) -> None:
     for step in (3, 8, 13):
         outlives(partial(die_at, step, partial(publish, catalog_folder, newer)))
@@ -342,6 +346,7 @@ def test_what_a_killed_publish_left_is_cleared_by_the_next_one(catalog_folder: P
     assert left == [], "copies of the metadata and parts of files pile up in a public folder"
 
 
+@pytest.mark.process
 def test_two_that_publish_at_once_both_come_through(
     catalog_folder: Path, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:
@@ -355,6 +360,7 @@ def test_two_that_publish_at_once_both_come_through(
     assert versions(read_all(catalog_folder, tmp_path / "store")) == ["2.3.0", "2.2.0", "2.1.0", "2.0.0", "1.0.0"]
 
 
+@pytest.mark.process
 def test_two_that_publish_one_version_at_once_do_not_change_it(
     catalog_folder: Path, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from dxai.errors import ModelError
 from dxai.inference import sandbox as module
 from dxai.inference.sandbox import Limits, Sandbox, pack, unpack
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and /proc are Linux's")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform != "linux", reason="forks and /proc are Linux's")]
 
 SOUND = graph(node("Abs", "x")).SerializeToString()
 INPUTS = {"x": ROWS}

@@ -46,6 +46,8 @@ from dxai.serve.limits import Limits
 from dxai.serve.metrics import Metrics
 from dxai.serve.server import serve
 
+pytestmark = pytest.mark.process
+
 Table = tuple[dict[str, Any], tuple[Column, ...]]
 
 SECRET = 123456.75

@@ -22,6 +22,8 @@ from dxai.data.checks import cast
 from dxai.data.windows import to_panel
 from dxai.inference.model import Model
 
+pytestmark = pytest.mark.process
+
 Arrays = dict[str, np.ndarray[Any, Any]]
 MODELS = pytest.mark.parametrize("name", [QUALITY, DEMAND])
 BINARY = pytest.mark.parametrize("binary", [False, True], ids=["JSON", "binary"])

@@ -442,6 +442,7 @@ def archive_of(folder: Path, name: str = f"onnxruntime-web-{VERSION}.tgz", conte
     return folder / name
 
 
+@pytest.mark.process
 def test_another_archive_is_refused(
     shelf: dict[str, list[Bundle]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +454,7 @@ def test_another_archive_is_refused(
     assert not list((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.process
 def test_another_file_in_a_right_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archive_of(tmp_path / "mirror")
     monkeypatch.setattr(
@@ -463,6 +465,7 @@ def test_another_file_in_a_right_archive_is_refused(tmp_path: Path, monkeypatch:
         WasmSource(tmp_path / "cache").files()
 
 
+@pytest.mark.process
 def test_a_changed_file_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").mkdir()
     for name in FILES:
@@ -473,6 +476,7 @@ def test_a_changed_file_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: py
         WasmSource(tmp_path / "cache").files()
 
 
+@pytest.mark.process
 def test_without_a_registry_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DXAI_MIRROR", raising=False)
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", NOWHERE)
@@ -504,6 +508,7 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return client
 
 
+@pytest.mark.process
 def test_npm_packs_the_archive_where_no_setting_names_a_registry(
     npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,6 +526,7 @@ def test_npm_packs_the_archive_where_no_setting_names_a_registry(
     assert {p.name for p in (tmp_path / "cache").iterdir()} == set(FILES)
 
 
+@pytest.mark.process
 def test_what_npm_says_is_told_with_the_three_ways(npm: Path, tmp_path: Path) -> None:
     npm.write_text("#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\necho 'npm error network no route.' >&2\nexit 1\n")
     with pytest.raises(NotFoundError, match=r"npm says ENOTFOUND, network no route\.\n") as caught:

@@ -38,6 +38,8 @@ from dxai.serve.connection import Connection
 from dxai.serve.limits import Limits
 from dxai.serve.served import ServedModel
 
+pytestmark = pytest.mark.browser
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 FLAGS = [

@@ -159,6 +159,7 @@ def test_folder_without_a_catalog_is_told(tmp_path: Path) -> None:
             open_source(str(place))
 
 
+@pytest.mark.process
 def test_good_server_is_asked_once(tmp_path: Path) -> None:
     with serving(ranges) as server:
         assert fetch(server.url, tmp_path / "part") == len(CONTENT)
@@ -168,6 +169,7 @@ def test_good_server_is_asked_once(tmp_path: Path) -> None:
     assert (source.place, source.url("metadata/")) == ("https://x.example/c", "https://x.example/c/metadata/")
 
 
+@pytest.mark.process
 def test_download_goes_on_where_an_earlier_try_ended(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(CONTENT[:600_000])
     with serving(ranges) as server:
@@ -175,6 +177,7 @@ def test_download_goes_on_where_an_earlier_try_ended(tmp_path: Path) -> None:
     assert server.seen == [("/catalog/targets/a/b.onnx", "bytes=600000-")]
 
 
+@pytest.mark.process
 def test_whole_file_that_is_there_already_is_not_asked_for(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(CONTENT)
     with serving(ranges) as server:
@@ -182,6 +185,7 @@ def test_whole_file_that_is_there_already_is_not_asked_for(tmp_path: Path) -> No
         assert server.seen == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "left", [CONTENT + b"more", b"x" * 500_000, CONTENT[:-1] + b"x", b"x"], ids=["long", "other", "end", "byte"]
 )
@@ -192,6 +196,7 @@ def test_part_of_something_else_is_started_again(tmp_path: Path, left: bytes) ->
         assert server.seen[-1] == ("/catalog/targets/a/b.onnx", "")
 
 
+@pytest.mark.process
 def test_server_without_ranges_is_skipped_through(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(CONTENT[:600_000])
     with serving(lambda request: request.answer(200, CONTENT)) as server:
@@ -209,12 +214,14 @@ def cut(request: Request) -> None:
         request.answer(200, body, len(CONTENT))
 
 
+@pytest.mark.process
 def test_connection_that_breaks_again_and_again_comes_to_the_end(tmp_path: Path) -> None:
     with serving(cut) as server:
         assert fetch(server.url, tmp_path / "part") == len(CONTENT)
     assert [seen for _, seen in server.seen] == ["", *(f"bytes={150_000 * i}-" for i in range(1, 7))]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
 def test_server_that_is_busy_for_a_moment_is_asked_again(tmp_path: Path, status: int) -> None:
     with serving(lambda request: request.answer(status, b"busy"), ranges) as server:
@@ -238,6 +245,7 @@ def silent_range(request: Request) -> None:
     request.answer(206, CONTENT[request.start :])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("answer", [lying_range, early_range, silent_range])
 def test_other_part_than_asked_for_is_never_put_in(tmp_path: Path, answer: Answer) -> None:
     (tmp_path / "part").write_bytes(CONTENT[:600_000])
@@ -245,6 +253,7 @@ def test_other_part_than_asked_for_is_never_put_in(tmp_path: Path, answer: Answe
         assert fetch(server.url, tmp_path / "part") == len(CONTENT)
 
 
+@pytest.mark.process
 def test_server_that_packs_all_the_same_is_found_out(tmp_path: Path) -> None:
     """Against what was asked for: the bytes are compared, packed or not."""
     packed = gzip.compress(CONTENT)
@@ -255,11 +264,13 @@ def test_server_that_packs_all_the_same_is_found_out(tmp_path: Path) -> None:
         fetch(server.url, tmp_path / "part")
 
 
+@pytest.mark.process
 def test_longer_file_is_cut_off_and_compared(tmp_path: Path) -> None:
     with serving(lambda request: request.answer(200, CONTENT + b"x" * 5_000_000)) as server:
         assert fetch(server.url, tmp_path / "part") == len(CONTENT)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("body", [b"x" * len(CONTENT), CONTENT[:-5], b""], ids=["other", "short", "empty"])
 def test_other_file_than_announced_is_refused_after_a_few_tries(tmp_path: Path, body: bytes) -> None:
     def answer(request: Request) -> None:
@@ -278,6 +289,7 @@ def test_other_file_than_announced_is_refused_after_a_few_tries(tmp_path: Path, 
     assert (tmp_path / "part").stat().st_size == 0, "what is wrong is not kept for the next time"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_file_that_is_not_there_is_told_at_once(tmp_path: Path, status: int) -> None:
     with serving(lambda request: request.answer(status, b"")) as server, pytest.raises(NotFoundError) as caught:
@@ -287,6 +299,7 @@ def test_file_that_is_not_there_is_told_at_once(tmp_path: Path, status: int) -> 
     assert len(server.seen) == 1
 
 
+@pytest.mark.process
 def test_server_that_stays_broken_is_given_up_and_what_came_is_kept(tmp_path: Path) -> None:
     with serving(cut, lambda request: request.answer(500, b"")) as server, pytest.raises(NotFoundError) as caught:
         fetch(server.url, tmp_path / "part")
@@ -295,6 +308,7 @@ def test_server_that_stays_broken_is_given_up_and_what_came_is_kept(tmp_path: Pa
     assert (tmp_path / "part").read_bytes() == CONTENT[:150_000]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_moved_file_is_followed(tmp_path: Path, status: int) -> None:
     """As TUF's own reader follows for metadata: servers move paths, and http to https."""
@@ -311,6 +325,7 @@ def test_moved_file_is_followed(tmp_path: Path, status: int) -> None:
     assert server.seen[-1] == ("/elsewhere/b.onnx", "bytes=600000-")
 
 
+@pytest.mark.process
 def test_server_that_moves_in_a_circle_is_told(tmp_path: Path) -> None:
     with (
         serving(lambda request: request.answer(302, b"", Location=request.path)) as server,
@@ -319,6 +334,7 @@ def test_server_that_moves_in_a_circle_is_told(tmp_path: Path) -> None:
         fetch(server.url, tmp_path / "part")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("direct", [False, True])
 def test_proxy_of_the_environment_is_used_unless_it_is_not_for_this_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: bool
@@ -335,6 +351,7 @@ def test_proxy_of_the_environment_is_used_unless_it_is_not_for_this_host(
     assert [path for path, _ in server.seen] == (["/catalog/targets/a/b.onnx"] if direct else [])
 
 
+@pytest.mark.process
 def test_interrupt_keeps_what_came(tmp_path: Path) -> None:
     def stop(count: int) -> None:
         if (tmp_path / "part").stat().st_size > 400_000:

@@ -193,6 +193,7 @@ def test_unknown_version_of_a_package_is_told(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_index")
 def test_no_network_tells_of_the_mirror_folder(tmp_path: Path, m3_source: Source) -> None:
     message = refusal(m3_source, tmp_path / "raw" / "m3", NotFoundError, 3)
@@ -237,6 +238,7 @@ def test_wrong_file_in_the_mirror_is_refused(tmp_path: Path, monkeypatch: pytest
     assert files_in(tmp_path / "raw") == []
 
 
+@pytest.mark.process
 def test_file_missing_in_the_mirror_is_fetched_from_its_place(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +246,7 @@ def test_file_missing_in_the_mirror_is_fetched_from_its_place(
     assert fetch(Source(site.url, SHA256), tmp_path / "raw" / "x").read_bytes() == CONTENT
 
 
+@pytest.mark.process
 def test_https_file_is_fetched_with_progress(site: Site, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = fetch(
@@ -256,12 +259,14 @@ def test_https_file_is_fetched_with_progress(site: Site, tmp_path: Path) -> None
     assert seen == sorted(set(seen))
 
 
+@pytest.mark.process
 def test_certificate_of_an_unknown_authority_is_refused(untrusted_site: Site, tmp_path: Path) -> None:
     message = refusal(Source(untrusted_site.url, SHA256), tmp_path / "raw" / "x", NotFoundError, 3)
     assert "CERTIFICATE_VERIFY_FAILED" in message
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.process
 def test_wrong_sha256_leaves_nothing(site: Site, tmp_path: Path) -> None:
     message = refusal(Source(site.url, "a" * 64), tmp_path / "raw" / "x", IntegrityError, 4)
     assert f"sha256 is {SHA256[:16]}…, however {'a' * 16}… is pinned" in message
@@ -270,6 +275,7 @@ def test_wrong_sha256_leaves_nothing(site: Site, tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.process
 def test_damaged_file_is_fetched_again(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "raw" / "x" / "file.bin"
     path.parent.mkdir(parents=True)
@@ -278,12 +284,14 @@ def test_damaged_file_is_fetched_again(site: Site, tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT
 
 
+@pytest.mark.process
 def test_intact_file_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
     for _ in range(2):
         fetch(Source(site.url, SHA256), tmp_path / "x")
     assert len(site.ranges_asked) == 1
 
 
+@pytest.mark.process
 def test_cut_connection_is_told_and_resumed_with_the_remainder(site: Site, tmp_path: Path) -> None:
     site.cut_after = CUT
     folder = tmp_path / "raw" / "x"
@@ -296,6 +304,7 @@ def test_cut_connection_is_told_and_resumed_with_the_remainder(site: Site, tmp_p
     assert files_in(tmp_path) == ["raw/x/file.bin"]
 
 
+@pytest.mark.process
 def test_cut_connection_of_a_chunked_answer_is_told_and_resumed(site: Site, tmp_path: Path) -> None:
     site.chunked, site.cut_after = True, CUT
     refusal(Source(site.url, SHA256), tmp_path / "x", NotFoundError, 3)
@@ -303,6 +312,7 @@ def test_cut_connection_of_a_chunked_answer_is_told_and_resumed(site: Site, tmp_
     assert fetch(Source(site.url, SHA256), tmp_path / "x").read_bytes() == CONTENT
 
 
+@pytest.mark.process
 def test_server_without_ranges_sends_the_whole_file_again(site: Site, tmp_path: Path) -> None:
     site.knows_ranges, site.cut_after = False, CUT
     refusal(Source(site.url, SHA256), tmp_path / "x", NotFoundError, 3)
@@ -310,11 +320,13 @@ def test_server_without_ranges_sends_the_whole_file_again(site: Site, tmp_path: 
     assert fetch(Source(site.url, SHA256), tmp_path / "x").read_bytes() == CONTENT
 
 
+@pytest.mark.process
 def test_stop_between_the_last_byte_and_the_check_asks_for_no_byte_again(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file.bin.part").write_bytes(CONTENT)
     assert fetch(Source(site.url, SHA256), tmp_path / "x").read_bytes() == CONTENT
 
 
+@pytest.mark.process
 def test_missing_page_is_told_with_its_address(site: Site, tmp_path: Path) -> None:
     url = site.url.replace("file.bin", "fils.bin")
     message = refusal(Source(url, SHA256), tmp_path / "x", NotFoundError, 3)
@@ -323,6 +335,7 @@ def test_missing_page_is_told_with_its_address(site: Site, tmp_path: Path) -> No
     assert "DXAI_MIRROR" in message
 
 
+@pytest.mark.process
 def test_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
     message = refusal(Source("https://127.0.0.1:9/file.bin", SHA256), tmp_path / "x", NotFoundError, 3)
     assert "could not be fetched: " in message

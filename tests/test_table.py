@@ -33,6 +33,7 @@ def bare(checkout: Path, tmp_path: Path, concrete_table: pl.DataFrame) -> Path:
     return copy
 
 
+@pytest.mark.process
 def test_parallel_first_uses_make_one_whole_table(bare: Path) -> None:
     environment = os.environ | {"DXAI_MIRROR": str(bare.parent / "mirror")}
     running = [
@@ -44,6 +45,7 @@ def test_parallel_first_uses_make_one_whole_table(bare: Path) -> None:
     assert not list((bare / "data").rglob("*.part"))
 
 
+@pytest.mark.process
 def test_changed_contract_prepares_the_table_again(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DXAI_MIRROR", str(bare.parent / "mirror"))
     data = settings_from(["experiment=concrete_tabm"], checkout=bare).data

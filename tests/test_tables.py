@@ -179,6 +179,7 @@ def test_excel_header_alone_has_columns_and_no_rows(tmp_path: Path) -> None:
     assert (found.schema, len(found)) == (pl.Schema({"a": pl.String, "b": pl.String}), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["excel", "parquet"])
 def test_large_table_comes_in_blocks_in_order(tmp_path: Path, kind: str) -> None:
     path, count = tmp_path / "t", 120_001
@@ -268,6 +269,7 @@ def test_zip_bomb_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     assert "file cannot be read" in refusal(lying_bomb(tmp_path / "t.xlsx", 20 << 20)).problem
 
 
+@pytest.mark.process
 def test_lone_cell_far_out_does_not_take_the_memory(tmp_path: Path) -> None:
     """A slip of the hand at XFD1048576 makes a file of five kilobytes; a dense sheet would hold 17 billion cells."""
     path = excel(tmp_path / "t.xlsx", [["a"], [1]])

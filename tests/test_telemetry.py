@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="ONNX Runtime keeps its device id elsewhere on other systems")
 def test_onnx_runtime_writes_no_device_id_under_dxai(tmp_path: Path) -> None:
     """The id of the device is the first thing that telemetry makes: without `import dxai` the folder holds one."""

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pytest
+
 from dxai.config.compose import settings_from
 from dxai.record.provenance import Provenance
 from dxai.record.tracking import Tracker
@@ -13,6 +15,7 @@ from dxai.record.tracking import Tracker
 JOBS = 6
 
 
+@pytest.mark.slow
 def test_jobs_that_start_together_share_one_experiment(checkout: Path, tmp_path: Path) -> None:
     settings = settings_from(["experiment=concrete_linear"], checkout=checkout)
     made_from = Provenance(code="", data="d", contract="c", packages={})

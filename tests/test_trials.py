@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 RELEASED = ("concrete-strength", "retail-demand")
 PROMISES = {
     "tampered_bundles": {"accepted": 0, "kinds": 140, "n": 800},

@@ -1,3 +1,5 @@
+"""Units as people write them become UCUM codes, and convert exactly or not at all."""
+
 from __future__ import annotations
 
 import csv
@@ -330,6 +332,7 @@ def test_headers_of_real_files(shared_data: Path, name: str) -> None:
     assert [understand(unit) for unit in found] == REAL[name]
 
 
+@pytest.mark.process
 def test_importing_units_loads_neither_pint_nor_the_parser() -> None:
     program = "import sys, dxai.units; print([name for name in ('pint', 'lark', 'ucumvert') if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
