@@ -29,6 +29,7 @@ _FOLDERS = {
     "docs": "for people",
     "dxai/catalog/site/assets": "the programs and the style of its pages",
     "docs/pictures": "two pictures of the README",
+    "docs/tutorials": "from a public file to a model and its lesson, in English and Korean",
     "tests": "one file per promise",
     "tests/trials": "attempts to break it, with figures: sizes `ci` and `release`",
 }

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dxai.data.decoder import CHILD
+
 MARKERS = ("slow", "process", "browser", "network")
 """A test with one of these may do what it likes; `make quick` leaves it out."""
 
@@ -31,6 +33,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Stop what needs a marker; a library that catches every exception does not hide it, because it is written down."""
     if not _Watch.on or not (event in _PROCESS or event in _SOCKET):
         return
+    if event == "subprocess.Popen" and CHILD in arguments[1]:
+        return  # reads Parquet files: one for all tests, a few tenths of a second
     if event in _PROCESS:
         marker, deed = "process", f"starts a process ({event}: {arguments[0] if arguments else ''})"
     else:

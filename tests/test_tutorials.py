@@ -16,6 +16,8 @@ from documents import blocks, commands, run_command
 from dxai.contract import Contract, load_contract
 from dxai.data.compressed import opened
 
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
 QUALITY = ("model.width=16", "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
 LINEAR = ("model=linear", "name=secom_tabm", *QUALITY[1:])  # 592 columns; the tutorial releases the run by this name
 DEMAND = ("model.width=16", "trainer.max_epochs=1", "model.context=24")

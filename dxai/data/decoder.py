@@ -18,7 +18,7 @@ from dxai.errors import DataError
 _LARGE = 1 << 24
 """Bytes of a file from which on the child is not kept for the next: its memory is worth more than its start."""
 
-_CHILD = """
+CHILD = """
 import sys
 sys.path = sys.argv[1:]
 import polars
@@ -75,7 +75,7 @@ class Decoder:
 def _start() -> subprocess.Popen[bytes]:
     path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 ("" stands for the working folder)
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", _CHILD, *path],
+        [sys.executable, "-I", "-c", CHILD, *path],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
