@@ -95,6 +95,7 @@ TUTORIALS = {
 DOCUMENTS = [name + language for name in TUTORIALS for language in (".md", ".ko.md")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_commands_run_and_the_lesson_holds(name: str, checkout: Path, shared_data: Path, tmp_path: Path) -> None:
     tutorial = TUTORIALS[name]
