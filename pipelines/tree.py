@@ -29,7 +29,7 @@ _FOLDERS = {
     "docs": "for people",
     "dxai/catalog/site/assets": "the programs and the style of its pages",
     "docs/pictures": "two pictures of the README",
-    "docs/tutorials": "from a public file to a model and its lesson, in English and Korean",
+    "docs/tutorials": "from a public file to predictions, one lesson each",
     "tests": "one file per promise",
     "tests/trials": "attempts to break it, with figures: sizes `ci` and `release`",
 }
@@ -40,6 +40,7 @@ _FILES = {
     "dxai/catalog/site/assets/texts.json": "every text of the pages, in English and Korean",
 }
 """Files of kinds that can hold no comment where a reader of the tree would look."""
+_WIDTH = 32  # of names; fixed, so that a long one does not move every line
 _HEAD = """# The tree
 
 Made by `make tree` from git's files: the phrase of a file is the first sentence of its docstring or its first comment.
@@ -63,8 +64,7 @@ def tree(checkout: Path) -> str:
         (f"{'  ' * path.count('/')}{Path(path).name}{'/' if path in folders else ''}", phrases[path])
         for path in sorted(phrases, key=lambda path: _order(path, folders))
     ]
-    width = max(len(name) for name, _ in rows) + 2
-    return _HEAD + "".join(f"{name:<{width}}{said}".rstrip() + "\n" for name, said in rows) + "```\n"
+    return _HEAD + "".join(f"{name:<{_WIDTH}}  {said}\n" for name, said in rows) + "```\n"
 
 
 def phrase(checkout: Path, file: str) -> str:
@@ -95,8 +95,11 @@ def _order(path: str, folders: set[str]) -> list[tuple[bool, str]]:
 
 
 def _folder_phrase(checkout: Path, folder: str) -> str:
-    module = checkout / folder / "__init__.py"
-    return _FOLDERS.get(folder) or phrase(checkout, module.relative_to(checkout).as_posix())
+    if folder in _FOLDERS:
+        return _FOLDERS[folder]
+    if not (checkout / folder / "__init__.py").is_file():
+        raise ValueError(f"{folder}/ has no __init__.py to speak for it: give it a phrase in pipelines/tree.py.")
+    return phrase(checkout, f"{folder}/__init__.py")
 
 
 def _first_sentence(text: str) -> str:

@@ -281,7 +281,7 @@ def published_by_hand(
 ) -> None:
     """What a publisher could do whose own dxai is broken or hostile: everything signed, and wrong."""
     with Catalog(catalog).edit(keys) as metadata:
-        Catalog(catalog)._put_bundle(metadata, bundle, "")
+        Catalog(catalog)._put_bundle(metadata, bundle, "0" * 40)
         record = json.loads(metadata.target(catalog, "index.json"))
         (entry,) = (e for e in record["models"] if (e["name"], e["version"]) == (bundle.manifest.name, "2.0.0"))
         change(entry)

@@ -16,8 +16,6 @@ from documents import blocks, commands, run_command
 from dxai.contract import Contract, load_contract
 from dxai.data.compressed import opened
 
-pytestmark = [pytest.mark.slow, pytest.mark.process]
-
 QUALITY = ("model.width=16", "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
 LINEAR = QUALITY[1:]  # the model that the tutorial names has no width
 DEMAND = ("model.width=16", "trainer.max_epochs=1", "model.context=24")
@@ -98,6 +96,7 @@ TUTORIALS = {
 DOCUMENTS = [name + language for name in TUTORIALS for language in (".md", ".ko.md")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_commands_run_and_the_lesson_holds(name: str, checkout: Path, shared_data: Path, tmp_path: Path) -> None:
     tutorial = TUTORIALS[name]
