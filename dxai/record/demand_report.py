@@ -46,7 +46,7 @@ def demand_report(
 
 def _notes(scores: dict[str, Any]) -> tuple[str, ...]:
     model = scores["model"]
-    median, mean = (f"{model[name] * 100:+.0f} %" for name in ("bias", "bias_of_mean"))
+    median, mean = (f"{round(model[name] * 100) + 0.0:+.0f} %" for name in ("bias", "bias_of_mean"))
     return (
         f"The calibrated {COVERAGE:.0%} interval covers {model['coverage']:.0%} of held-out values.",
         f"The sum of the medians is {median} off the true total, the sum of the means {mean}: "

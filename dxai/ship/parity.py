@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,16 +37,6 @@ class Parity(BaseModel):
     scale: float
     tolerance: float
     cases: dict[str, float]
-
-    @property
-    def told(self) -> dict[str, str]:
-        """Cases with the power of ten that each stays below, none finer than a tenth of the tolerance.
-
-        The digits themselves are those of the processor's kernels: a card that told them would differ by machine.
-        """
-        finest = math.floor(math.log10(self.tolerance)) - 1
-        orders = {name: math.floor(math.log10(value)) + 1 if value else finest for name, value in self.cases.items()}
-        return {name: f"below 1e{max(order, finest):+03d}" for name, order in orders.items()}
 
     @property
     def worst(self) -> float:
