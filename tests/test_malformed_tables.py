@@ -243,6 +243,7 @@ def test_a_text_stays_the_text_it_is(code: str, contract: Contract, tmp_path: Pa
     assert row[0] == code
 
 
+@pytest.mark.process
 def test_a_panic_of_the_reader_stays_off_the_screen(tmp_path: Path) -> None:
     content = io.BytesIO()
     rows = pl.DataFrame({"code": ["0012", None, "1E5"], "heat": 850.5, "day": "2026-02-03", "weight": 1.0})

@@ -10,7 +10,7 @@ import click
 from dxai import __version__
 from dxai.cli import models, publishing, running, training
 from dxai.cli.data import data
-from dxai.cli.message import native_noise_hidden, one_message
+from dxai.cli.message import one_message
 
 DOORS = {
     "Member firms: find, fetch, verify, try, run and serve a model (base install)": (
@@ -23,9 +23,6 @@ DOORS = {
     ),
     "Platform team: publish models": (publishing.publish, publishing.keys, publishing.catalog),
 }  # fmt: skip
-
-_READ_TABLES = ("check", "data", "predict")
-"""Verbs whose files come from anywhere: a reader's panic is told in dxai's own message alone."""
 
 
 class _ByDoor(click.Group):
@@ -42,11 +39,8 @@ class _ByDoor(click.Group):
 
 @click.group(cls=_ByDoor, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dxai")
-@click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli() -> None:
     """Standard AI for shared industrial data."""
-    if ctx.invoked_subcommand in _READ_TABLES:
-        ctx.with_resource(native_noise_hidden())
 
 
 @cli.command()

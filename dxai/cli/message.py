@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 import click
 
@@ -42,33 +40,3 @@ def one_message() -> Iterator[None]:
 def _leave(error: DxaiError) -> NoReturn:
     click.echo(f"dxai: {error.message()}", err=True)
     raise SystemExit(error.exit_code)
-
-
-@contextmanager
-def native_noise_hidden() -> Iterator[None]:
-    """Keep what libraries that are not Python write on file descriptor 2, such as the trace of a panic, off the screen.
-
-    What Python writes on standard error still gets there. With ``DXAI_DEBUG`` everything does.
-    """
-    if os.environ.get("DXAI_DEBUG"):
-        yield
-        return
-    own, screen = sys.stderr, os.dup(2)
-    own.flush()
-    with open(os.devnull, "wb") as nowhere, open(screen, "w", 1, own.encoding, own.errors) as ours:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-        if _descriptor(own) == 2:
-            sys.stderr = ours
-        try:
-            yield
-        finally:
-            sys.stderr = own
-            ours.flush()
-            os.dup2(screen, 2)
-
-
-def _descriptor(stream: TextIO) -> int:
-    try:
-        return stream.fileno()
-    except io.UnsupportedOperation:  # a test's, in memory
-        return -1

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 import polars as pl
 
-from dxai.data.decoder import refuse_deadly
+from dxai.data.decoder import decoded
 from dxai.data.dialect import Dialect
 from dxai.data.readers import read_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
@@ -91,26 +91,17 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 
 def _read_parquet(path: Path) -> Iterator[pl.DataFrame]:
-    with _one_message(path, "Parquet"):
-        refuse_deadly(path)
-        table = pl.scan_parquet(path, glob=False)
-        empty = table.head(0).collect()
-        rows, count = int(table.select(pl.len()).collect().item()), 0
-        for frame in table.collect_batches(chunk_size=_ROWS, maintain_order=True):
-            count += len(frame)
-            yield frame
-        if count < rows:  # polars ends early, and without an error, where its decoder panics
-            told = f"The Parquet file is broken: only {count:,} of its {rows:,} rows can be read."
-            raise DataError(told, where=str(path), fix="Write the file again, or save it as CSV UTF-8.")
-        if not count:
-            yield empty
+    blocks = decoded(path, _ROWS)
+    empty = next(blocks)
+    yield next(blocks, empty)
+    yield from blocks
 
 
 def _read_excel(path: Path) -> Iterator[pl.DataFrame]:
     """The first sheet, its first row as the header; empty rows at the end are left out."""
     from python_calamine import load_workbook  # an Excel file is rare
 
-    with _one_message(path, "Excel"):
+    with _one_message(path):
         _refuse_zip_bomb(path)
         rows = load_workbook(path).get_sheet_by_index(0).to_python(skip_empty_area=False)
     while rows and not any(cell != "" for cell in rows[-1]):
@@ -175,14 +166,14 @@ def _column_number(name: bytes) -> int:
 
 
 @contextmanager
-def _one_message(path: Path, kind: str) -> Iterator[None]:
+def _one_message(path: Path) -> Iterator[None]:
     """A broken file in one sentence; the readers raise many kinds of errors."""
     try:
         yield
     except (DxaiError, GeneratorExit):
         raise
-    except BaseException as error:  # the Rust readers panic with an exception that is no Exception
+    except BaseException as error:  # calamine, in Rust, panics with an exception that is no Exception
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
-        told = f"The {kind} file cannot be read: {(str(error).splitlines() or [''])[0][:200]}"
+        told = f"The Excel file cannot be read: {(str(error).splitlines() or [''])[0][:200]}"
         raise DataError(told, where=str(path), fix="Write the file again, or save it as CSV UTF-8.") from None
