@@ -63,7 +63,7 @@ class LoadedModel:
     Attributes:
         name, version: Of the model.
         contract: Columns, units, ranges, horizon.
-        counts: Rows read, bad, imputed and outside the training range in the last prediction.
+        counts: Rows read, bad, imputed and outside the training range in the last prediction, columns converted.
     """
 
     def __init__(self, bundle: Bundle, model: Model) -> None:
@@ -76,13 +76,14 @@ class LoadedModel:
         """What the rows must look like."""
         return self.model.contract
 
-    def predict(self, rows: Rows, *, on_bad_rows: OnBadRows = "stop") -> Rows:
+    def predict(self, rows: Rows, *, on_bad_rows: OnBadRows = "stop", convert_units: bool = False) -> Rows:
         """Predictions beside the rows' own columns (quality), or the steps that follow the histories (demand).
 
         Args:
             rows: A polars or pandas frame, or a mapping of column names to arrays, columns by id or title. NaN and
                 None are missing values.
             on_bad_rows: ``stop``, ``skip`` or ``flag``, as in `dxai predict`.
+            convert_units: Whether numbers under a name with another unit, such as ``temp (℉)``, are converted.
 
         Returns:
             The same kind of table; a pandas frame keeps its index where every row keeps its place.
@@ -90,7 +91,7 @@ class LoadedModel:
         Raises:
             DataError: Rows break the contract; all problems in one message.
         """
-        prediction = Prediction(self.model, self.bundle.profile, on_bad_rows=on_bad_rows)
+        prediction = Prediction(self.model, self.bundle.profile, on_bad_rows=on_bad_rows, convert_units=convert_units)
         answer = pl.concat(list(prediction.blocks([_frame(rows)])))
         self.counts = prediction.counts
         return cast(Rows, _like(rows, answer))

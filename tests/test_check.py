@@ -450,7 +450,7 @@ def test_blocks_of_a_table_tell_what_the_whole_table_tells(check: Checker) -> No
 
 def test_korean_headers_and_own_columns_are_understood(check: Checker, plant: Bundle) -> None:
     rows = rows_of(100, 21)
-    titles = {c.name: f"{c.title_ko} (kg)" for c in plant.contract.columns}
+    titles = {c.name: f"{c.title_ko} ({c.unit})" for c in plant.contract.columns}
     assert check(rows.rename(titles).with_columns(비고=pl.lit("x"))).truth.scores == check(rows).truth.scores
 
 

@@ -555,7 +555,7 @@ def test_bad_rows(server: Server) -> None:
 
 @pytest.mark.parametrize(("query", "body", "status", "told"), [
     ("?on_bad_rows=drop", b"", 400, "one of stop, skip, flag"),
-    ("?on-bad-rows=skip", b"", 400, "The only query parameter is on_bad_rows"),
+    ("?on-bad-rows=skip", b"", 400, "The query parameters are on_bad_rows"),
     ("", b"", 422, ""),
     ("", b"heat,salt\n1,2\n", 422, "Column 'line' (Line, 라인) is missing"),
     ("", b"heat,salt,line,slot\n1,2\n", 422, "row 2"),

@@ -27,7 +27,8 @@ from dxai.catalog.site.onnxruntime_web import WasmSource
 from dxai.catalog.site.program import page_data
 from dxai.catalog.site.words import texts
 from dxai.contract import Contract
-from dxai.data.checks import cast, match_header
+from dxai.data.checks import cast
+from dxai.data.header import match_header
 from dxai.data.readers import read_csv
 from dxai.data.windows import shift_day, to_panel
 from dxai.errors import DataError, NotFoundError
@@ -704,13 +705,23 @@ def test_headers_are_matched_as_in_python(visit: Callable[..., Any], shelf: dict
         "노 온도 (a) (b)",
         "heat()",
     ]
+    firsts += [
+        "heat (℉)",
+        "heat (C)",
+        "heat [F]",
+        "heat (psi)",
+        "heat (dry)",
+        "heat（섭씨）",
+        "heat (12)",
+        "heat [DEG C]",
+    ]
     firsts += ["Heat ( x )", unicodedata.normalize("NFD", "노 온도"), "temperature", "노  온도", "(heat)", "heat\u00a0"]
     headers = [[first, "벨트 속도", "alloy", "own"] for first in firsts]
     headers += [["heat", "Furnace heat", "speed", "alloy"], ["heat", "speed", "alloy", "경도"], ["speed", "alloy"]]
     columns = page_data(shelf["plate-hardness"][0], "browser", 0)["columns"]
     for header, got in zip(headers, visit().evaluate(script, [columns, headers]), strict=True):
         try:
-            expected: dict[str, str] | None = match_header(header, contract, target=False, where="")
+            expected: dict[str, str] | None = match_header(header, contract, target=False, where="").names
         except DataError:
             expected = None
         assert got == expected, header

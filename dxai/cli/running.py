@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 STANDARD = Path("-")
 
+_convert_units = click.option(
+    "--convert-units", is_flag=True,
+    help="Convert numbers whose header names another unit of the same quantity; without it such a table is refused.",
+)  # fmt: skip
+
 
 @click.command()
 @click.argument("model", shell_complete=complete_model)
@@ -28,11 +33,12 @@ STANDARD = Path("-")
     "--on-bad-rows", type=click.Choice(["stop", "skip", "flag"]), default="stop", show_default=True,
     help="Rows that break the contract: refuse the file, leave them out, or keep them and say why.",
 )  # fmt: skip
+@_convert_units
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @trust_options
 def predict(
-    model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], threads: int,
-    key: Path | None, unsigned: bool,
+    model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], convert_units: bool,
+    threads: int, key: Path | None, unsigned: bool,
 ) -> None:  # fmt: skip
     """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
 
@@ -49,7 +55,9 @@ def predict(
 
     loaded = load(model, key=key, unsigned=unsigned, threads=threads)
     where = "standard input" if rows == STANDARD else str(rows)
-    prediction = Prediction(loaded.model, loaded.bundle.profile, where=where, on_bad_rows=on_bad_rows)
+    prediction = Prediction(
+        loaded.model, loaded.bundle.profile, where=where, on_bad_rows=on_bad_rows, convert_units=convert_units
+    )
     with _as_file(rows) as path, row_bar(path) as counted:
         write_table(prediction.blocks(counted(read_blocks(path))), output)
     for line in _told(prediction, output):
@@ -65,10 +73,12 @@ def predict(
 @click.option(
     "--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Of verdict and report."
 )
+@_convert_units
 @trust_options
 def check(
-    model: str, rows: Path, report: Path | None, language: Literal["en", "ko"], key: Path | None, unsigned: bool
-) -> None:
+    model: str, rows: Path, report: Path | None, language: Literal["en", "ko"], convert_units: bool,
+    key: Path | None, unsigned: bool,
+) -> None:  # fmt: skip
     """Does this MODEL fit my plant? Hold ROWS against the contract and the training data.
 
     Gives one verdict (use, use with care, do not use), its reasons and an HTML report. ROWS may hold the measured
@@ -85,7 +95,9 @@ def check(
     loaded = load(model, key=key, unsigned=unsigned)
     where = "standard input" if rows == STANDARD else str(rows)
     with _as_file(rows) as path, row_bar(path) as counted:
-        result = check_table(loaded.bundle, loaded.model, counted(read_blocks(path)), where=where)
+        result = check_table(
+            loaded.bundle, loaded.model, counted(read_blocks(path)), where=where, convert_units=convert_units
+        )
     target = report or (Path("check.html") if rows == STANDARD else Path(f"{rows.stem}-check.html"))
     write_report(result, target, language=language)
     click.echo(VERDICTS[result.verdict].en if language == "en" else VERDICTS[result.verdict].ko)
@@ -150,6 +162,9 @@ def _told(prediction: Prediction, output: Path) -> Iterator[str]:
     """What happened to the rows, for a person."""
     counts = prediction.counts
     yield f"{_rows(counts.written)} written to {'standard output' if output == STANDARD else output}"
+    units = {column.name: column.unit for column in prediction.model.contract.columns}
+    for name in prediction.header.conversions:
+        yield f"  column {prediction.header.names[name]!r} converted to {units[name]}"
     if counts.imputed:
         yield f"  {_rows(counts.imputed)} with gaps that the model filled in"
     if counts.outside:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,7 +10,7 @@ import polars as pl
 
 from dxai.contract import Column, Contract
 from dxai.data.tables import as_text
-from dxai.errors import DataError, bullet_list, nearest
+from dxai.errors import DataError, bullet_list
 
 _EXAMPLES, _LONGEST_EXAMPLE, _LISTED = 3, 80, 7
 _LOOKS = {
@@ -32,7 +30,6 @@ _DATED = {
 _STAMP = pl.Datetime("us")
 _STAMPS = {19: "%Y-%m-%d %H:%M:%S", 26: "%Y-%m-%d %H:%M:%S.%6f", 10: "%Y-%m-%d"}
 _ANY_STAMP = "%Y-%m-%d %H:%M:%S%.f"
-_UNIT_BEHIND = re.compile(r"\s*[(\[][^()\[\]]*[)\]]$")
 
 
 @dataclass
@@ -93,60 +90,6 @@ class Problems:
     def __bool__(self) -> bool:
         """Whether any problem was found."""
         return bool(self._found)
-
-
-def match_header(names: Sequence[str], contract: Contract, *, target: bool, where: str) -> dict[str, str]:
-    """The contract's columns under the names that a file gives them; order does not matter, other columns may be there.
-
-    A column goes by its id or by its English or Korean title, upper or lower case, a unit in brackets behind it or not:
-    ``fly_ash``, ``Fly ash``, ``플라이애시 (kg/m3)``.
-
-    Args:
-        names: Column names of the table.
-        contract: What the columns should be.
-        target: Whether all columns must be there, the target too; otherwise only what a prediction needs.
-        where: The file, for the message.
-
-    Returns:
-        The table's name of each column, by id, in contract order.
-
-    Raises:
-        DataError: Missing columns, with the likely misspelling, or two that mean the same.
-    """
-    needed = [c for c in contract.columns if target or c.role == "feature" or contract.task == "demand"]
-    meant = {name: _meaning(name, contract) for name in names}
-    strangers = {_plain(name).replace("_", " "): name for name, meaning in meant.items() if meaning is None}
-    problems = []
-    for column in needed:
-        if column.name not in meant.values():
-            hint = nearest(column.name.replace("_", " "), strangers) or nearest(column.title_ko, strangers)
-            told = f" Is it {strangers[hint]!r}?" if hint else ""
-            problems.append(f"Column {column.name!r} ({column.title_en}, {column.title_ko}) is missing.{told}")
-    for column in contract.columns:
-        same = [name for name, meaning in meant.items() if meaning == column.name]
-        if len(same) > 1:
-            problems.append(f"The columns {' and '.join(map(repr, same))} both mean {column.name!r}.")
-    if problems:
-        raise DataError(
-            bullet_list(problems), where=where, fix=f"The columns are: {', '.join(c.name for c in needed)}."
-        )
-    found = {meaning: name for name, meaning in meant.items() if meaning}
-    return {c.name: found[c.name] for c in contract.columns if c.name in found}
-
-
-def _meaning(name: str, contract: Contract) -> str | None:
-    """Id of the column that a file's column name stands for; a title that two columns share stands for none."""
-    if name in contract.names:
-        return name
-    plain = _plain(name)
-    ids = [c.name for c in contract.columns if plain in (_plain(c.name), _plain(c.title_en), _plain(c.title_ko))]
-    return ids[0] if len(ids) == 1 else None
-
-
-def _plain(name: str) -> str:
-    """A name less case, outer blanks and a unit in brackets; Korean syllables composed, which macOS takes apart."""
-    text = unicodedata.normalize("NFC", name).strip().casefold()
-    return _UNIT_BEHIND.sub("", text).strip()
 
 
 def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tuple[pl.DataFrame, list[Problem]]:

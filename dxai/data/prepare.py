@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from dxai.contract import Contract
-from dxai.data.checks import Problems, cast, match_header
+from dxai.data.checks import Problems, cast
+from dxai.data.header import match_header
 from dxai.errors import DataError
 
 _PICKLE_NAMES = {

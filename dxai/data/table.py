@@ -13,7 +13,8 @@ from filelock import FileLock
 from dxai.config.settings import DataSettings, OwnData, PublishedData
 from dxai.contract import Contract, load_contract
 from dxai.contract.terms import Terms, terms_of
-from dxai.data.checks import Problems, cast, match_header
+from dxai.data.checks import Problems, cast
+from dxai.data.header import CONVERT_FIRST, match_header
 from dxai.data.package import CONTRACT, TABLE
 from dxai.data.prepare import prepare
 from dxai.data.sources import Progress, Source, fetch
@@ -80,10 +81,8 @@ def prepared_table(data: DataSettings, checkout: Path) -> pl.DataFrame:
 def _own_table(folder: Path, contract: Contract) -> pl.DataFrame:
     where, blocks, problems, rows = str(folder / TABLE), list[pl.DataFrame](), Problems(), 0
     for block in read_blocks(folder / TABLE):
-        names = match_header(block.columns, contract, target=True, where=where)
-        typed, found = cast(
-            as_text(block.select(pl.col(own).alias(name) for name, own in names.items())), contract, first_row=rows + 2
-        )
+        header = match_header(block.columns, contract, target=True, where=where, advice=CONVERT_FIRST)
+        typed, found = cast(as_text(header.columns(block)), contract, first_row=rows + 2)
         problems.add(found)
         blocks.append(typed)
         rows += len(typed)

@@ -10,7 +10,8 @@ import polars as pl
 
 from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
-from dxai.data.checks import Problem, Problems, cast, match_header
+from dxai.data.checks import Problem, Problems, cast
+from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
@@ -18,6 +19,9 @@ from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
 
 OnBadRows = Literal["stop", "skip", "flag"]
+CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=True; over HTTP: ?convert_units=true)"
+"""What a person may do about a table in other units."""
+
 PROBLEM = "dxai_problem"
 """Column that says what is wrong with a flagged row."""
 
@@ -32,6 +36,7 @@ class Counts:
         bad: Rows that break the contract.
         imputed: Rows with a gap that the model filled in.
         outside: Rows with a value outside the range of the training rows, or a category that it never saw.
+        converted: Columns whose numbers came in another unit.
     """
 
     read: int = 0
@@ -39,6 +44,7 @@ class Counts:
     bad: int = 0
     imputed: int = 0
     outside: int = 0
+    converted: int = 0
 
 
 class Prediction:
@@ -50,16 +56,26 @@ class Prediction:
         where: The table, for messages.
         on_bad_rows: ``stop`` refuses the table with all its problems, ``skip`` leaves bad rows out, ``flag`` keeps
             them without a prediction and says in the column ``dxai_problem`` what is wrong.
+        convert_units: Whether numbers under a header with another unit of the same quantity are converted; otherwise
+            such a table is refused.
 
     Attributes:
         counts: What was seen so far.
         problems: What is wrong with the bad rows.
+        header: Of the table, once its first block was read.
     """
 
     def __init__(
-        self, model: Model, profile: Profile | None = None, *, where: str = "the table", on_bad_rows: OnBadRows = "stop"
+        self,
+        model: Model,
+        profile: Profile | None = None,
+        *,
+        where: str = "the table",
+        on_bad_rows: OnBadRows = "stop",
+        convert_units: bool = False,
     ) -> None:
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
+        self.convert_units, self.header = convert_units, Header({})
         self.counts, self.problems = Counts(), Problems()
 
     def blocks(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -78,10 +94,10 @@ class Prediction:
             yield self._forecasts(pl.concat(list(tables)))
 
     def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        names: dict[str, str] = {}
-        for table in tables:
-            names = names or self._header(table.columns)
-            typed, found = self._typed(table, names, self.model.contract.features)
+        for number, table in enumerate(tables):
+            if number == 0:
+                self._find_header(table.columns)
+            typed, found = self._typed(table, self.model.contract.features)
             self.counts.read += len(table)
             good, reasons = self._judge(found, len(table))
             if self.on_bad_rows == "stop" and self.problems:
@@ -96,21 +112,24 @@ class Prediction:
                 yield self._counted(pl.concat([table, placed, reasons.to_frame()], how="horizontal"))
         self._refuse()
 
-    def _header(self, columns: list[str]) -> dict[str, str]:
+    def _find_header(self, columns: list[str]) -> None:
         contract = self.model.contract
         clash = sorted(set(columns) & {*self.model.columns, *([PROBLEM] if self.on_bad_rows == "flag" else [])})
         if clash:
             told = f"The answer has a column {clash[0]!r} of its own."
             raise DataError(told, where=f"{self.where}, line 1", fix="Rename it in the table.")
-        return match_header(columns, contract, target=contract.task == "demand", where=f"{self.where}, line 1")
+        self.header = match_header(
+            columns, contract, target=contract.task == "demand", where=f"{self.where}, line 1",
+            convert_units=self.convert_units, advice=CONVERT_UNITS,
+        )  # fmt: skip
+        used = contract.features if contract.task == "quality" else contract.columns
+        self.counts.converted = len(self.header.only(used).conversions)
 
-    def _typed(
-        self, table: pl.DataFrame, names: dict[str, str], columns: tuple[Column, ...]
-    ) -> tuple[pl.DataFrame, list[Problem]]:
+    def _typed(self, table: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[pl.DataFrame, list[Problem]]:
         """The contract's columns of a block under their ids, cast; and the problems, under the table's own names."""
-        own = table.select(pl.col(names[c.name]).alias(c.name) for c in columns)
+        own = self.header.only(columns).columns(table)
         typed, found = cast(as_text(own), self.model.contract, first_row=self.counts.read + 2)
-        return typed, [replace(problem, column=names[problem.column]) for problem in found]
+        return typed, [replace(problem, column=self.header.names[problem.column]) for problem in found]
 
     def _judge(self, found: list[Problem], rows: int) -> tuple[pl.Series, pl.Series]:
         """Which rows are good, and what is wrong with the others."""
@@ -140,8 +159,9 @@ class Prediction:
 
     def _forecasts(self, table: pl.DataFrame) -> pl.DataFrame:
         contract = self.model.contract
-        names = self._header(table.columns)
-        typed, found = self._typed(table, names, contract.columns)
+        self._find_header(table.columns)
+        names = self.header.names
+        typed, found = self._typed(table, contract.columns)
         self.counts.read = len(table)
         good, reasons = self._judge(found, len(table))
         self._refuse()

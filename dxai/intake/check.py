@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from dxai.contract import Contract
-from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, cast, match_header, problem_of
+from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, cast, problem_of
+from dxai.data.header import CONVERT_FIRST, Header, match_header
 from dxai.errors import DataError, bullet_list
 
 _ROW = "any column"
@@ -148,13 +149,16 @@ def check(tables: Iterable[pl.DataFrame], contract: Contract, *, where: str, now
     Raises:
         DataError: Columns are missing.
     """
-    found, names, keys = TableCheck(contract), dict[str, str](), list[pl.Series]()
+    found, header, keys = TableCheck(contract), Header({}), list[pl.Series]()
     latest = now or _now(contract)
     with ThreadPoolExecutor(1) as pool:  # polars lets go of Python's lock: the next block is read meanwhile
         counting: Future[None] | None = None
         for table in tables:
-            names = names or match_header(table.columns, contract, target=True, where=f"{where}, line 1")
-            block = table.select(pl.col(source).alias(name) for name, source in names.items())
+            if not header.names:
+                header = match_header(
+                    table.columns, contract, target=True, where=f"{where}, line 1", advice=CONVERT_FIRST
+                )
+            block = header.columns(table)
             if counting:
                 counting.result()
             counting = pool.submit(_count, block, found, keys, latest)

@@ -9,11 +9,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dxai.contract import Column, Contract
-from dxai.data.checks import match_header
 from dxai.data.dialect import Delimiter, Dialect, dialect_of
+from dxai.data.header import match_header, unit_of
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError, NotFoundError, bullet_list, nearest
-from dxai.units import require_ucum
+from dxai.units import is_same, of_header, require_ucum, understand
 
 Gap = Literal["", ".", ",", " ", "'"]
 
@@ -131,10 +131,22 @@ class Mapping(BaseModel):
         ]
         lacking = [c for c in contract.columns if c.name not in self.columns and c.role != "ignore"]
         problems += [f"The mapping says nothing of {c.name!r} ({c.title_en}, {c.title_ko})." for c in lacking]
+        problems += [told for c in contract.columns if (told := self._other_unit(c))]
         if problems:
             told = "Correct the mapping, or write `dxai data init` anew for this file."
             raise DataError(bullet_list(problems), where=where, fix=told)
         return {c.name: self.columns[c.name].sources for c in contract.columns if c.name in self.columns}
+
+    def _other_unit(self, column: Column) -> str:
+        """What is wrong where the header of the file names another unit than the mapping; empty where nothing is."""
+        mapped = self.columns.get(column.name)
+        if mapped is None or not mapped.source or column.kind != "number":
+            return ""
+        shown, declared = of_header(mapped.source)[1], in_file_unit(column, mapped)
+        if not shown or is_same(code := understand(shown), declared):
+            return ""
+        told = f"The mapping takes {column.name!r} in {declared} from {mapped.source!r}, whose header says {code}."
+        return f"{told} Write `unit: {code!r}` there, or the unit that the numbers really have."
 
 
 def load_mapping(path: Path, contract: Contract) -> Mapping:
@@ -191,9 +203,12 @@ def mapping_of(path: Path, contract: Contract) -> Mapping:
     """
     dialect = dialect_of(path) or Dialect()
     header = next(iter(read_blocks(path, dialect))).columns
-    names = match_header(header, contract, target=True, where=f"{path}, line 1")
+    found = match_header(header, contract, target=True, where=f"{path}, line 1", convert_units=True)
     file = FileDialect(encoding=dialect.encoding, delimiter=dialect.delimiter, decimal=dialect.decimal)
-    columns = {name: ColumnMapping(source=source) for name, source in names.items()}
+    columns = {
+        name: ColumnMapping(source=source, unit=unit_of(source) if name in found.conversions else "")
+        for name, source in found.names.items()
+    }
     return Mapping(contract=contract.id, version=contract.version, file=file, columns=columns)
 
 

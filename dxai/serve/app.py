@@ -97,8 +97,11 @@ class Service:
         """A table in, a table with predictions out; mistakes are told in plain text unless JSON is asked for."""
         as_json = "application/json" in request.headers.get("accept", "")
         try:
-            served, on_bad_rows = self._served(request), _on_bad_rows(request)
-            work = partial(predict_table, served, on_bad_rows=on_bad_rows, most_rows=self.limits.rows, as_json=as_json)
+            served, (on_bad_rows, convert_units) = self._served(request), _asked(request)
+            work = partial(
+                predict_table, served, on_bad_rows=on_bad_rows, convert_units=convert_units,
+                most_rows=self.limits.rows, as_json=as_json,
+            )  # fmt: skip
             return await self._answered(request, work)
         except Refusal as refusal:
             refusal.as_text = not as_json
@@ -175,12 +178,15 @@ class Service:
         return JSONResponse({"models": models, "openapi": "/openapi.json", "metrics": "/metrics"})
 
 
-def _on_bad_rows(request: Request) -> OnBadRows:
+def _asked(request: Request) -> tuple[OnBadRows, bool]:
+    """What is to be done about bad rows, and whether units are converted."""
     given = dict(request.query_params)
     chosen: Any = given.pop("on_bad_rows", "stop")
-    if given or chosen not in get_args(OnBadRows):
-        raise Refusal(400, f"The only query parameter is on_bad_rows, one of {', '.join(get_args(OnBadRows))}.")
-    return chosen  # type: ignore[no-any-return]
+    converts = given.pop("convert_units", "false")
+    if given or chosen not in get_args(OnBadRows) or converts not in ("true", "false"):
+        told = f"on_bad_rows, one of {', '.join(get_args(OnBadRows))}, and convert_units, true or false"
+        raise Refusal(400, f"The query parameters are {told}.")
+    return chosen, converts == "true"
 
 
 async def _no_such_address(_: Request, error: Exception) -> Response:

@@ -198,10 +198,11 @@ def _predict(served: ServedModel) -> Json:
     needed = contract.features if contract.task == "quality" else contract.columns
     columns = "; ".join(f"{c.name}: {_told(c)}" for c in needed)
     choice = {"name": "on_bad_rows", "in": "query", "schema": {"enum": list(get_args(OnBadRows)), "default": "stop"}}
+    units = {"name": "convert_units", "in": "query", "schema": {"type": "boolean", "default": False}}
     rows = {"schema": {"type": "array", "items": {"type": "object"}}}
     return _operation(
         f"predict/{served.name}", "A table in, the table with predictions out",
         {"text/csv": {"schema": _TEXT}, "application/json": rows}, (400, 408, 413, 415, 422, 503),
-        description=f"Columns, by id or title: {columns}", parameters=[choice],
+        description=f"Columns, by id or title: {columns}", parameters=[choice, units],
         requestBody={"required": True, "content": {"text/csv": {"schema": _TEXT}}},
     )  # fmt: skip

@@ -16,7 +16,9 @@ from dxai.serve.refusal import Refusal
 from dxai.serve.served import ServedModel
 
 
-def predict_table(served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most_rows: int, *, as_json: bool) -> Answer:
+def predict_table(
+    served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most_rows: int, *, convert_units: bool, as_json: bool
+) -> Answer:
     """Predict the rows of a CSV file.
 
     Args:
@@ -24,6 +26,7 @@ def predict_table(served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most
         body: The file.
         on_bad_rows: As in `Prediction`.
         most_rows: Largest number of rows.
+        convert_units: As in `Prediction`.
         as_json: Whether the answer is a JSON list of rows instead of CSV.
 
     Raises:
@@ -33,12 +36,19 @@ def predict_table(served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most
         raise Refusal(415, "Send the table as CSV. `dxai predict` reads Excel and Parquet files.")
     try:
         with spooled(io.BytesIO(body), "the request") as path:
-            prediction = Prediction(served.model, served.bundle.profile, where=str(path), on_bad_rows=on_bad_rows)
+            prediction = Prediction(
+                served.model,
+                served.bundle.profile,
+                where=str(path),
+                on_bad_rows=on_bad_rows,
+                convert_units=convert_units,
+            )
             table = pl.concat(prediction.blocks(_capped(read_blocks(path), most_rows)))
     except DataError as error:
         raise Refusal(422, error.message()) from None
     counts = asdict(prediction.counts)
-    headers = {f"x-dxai-rows-{name}": str(count) for name, count in counts.items()}
+    headers = {"x-dxai-columns-converted": str(counts.pop("converted"))}
+    headers |= {f"x-dxai-rows-{name}": str(count) for name, count in counts.items()}
     out = io.BytesIO()
     if as_json:
         table.write_json(out)

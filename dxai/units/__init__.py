@@ -5,12 +5,13 @@ UCUM's own table, which ``ucumvert`` ships. pint judges them in the tests but do
 arbitrary units and annotations are plain numbers, so ``rad/s`` to ``/min`` or ``{box}`` to ``{unit}`` would pass.
 """
 
-from dxai.units.convert import Conversion, conversion, dimension_mates
+from dxai.units.convert import Conversion, conversion, dimension_mates, is_same, spellings
 from dxai.units.header import of_header
 from dxai.units.text import require_ucum, understand
 from dxai.units.ucum import is_ucum
 from dxai.units.vocabulary import QUANTITIES
 
 __all__ = [
-    "QUANTITIES", "Conversion", "conversion", "dimension_mates", "is_ucum", "of_header", "require_ucum", "understand",
+    "QUANTITIES", "Conversion", "conversion", "dimension_mates", "is_same", "is_ucum", "of_header", "require_ucum",
+    "spellings", "understand",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 from dxai.errors import DataError
 from dxai.units.text import require_ucum
 from dxai.units.ucum import is_ucum, meaning_of
-from dxai.units.vocabulary import QUANTITIES
+from dxai.units.vocabulary import CODE_OF_EXACT, CODE_OF_WORD, COMMON, QUANTITIES
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
+
+_COUNTED = re.compile(r"\{[^}]*\}")
 
 Values = TypeVar("Values", float, "pl.Series", "pl.Expr", "NDArray[np.float64]")
 
@@ -74,6 +77,23 @@ def dimension_mates(code: str) -> tuple[str, ...]:
     alike = (codes for codes in QUANTITIES.values() if _dimension(codes[0]) == _dimension(code))
     quantity = next(named, None) or next(alike, ())
     return tuple(mate for mate in quantity if mate != code)
+
+
+def spellings(code: str) -> list[str]:
+    """What people write for a code or for one of the same size: as it stands, or in small letters without blanks."""
+    letters = {"C": "Cel", "F": "[degF]"}
+    texts = {**letters, **CODE_OF_EXACT, **CODE_OF_WORD, **{known: known for known in COMMON}, code: code}
+    return sorted(text for text, known in texts.items() if is_same(known, code))
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether numbers in one unit are those in the other; pieces, boxes and people are plain counts."""
+    if other == "1" and _COUNTED.fullmatch(one):
+        return True
+    try:
+        return conversion(one, other) == Conversion()
+    except DataError:
+        return False
 
 
 def _dimension(code: str) -> frozenset[tuple[str, int]]:

@@ -45,6 +45,8 @@ def of_header(header: str) -> tuple[str, str]:
         text = header[found.start() + 1 : found.end() - 1].strip()
         if text in ("C", "F") and re.search("(?i)temp|온도", name):
             text = f"°{text}"
+        if tidied(text) in ("kg/cm2", "kg/mm2") and re.search("(?i)pres|압력|stress|strength|강도|응력", name):
+            text = text.replace("㎏", "kg").replace("kg", "kgf", 1)
         if name and (not text or _stands_in_brackets(text, name)):
             return name, text
     for joint in _JOINT.finditer(header):

@@ -52,6 +52,8 @@ def _nearest(word: str) -> str:
 def code_of(text: str) -> str | None:
     """The code of a text, or None where it is not understood or ambiguous."""
     tidy = tidied(text)
+    if signs := CODE_OF_EXACT.get(text.strip()):  # by the signs ㎏/㎠ nobody means an area density
+        return signs
     if not tidy or len(text) > LONGEST or tidy in AMBIGUOUS:
         return None
     return _unmistaken(text.strip()) or _simple(tidy) or _compound(tidy) or _listed(tidy)

@@ -77,6 +77,7 @@ carbon equivalent: g{CO2eq} kg{CO2eq} t{CO2eq}
 # Read letter by letter, and before UCUM's own reading: by `ft` nobody means femtotonnes, by `pH` nobody picohenries.
 EXACT = lines("""
 1: -; deg: °; Cel: oC; MPa: Mpa MPA; [ft_i]: ft; N.m: Nm; kN.m: kNm; N.mm: Nmm; t: MT M/T; {unit}: EA pc
+kgf/cm2: ㎏/㎠ ㎏f/㎠; kgf/mm2: ㎏/㎟
 bar{gauge}: barG; MPa{gauge}: MPag MPaG; kgf{gauge}/cm2: kgf/cm2g kgf/cm2G kg/cm2g kg/cm2G
 [mi_i]/h: mph; km/h: kph; m3/h: CMH; m3/min: CMM; m3/s: CMS; m3{normal}: Nm3; L{normal}: NL Nl
 W/(m.K): W/mK; W/(m2.K): W/m2K; J/(kg.K): J/kgK; kJ/(kg.K): kJ/kgK; Pa.s: Pas; mPa.s: mPas; A.h: Ah; mA.h: mAh
@@ -103,7 +104,7 @@ us: usec; ms: msec; s: sec second 초; min: min minute 분; h: hr hour 시간; d
 wk: week 주; mo: month 개월; a: yr year 년
 kW: kw; W.h: wh; kW.h: kwh; GW.h: gwh; [Btu_IT]: btu; kcal: kcal; 10*7.kcal: toe; [HP]: hp; 75.kgf.m/s: 마력
 kV.A: kva; V.A{reactive}: var; kV.A{reactive}: kvar; V.A{reactive}.h: varh; kV.A{reactive}.h: kvarh
-By: byte 바이트; bit/s: bps; kbit/s: kbps; [NTU]: ntu; lx: lux; {px}: px pixel 픽셀
+By: byte 바이트; bit/s: bps; kbit/s: kbps; [NTU]: ntu; lx: lux; {px}: px pixel 픽셀; {Brix}: brix °brix °bx bx 브릭스
 t{CO2}: tco2 tonco2; kg{CO2}: kgco2; g{CO2}: gco2
 t{CO2eq}: tco2e tco2eq tco2-eq; kg{CO2eq}: kgco2e kgco2eq kgco2-eq; g{CO2eq}: gco2e gco2eq gco2-eq
 {unit}: 개 낱개 대 ea pcs piece unit; 10*3.{unit}: 천개; {count}: 회 건 번 count; {cycle}: cycle 사이클; {shot}: shot 샷

@@ -12,6 +12,7 @@ from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
 from dxai.catalog.site.facts import seen
 from dxai.catalog.site.words import unit, word
 from dxai.contract import Column
+from dxai.units import spellings
 
 Backend = Literal["browser", "server", "none"]
 """Who predicts: ONNX Runtime in the browser, the server that the page comes from, or nobody."""
@@ -45,6 +46,7 @@ def _column(bundle: Bundle, column: Column) -> dict[str, Any]:
         **column.model_dump(include={"name", "kind", "role", "minimum", "maximum", "required", "categories"}),
         "title": {"en": column.title_en, "ko": column.title_ko},
         "unit": unit(column.unit).model_dump(),
+        "spellings": spellings(column.unit) if column.kind == "number" else [],
         "limits": {name: _limit(getattr(column, name), column) for name in ("minimum", "maximum")},
         "seen": None if low is None or high is None else [low, high],
     }

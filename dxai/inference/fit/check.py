@@ -14,7 +14,9 @@ from dxai.inference.fit.verdict import judge
 from dxai.inference.model import Model
 
 
-def check_table(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], *, where: str) -> Check:
+def check_table(
+    bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], *, where: str, convert_units: bool = False
+) -> Check:
     """Hold a firm's table against the contract, the training profile and the card of a model.
 
     Args:
@@ -22,6 +24,7 @@ def check_table(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], *,
         model: Of this bundle.
         blocks: Of the table, as `dxai.data.tables.read_blocks` gives them; quality rows are never held all at once.
         where: The table, for messages and the report.
+        convert_units: As in `dxai.inference.predict.Prediction`.
 
     Raises:
         DataError: The table cannot be read as rows of the contract at all: columns are missing, it is empty, or dates
@@ -29,6 +32,6 @@ def check_table(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], *,
         IntegrityError: The bundle has no profile.
     """
     gathered = check_rows if bundle.contract.task == "quality" else check_histories
-    evidence = gathered(bundle, model, blocks, where)
+    evidence = gathered(bundle, model, blocks, where, convert_units)
     verdict, reasons = judge(evidence)
     return Check(**vars(evidence), verdict=verdict, reasons=reasons)

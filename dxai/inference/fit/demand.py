@@ -9,7 +9,8 @@ import polars as pl
 from dxai.bundle.folder import Bundle
 from dxai.bundle.profile import series_features
 from dxai.contract import Column, Contract
-from dxai.data.checks import Problems, cast, match_header
+from dxai.data.checks import Problems, cast
+from dxai.data.header import match_header
 from dxai.data.tables import as_text
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
@@ -17,10 +18,12 @@ from dxai.inference.fit.backtest import back_test
 from dxai.inference.fit.columns import any_broken, chance_outside, fitted, tallies
 from dxai.inference.fit.record import Evidence
 from dxai.inference.model import Model
-from dxai.inference.predict import outside_training
+from dxai.inference.predict import CONVERT_UNITS, outside_training
 
 
-def check_histories(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str) -> Evidence:
+def check_histories(
+    bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str, convert_units: bool
+) -> Evidence:
     """Profile the series of a long table and forecast their last horizon from what lies before it.
 
     Raises:
@@ -28,8 +31,15 @@ def check_histories(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame]
     """
     contract = bundle.contract
     table = pl.concat(list(blocks))
-    names = match_header(table.columns, contract, target=True, where=f"{where}, line 1")
-    typed, found = cast(as_text(table.select(pl.col(name).alias(c) for c, name in names.items())), contract)
+    header = match_header(
+        table.columns,
+        contract,
+        target=True,
+        where=f"{where}, line 1",
+        convert_units=convert_units,
+        advice=CONVERT_UNITS,
+    )
+    typed, found = cast(as_text(header.columns(table)), contract)
     problems = Problems()
     problems.add(found)
     good = typed.filter(~any_broken(found, len(table)))

@@ -9,7 +9,8 @@ import polars as pl
 
 from dxai.bundle.folder import Bundle
 from dxai.contract import Contract
-from dxai.data.checks import Problems, cast, match_header
+from dxai.data.checks import Problems, cast
+from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
 from dxai.errors import DataError
 from dxai.inference.fit.classes import class_truth
@@ -17,7 +18,7 @@ from dxai.inference.fit.columns import any_broken, chance_outside, fitted, talli
 from dxai.inference.fit.record import ClassTruth, Evidence, Truth
 from dxai.inference.fit.statistics import ratio_bounds, share_bounds
 from dxai.inference.model import Model
-from dxai.inference.predict import outside_training
+from dxai.inference.predict import CONVERT_UNITS, outside_training
 
 TRUTHS = 50_000
 """Rows that are scored at most: a random sample of a larger file."""
@@ -32,24 +33,26 @@ OWN_MEAN = "mean of these rows"
 _CASE, _LOT = ".case", ".lot"  # no column's name holds a dot
 
 
-def check_rows(bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str) -> Evidence:
+def check_rows(
+    bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str, convert_units: bool
+) -> Evidence:
     """Count and score the rows of a table.
 
     Raises:
         DataError: Columns are missing, or there are no rows.
     """
-    rows = _Rows(bundle, model, where)
+    rows = _Rows(bundle, model, where, convert_units)
     for block in blocks:
         rows.add(block)
     return rows.evidence()
 
 
 class _Rows:
-    def __init__(self, bundle: Bundle, model: Model, where: str) -> None:
-        contract = bundle.contract
+    def __init__(self, bundle: Bundle, model: Model, where: str, convert_units: bool) -> None:
+        contract, self.convert_units = bundle.contract, convert_units
         self.bundle, self.model, self.contract, self.where = bundle, model, contract, where
         self.truth_optional = _truth_optional(contract)
-        self.names: dict[str, str] = {}
+        self.header = Header({})
         self.problems = Problems()
         self.read = self.good = self.outside = 0
         self.tallies = tallies((*contract.features, contract.target), bundle.profile)
@@ -59,9 +62,11 @@ class _Rows:
 
     def add(self, block: pl.DataFrame) -> None:
         """Count one more block, and keep some of its rows whose true value is known."""
-        self.names = self.names or match_header(
-            block.columns, self.contract, target=False, where=f"{self.where}, line 1"
-        )
+        if not self.read:
+            self.header = match_header(
+                block.columns, self.contract, target=False, where=f"{self.where}, line 1",
+                convert_units=self.convert_units, advice=CONVERT_UNITS,
+            )  # fmt: skip
         rows = self._judged(block)
         self.good += len(rows)
         self.outside += int(rows.select(pl.any_horizontal(self.marks).sum()).item())
@@ -77,8 +82,7 @@ class _Rows:
 
     def _judged(self, block: pl.DataFrame) -> pl.DataFrame:
         """The good rows, typed; a true value that breaks the contract counts as not known."""
-        own = block.select(pl.col(name).alias(column) for column, name in self.names.items())
-        typed, found = cast(as_text(own), self.truth_optional, first_row=self.read + 2)
+        typed, found = cast(as_text(self.header.columns(block)), self.truth_optional, first_row=self.read + 2)
         self.problems.add(found)
         target = self.contract.target.name
         wrong = [p for p in found if p.column == target]
@@ -103,7 +107,7 @@ class _Rows:
         if not self.read:
             raise DataError("The table has no rows.", where=self.where, fix="Give it one row per case.")
         profile, cases = self.bundle.profile, len(self.groups)
-        counted = [t for t in self.tallies if t.column.role == "feature" or t.column.name in self.names]
+        counted = [t for t in self.tallies if t.column.role == "feature" or t.column.name in self.header.names]
         columns = fitted(counted, cases, profile.cases)
         return Evidence(
             name=self.bundle.manifest.name, version=self.bundle.manifest.version, digest=self.bundle.digest,

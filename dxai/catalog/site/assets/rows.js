@@ -2,7 +2,7 @@
 
 import { TableError, trimmed } from "./csv.js";
 
-const UNIT_BEHIND = /\s*[([][^()[\]]*[)\]]$/;
+const UNIT_BEHIND = /\s*[([（［][^()[\]（）［］]*[)\]）］]$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NO_FINITE_NUMBER = /^[+-]?(?:inf(?:inity)?|nan)$/i;
 const DATE = /^(\d{4})-(\d{1,2})-(\d{1,2})$/;
@@ -23,6 +23,12 @@ export function matchHeader(header, columns, needed) {
       reasons.push(["table.same", { names: same.join(", "), title }]);
     }
   }
+  header.forEach((name, i) => {
+    const column = columns.find((c) => c.name === ids[i]);
+    if (column && column.kind === "number" && !isInItsUnit(name, column)) {
+      reasons.push(["table.unit", { name, title: column.title, unit: column.unit }]);
+    }
+  });
   if (reasons.length) {
     throw new TableError(...reasons);
   }
@@ -39,7 +45,29 @@ function meaning(name, columns) {
 }
 
 function plain(name) {
-  return trimmed(trimmed(name.normalize("NFC")).toLowerCase().replace(UNIT_BEHIND, ""));
+  return trimmed(exactly(name).replace(UNIT_BEHIND, ""));
+}
+
+function exactly(name) {
+  return trimmed(name.normalize("NFC")).toLowerCase();
+}
+
+/**
+ * Whether a header shows the column's unit, or none. The page knows the spellings of that one alone: any other text in
+ * brackets is told, but a number and the letter of a symbol.
+ */
+function isInItsUnit(name, column) {
+  const [, inside] = /[([（［]([^()[\]（）［］]*)[)\]）］]$/.exec(trimmed(name)) ?? ["", ""];
+  const text = trimmed(inside);
+  const isTemperature = ["C", "F", "K"].some((letter) => column.spellings.includes(letter));
+  const isSymbol = /^\p{L}$/u.test(text) && !(isTemperature && /^[CFK]$/.test(text));
+  return (
+    [column.name, column.title.en, column.title.ko].some((other) => exactly(other) === exactly(name)) ||
+    isSymbol ||
+    !/[\p{L}%‰]/u.test(text.normalize("NFKC")) ||
+    column.spellings.includes(text) ||
+    column.spellings.includes(text.normalize("NFKC").replace(/[\s._^]+/g, "").toLowerCase())
+  );
 }
 
 /**
