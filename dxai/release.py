@@ -25,10 +25,11 @@ from dxai.bundle.manifest import (
 )
 from dxai.bundle.profile import Profile, profile_panel, profile_rows
 from dxai.config.settings import RunSettings
+from dxai.contract import Contract, load_contract
 from dxai.contract.terms import Terms
 from dxai.data.output import write_table
-from dxai.data.table import contract_path, terms_of_data
-from dxai.errors import NotFoundError
+from dxai.data.table import contract_of, contract_path, terms_of_data
+from dxai.errors import NotFoundError, SettingsError
 from dxai.files import whole_folder
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
@@ -60,6 +61,7 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
 
     Raises:
         NotFoundError: The run has not been evaluated.
+        SettingsError: The folder holds a model of another contract.
         DataError: The table is not the one that the run was trained on.
         ModelError: The exported graph does not repeat the trained model; nothing is written.
     """
@@ -69,6 +71,7 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         )
     settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
+    _refuse_other_model(folder, contract_of(settings.data, checkout))
     task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
     run.refuse_other_table(task.table)
     predictor = _released_predictor(task, run)
@@ -85,6 +88,16 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
     _log(run, folder, checkout)
     return Bundle.open(folder)
+
+
+def _refuse_other_model(folder: Path, contract: Contract) -> None:
+    """Raise SettingsError when the folder holds a model of another contract: it would be gone."""
+    there = folder / CONTRACT
+    if there.is_file() and (known := load_contract(there).id) != contract.id:
+        raise SettingsError(
+            f"This folder holds a model of another contract, {known!r}; this run's is {contract.id!r}.",
+            where=str(folder), fix="Name another folder with --to, or take the old one away.",
+        )  # fmt: skip
 
 
 def _released_predictor(task: Task, run: Run) -> RowPredictor | DemandPredictor:

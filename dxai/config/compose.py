@@ -6,6 +6,8 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir, main
@@ -13,11 +15,28 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.bash_completion import BashCompletion
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.overrides import ROOT, plain, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings
 from dxai.errors import NotFoundError
+
+
+@cache
+def unused(folder: str) -> str:
+    """This folder, or one with a number behind its name: made here, so that no two runs ever share one.
+
+    A process asks several times and gets the same answer.
+    """
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    for name in (folder, *(f"{folder}-{number}" for number in count(2))):
+        with suppress(FileExistsError):
+            Path(name).mkdir()
+            return name
+    raise AssertionError("numbers do not end")
+
+
+OmegaConf.register_new_resolver("unused", unused, replace=True)
 
 
 def find_checkout(start: Path | None = None) -> Path:

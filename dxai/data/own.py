@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dxai.contract import Contract, load_contract
 from dxai.data.package import CONTRACT, open_package
+from dxai.errors import SettingsError
 
 
 def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
@@ -16,9 +17,11 @@ def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
     What a person chose on the command line wins over what the contract asks for.
 
     Raises:
+        SettingsError: A name means a shipped data set and a folder.
         NotFoundError: There is no such folder, or no contract and table in it.
         IntegrityError: A package does not hold what its checksums say.
     """
+    _refuse_double_meaning(words, checkout)
     place = next((word for word in words if _path(word, checkout)), None)
     if place is None:
         return list(words)
@@ -29,15 +32,29 @@ def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
     return [*words[:at], *chosen, *words[at + 1 :]]
 
 
+def _refuse_double_meaning(words: Sequence[str], checkout: Path) -> None:
+    """Raise SettingsError where ``data=NAME`` names a data set of configs/ and a folder with a contract alike."""
+    for word in words:
+        key, _, name = word.partition("=")
+        if key == "data" and _is_shipped(name, checkout) and (Path(name) / CONTRACT).is_file():
+            raise SettingsError(
+                f"{name!r} is a data set of configs/data/ and a folder here.", where=word,
+                fix=f"data=./{name} takes the folder; for the data set, give the folder another name.",
+            )  # fmt: skip
+
+
+def _is_shipped(name: str, checkout: Path) -> bool:
+    return (checkout / "configs" / "data" / f"{name}.yaml").is_file()
+
+
 def _path(word: str, checkout: Path) -> str:
     """The path in a word that names own data, none otherwise: any after ``data.path=``; no choice after ``data=``."""
     key, _, value = word.partition("=")
     value = value.strip("'\"")
     if key == "data.path":
         return value
-    is_choice = (checkout / "configs" / "data" / f"{value}.yaml").is_file()
     looks_like_path = "/" in value or value.endswith((".zip", ".parquet")) or Path(value).is_dir()
-    return value if key == "data" and not is_choice and looks_like_path else ""
+    return value if key == "data" and not _is_shipped(value, checkout) and looks_like_path else ""
 
 
 def _chosen(folder: Path, contract: Contract) -> list[str]:

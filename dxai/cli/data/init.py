@@ -61,6 +61,7 @@ def init(
     name = name or re.sub("_", "-", ascii_id(file.name.partition(".")[0]))
     folder = folder or Path(name)
     contract, mapping = folder / "contract.yaml", folder / "mapping.yaml"
+    _refuse_shipped(name)
     _refuse_drafts([contract, mapping], force=force)
     choices = Choices(name, targets, class_name, kind, series, time, group, frequency or "", horizon)
     asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
@@ -79,6 +80,16 @@ def init(
     click.echo(f"split: {made.split}")
     words = ("dxai", "data", "convert", file, "-c", contract, "-m", mapping, "-o", folder / "table.parquet")
     click.echo(f"next:  {shlex.join(map(str, words))}")
+
+
+def _refuse_shipped(name: str) -> None:
+    """In a checkout the name would mean one of its data sets: `dxai train data=NAME` would train on that."""
+    from dxai.errors import SettingsError
+
+    here = Path.cwd()
+    if any((folder / "configs" / "data" / f"{name}.yaml").is_file() for folder in (here, *here.parents)):
+        told = f"{name!r} is the name of a data set in configs/data/."
+        raise SettingsError(told, where="--name", fix=f"Give your table another name: --name my-{name}.")
 
 
 def _refuse_drafts(places: list[Path], *, force: bool) -> None:
