@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -30,6 +31,33 @@ def run_command(folder: Path, command: str) -> str:
         shlex.split(command), cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+# Several commands in one process: each start of the training stack takes seconds.
+_TOGETHER = """
+import json, sys
+from dxai.cli.main import main
+for words in json.load(sys.stdin):
+    print("$", *words, flush=True)
+    sys.argv = ["dxai", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+def run_together(folder: Path, commands: list[str]) -> str:
+    """Run `dxai` lines one after the other in one process, and give what they printed; a failure fails the test."""
+    words = [shlex.split(command)[1:] for command in commands]
+    assert all(command.startswith("dxai ") for command in commands)
+    done = subprocess.run(
+        [sys.executable, "-c", _TOGETHER], input=json.dumps(words), cwd=folder, env=environment(),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
 

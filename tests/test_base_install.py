@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import assert_same_answers
 
 ROWS = 1_000_000
 MEMORY_LIMIT_MB = 1500
@@ -118,7 +119,7 @@ def test_base_install_repeats_the_golden_outputs(base: Path, bundle: Path, tmp_p
     rows = str(bundle / "golden/rows.csv")
     done = run(tmp_path, str(base / "bin/dxai"), "predict", str(bundle), rows, "-o", "out.csv", "--unsigned")
     assert "32 rows written to out.csv" in done.stdout
-    assert (tmp_path / "out.csv").read_bytes() == (bundle / "golden/outputs.csv").read_bytes()
+    assert_same_answers((tmp_path / "out.csv").read_bytes(), (bundle / "golden/outputs.csv").read_bytes())
 
 
 def test_base_install_publishes_fetches_verifies_tries_and_runs_a_model(
@@ -136,7 +137,7 @@ def test_base_install_publishes_fetches_verifies_tries_and_runs_a_model(
     run(tmp_path, dxai, "pull", name, *trust, "--accept-terms", **home)
     assert f"{name} 1.0.0: all" in run(tmp_path, dxai, "verify", name, **home).stdout
     run(tmp_path, dxai, "predict", name, rows, "-o", "out.csv", **home)
-    assert (tmp_path / "out.csv").read_bytes() == (bundle / "golden/outputs.csv").read_bytes()
+    assert_same_answers((tmp_path / "out.csv").read_bytes(), (bundle / "golden/outputs.csv").read_bytes())
     table = pl.read_csv(rows)
     for suffix in ("xlsx", "parquet"):
         (table.write_excel if suffix == "xlsx" else table.write_parquet)(tmp_path / f"rows.{suffix}")

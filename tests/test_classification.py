@@ -437,7 +437,7 @@ def test_card_says_classes_and_their_columns(make: Make) -> None:
     assert "fault_predicted, fault_p_0, fault_p_1: the number of the predicted class" in text
     assert "양품, 불량." in text
     assert "80 % interval" not in text
-    assert "Largest difference of a probability, allowed 0.0001:" in text
+    assert "every difference is below 0.0001\nin a probability." in text
 
 
 def ai4i(shared_data: Path) -> tuple[Contract, pl.DataFrame]:

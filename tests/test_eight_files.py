@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from documents import run_together
 
 from dxai.contract import load_contract
 
 pytestmark = pytest.mark.slow
 
-# Several commands in one process: each start of the training stack takes seconds.
-PROGRAM = """
-import json, sys
-from dxai.cli.main import main
-for words in json.load(sys.stdin):
-    print("$", *words, flush=True)
-    sys.argv = ["dxai", *words]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            raise
-"""
 QUALITY = ("model.width=16", "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
 DEMAND = ("model.width=16", "trainer.max_epochs=1", "model.context=24")
 STEEL_PLATES = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")
@@ -95,11 +81,7 @@ def test_a_raw_file_becomes_a_model_that_predicts(name: str, checkout: Path, sha
     case = CASES[name]
     shutil.copytree(checkout / "configs", tmp_path / "configs")
     typed = commands(name, case, shared_data / case.file)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], input=json.dumps(typed), cwd=tmp_path,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run_together(tmp_path, [shlex.join(["dxai", *words]) for words in typed])
 
     contract = load_contract(tmp_path / name / "contract.yaml")
     assert contract.target.name == case.target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from documents import blocks, commands, run_command, write_press
+from documents import blocks, commands, run_together, write_press
 
 from dxai.contract import load_contract
 
@@ -20,8 +20,7 @@ def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path:
     write_press(tmp_path / "press.csv")
     lines = commands(checkout / "docs/guide.md")
     assert [line.split()[:3] for line in lines if line.startswith("dxai train")] == [["dxai", "train", "data=press"]]
-    for line in lines:
-        run_command(tmp_path, line + TINY if line.startswith("dxai train") else line)
+    run_together(tmp_path, [line + TINY if line.startswith("dxai train") else line for line in lines])
     contract = load_contract(tmp_path / "press/contract.yaml")
     assert contract.split == "grouped"
     assert contract.classes == ("양품", "불량")
@@ -32,11 +31,9 @@ def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path:
 def test_latest_run_of_a_folder_is_released(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout / "configs", tmp_path / "configs")
     write_press(tmp_path / "press.csv")
-    for line in commands(checkout / "docs/guide.md")[1:3]:
-        run_command(tmp_path, line)
-    for day in ("2", "1"):
-        run_command(tmp_path, f"dxai train data=press{TINY} hydra.run.dir=runs/press/{day}")
-    told = run_command(tmp_path, "dxai release runs/press --to models/press")
+    lines = commands(checkout / "docs/guide.md")[1:3]
+    lines += [f"dxai train data=press{TINY} hydra.run.dir=runs/press/{day}" for day in ("2", "1")]
+    told = run_together(tmp_path, [*lines, "dxai release runs/press --to models/press"])
     assert "latest of 2: runs/press/1" in told
 
 

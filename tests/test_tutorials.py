@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from documents import blocks, commands, run_command
+from documents import blocks, commands, run_together
 
 from dxai.contract import Contract, load_contract
 from dxai.data.compressed import opened
@@ -106,7 +106,7 @@ def test_commands_run_and_the_lesson_holds(name: str, checkout: Path, shared_dat
     with opened(shared_data / tutorial.copy) as file:
         (tmp_path / tutorial.file).write_bytes(file.read())
     typed = commands(checkout / f"docs/tutorials/{name}.md")
-    told = "".join(run_command(tmp_path, cut_short(line, tutorial.short)) for line in typed)
+    told = run_together(tmp_path, [cut_short(line, tutorial.short) for line in typed])
     (contract,), (report,) = tmp_path.glob("*/contract.yaml"), tmp_path.glob("runs/*/*/evaluate/report.md")
     tutorial.lesson(load_contract(contract), re.sub(r"\s+", " ", told + report.read_text("utf-8")))
     assert len(pl.read_csv(tmp_path / "predictions.csv", infer_schema=False)) == tutorial.rows

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir, main
@@ -29,7 +29,7 @@ def unused(folder: str) -> str:
     A process asks several times and gets the same answer.
     """
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
-    for name in (folder, *(f"{folder}-{number}" for number in count(2))):
+    for name in chain([folder], (f"{folder}-{number}" for number in count(2))):
         with suppress(FileExistsError):
             Path(name).mkdir()
             return name

@@ -44,7 +44,7 @@ def _refuse_double_meaning(words: Sequence[str], checkout: Path) -> None:
 
 
 def _is_shipped(name: str, checkout: Path) -> bool:
-    return (checkout / "configs" / "data" / f"{name}.yaml").is_file()
+    return "/" not in name and (checkout / "configs" / "data" / f"{name}.yaml").is_file()
 
 
 def _path(word: str, checkout: Path) -> str:

@@ -16,6 +16,7 @@ from dxai.config.settings import RunSettings
 PACKAGES = ("torch", "lightning", "numpy", "polars", "onnx", "onnxruntime", "tabm", "scikit-learn")
 
 TRAINING_CODE = (
+    "arithmetic.py",
     "contract",
     "data",
     "inference",
@@ -30,6 +31,7 @@ TRAINING_CODE = (
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
 RELEASE_CODE = (
+    "arithmetic.py",
     "bundle",
     "contract",
     "data",
