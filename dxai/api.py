@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,6 +17,11 @@ from dxai.contract import Contract
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Counts, OnBadRows, Prediction
+
+
+class UnseenCategoryWarning(UserWarning):
+    """Rows hold a category that the model never saw: their predictions are less sure."""
+
 
 Rows = TypeVar("Rows")
 """A polars frame, a pandas frame, or a mapping of names to arrays."""
@@ -94,6 +100,9 @@ class LoadedModel:
         prediction = Prediction(self.model, self.bundle.profile, on_bad_rows=on_bad_rows, convert_units=convert_units)
         answer = pl.concat(list(prediction.blocks([_frame(rows)])))
         self.counts = prediction.counts
+        for (column, value), count in prediction.unseen.most_common(5):
+            told = f"{count:,} rows have {value!r} in {column!r}, which the model never saw."
+            warnings.warn(told, UnseenCategoryWarning, stacklevel=2)
         return cast(Rows, _like(rows, answer))
 
 

@@ -85,7 +85,7 @@ def _facts(task: Task, run: Run, terms: Terms) -> Facts:
     settings, made_from = task.settings, run.provenance
     versions = ", ".join(f"{name} {number}" for name, number in made_from.packages.items())
     return (
-        ("data", f"{settings.data.name}: {len(task.table):,} rows, {terms.licence}"),
+        ("data", f"{settings.data.name}: {len(task.table):,} rows{_left_out(task)}, {terms.licence}"),
         ("source", terms.citation),
         ("rows, sha256", made_from.data),
         ("contract", f"{task.contract.id} {task.contract.version}"),
@@ -95,6 +95,13 @@ def _facts(task: Task, run: Run, terms: Terms) -> Facts:
         ("seed", str(settings.seed)),
         ("versions", versions),
     )
+
+
+def _left_out(task: Task) -> str:
+    if not task.left_out:
+        return ""
+    what = "rows without a true value" if isinstance(task, QualityTask) else "series with too short a history"
+    return f", {task.left_out:,} {what} left out"
 
 
 def _write_plots(task: Task, held_out: pl.DataFrame, folder: Path) -> None:

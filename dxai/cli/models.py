@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dxai.cli.options import catalog_options, complete_model, trust_options
+from dxai.cli.options import Verb, catalog_options, complete_model, trust_options
 from dxai.errors import NotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dxai.contract.terms import Terms
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("word", default="")
 @catalog_options
 def search(word: str, place: str | None, root: Path | None, offline: bool) -> None:
@@ -57,7 +57,7 @@ def search(word: str, place: str | None, root: Path | None, offline: bool) -> No
     Console().print(table)
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("name")
 @catalog_options
 @click.option("--accept-terms", is_flag=True, help="Accept licence and usage terms, in a script.")
@@ -83,7 +83,7 @@ def pull(name: str, place: str | None, root: Path | None, offline: bool, accept_
     click.echo(f"{entry.name} {entry.version} is verified and ready: {folder}\n  try:    dxai inspect {entry.name}")
 
 
-@click.command("list")
+@click.command("list", cls=Verb)
 def list_models() -> None:
     """List the models on this machine."""
     from rich.console import Console
@@ -103,7 +103,7 @@ def list_models() -> None:
         click.echo(f"No models yet in {store.folder}. dxai search shows the catalog, dxai pull NAME fetches one.")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("name", shell_complete=complete_model)
 def remove(name: str) -> None:
     """Take a model, NAME or NAME@VERSION, off this machine."""
@@ -113,7 +113,7 @@ def remove(name: str) -> None:
         click.echo(f"{name.partition('@')[0]} {version} is removed")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", shell_complete=complete_model)
 @click.option(
     "--key", type=click.Path(path_type=Path, dir_okay=False), help="Public key (PEM) that must have signed it."
@@ -143,7 +143,7 @@ def verify(bundle: str, key: Path | None, root: Path | None) -> None:
     )
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", shell_complete=complete_model)
 @trust_options
 def inspect(bundle: str, key: Path | None, unsigned: bool) -> None:

@@ -15,6 +15,28 @@ TABLE = click.Path(path_type=Path, dir_okay=False)
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
+class Verb(click.Command):
+    """A command that refuses an option given twice where one value is meant: click would take the last in silence."""
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Click's parser, which tells the order in which it met the options."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_once(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
+            given, rest, order = parse(args)
+            for option in order:
+                single = isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count)
+                if single and order.count(option) > 1:
+                    raise click.UsageError(
+                        f"{option.opts[0]} is given {order.count(option)} times; it takes one value."
+                    )
+            return given, rest, order
+
+        parser.parse_args = parse_once  # type: ignore[method-assign]
+        return parser
+
+
 def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
     """Names of the pulled models, and folders."""
     from click.shell_completion import CompletionItem

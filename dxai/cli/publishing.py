@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dxai.cli.options import FOLDER
+from dxai.cli.options import FOLDER, Verb
 
 _KEYS = click.option(
     "--keys", type=FOLDER, required=True, envvar="DXAI_KEYS", help="Folder that `dxai keys init` made."
@@ -14,7 +14,7 @@ _KEYS = click.option(
 _CATALOG = click.option("--catalog", type=FOLDER, required=True, help="Folder of the catalog.")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", type=FOLDER)
 @_CATALOG
 @_KEYS
@@ -45,7 +45,7 @@ def keys() -> None:
     """
 
 
-@keys.command("init")
+@keys.command("init", cls=Verb)
 @click.argument("folder", type=FOLDER)
 @click.option("--root-keys", type=click.IntRange(1, 20), default=1, show_default=True, help="How many root keys.")
 @click.option(
@@ -74,7 +74,7 @@ def init(folder: Path, root_keys: int, threshold: int, **days: int) -> None:
     )
 
 
-@keys.command()
+@keys.command(cls=Verb)
 @click.argument("role", type=click.Choice(["root", "targets", "snapshot", "timestamp", "bundle"]))
 @_CATALOG
 @_KEYS
@@ -96,7 +96,7 @@ def catalog() -> None:
     """Keep a catalog: fresh metadata, web site."""
 
 
-@catalog.command()
+@catalog.command(cls=Verb)
 @_CATALOG
 @_KEYS
 def refresh(catalog: Path, keys: Path) -> None:
@@ -110,7 +110,7 @@ def refresh(catalog: Path, keys: Path) -> None:
         click.echo(f"{role:10} expires {expires:%Y-%m-%d}")
 
 
-@catalog.command()
+@catalog.command(cls=Verb)
 @_CATALOG
 @click.option("--out", type=FOLDER, required=True, help="Folder of the web site; replaced whole.")
 @click.option(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dxai.cli.options import FILE, complete_model, trust_options
+from dxai.cli.options import FILE, Verb, complete_model, trust_options
 
 if TYPE_CHECKING:
     from dxai.inference.predict import Prediction
 
 STANDARD = Path("-")
+_UNSEEN = 5
+"""Values told that a model never saw."""
 
 _convert_units = click.option(
     "--convert-units", is_flag=True,
@@ -23,7 +25,7 @@ _convert_units = click.option(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("model", shell_complete=complete_model)
 @click.argument("rows", type=FILE)
 @click.option(
@@ -64,7 +66,7 @@ def predict(
         click.echo(line, err=output == STANDARD)
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("model", shell_complete=complete_model)
 @click.argument("rows", type=FILE)
 @click.option(
@@ -107,7 +109,7 @@ def check(
     raise SystemExit(result.exit_code)
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("models", nargs=-1, required=True, shell_complete=complete_model)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
@@ -169,6 +171,10 @@ def _told(prediction: Prediction, output: Path) -> Iterator[str]:
         yield f"  {_rows(counts.imputed)} with gaps that the model filled in"
     if counts.outside:
         yield f"  {_rows(counts.outside)} outside the range of the training rows: take care with the predictions"
+    for (column, value), count in prediction.unseen.most_common(_UNSEEN):
+        yield f"  {_rows(count)} with {value!r} in {column!r}, which the model never saw: take care with them"
+    if len(prediction.unseen) > _UNSEEN:
+        yield f"  … and {len(prediction.unseen) - _UNSEEN:,} more values that it never saw"
     if counts.bad:
         fate = "left out" if prediction.on_bad_rows == "skip" else "kept without a prediction"
         yield f"  {_rows(counts.bad)} {fate}, because the contract is broken: {prediction.problems.told()}"

@@ -13,6 +13,7 @@ import click
 
 from dxai.arithmetic import make_native, make_portable
 from dxai.cli.message import one_message
+from dxai.cli.options import Verb
 from dxai.errors import DxaiError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete:
 
 
 @click.command(
+    cls=Verb,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     short_help="Train a baseline, score it, write a report.",
 )
@@ -70,7 +72,7 @@ def _train_job(settings: RunSettings, folder: Path) -> None:
     click.echo(f"  next:   dxai release {_short(folder)} --to models/{settings.release.bundle}")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=FOLDER)
 def evaluate(run: Path) -> None:
     """Score a run again and rewrite its report.
@@ -89,7 +91,7 @@ def evaluate(run: Path) -> None:
     click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=FOLDER)
 @click.option(
     "--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength."

@@ -134,7 +134,7 @@ class ForecastModel(Settings):
         context: Steps of history that the network looks at.
         residual: Forecast multiples of the level, or differences from the seasonal naive forecast (trends).
         recency: Steps after which a value counts 1/e for the level.
-        floor: Smallest scale of a series, in the target's unit.
+        floor: Smallest scale of a series, as a share of the median one.
         harmonics: Sines and cosines of the year per future step; 0 leaves the date out.
         calendar_dropout: Share of training windows that do not see the calendar, so that no forecast hangs on it alone.
         scale_weight: Weight of a series in the loss: its scale to this power.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -204,6 +206,28 @@ def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: 
         rules[f"is one of {_listed(column.categories)}"] = ~value.is_in(column.categories)
     broken = {rule: mask.fill_null(False) for rule, mask in rules.items()}
     return [problem_of(mask, text, rule, first_row) for rule, mask in broken.items() if mask.any()]
+
+
+def lookalikes(typed: pl.DataFrame, contract: Contract, *, first_row: int) -> list[Problem]:
+    """Cells that the contract lists in another spelling: ``1`` for ``01``, ``y`` for ``Y``, ``3.0`` for ``3``.
+
+    The model would take them for categories that it never saw: a program on the way has changed them.
+    """
+    found = []
+    for column in (c for c in contract.features if c.categories and c.name in typed.columns):
+        known = {_likeness(text): text for text in column.categories}
+        strange = typed[column.name].drop_nulls().unique()
+        meant = {text: known.get(_likeness(text)) for text in strange if text not in column.categories}
+        for text, listed in sorted((text, listed) for text, listed in meant.items() if listed is not None):
+            cells = typed[column.name]
+            found.append(problem_of(cells.eq(text).fill_null(False), cells, f"calls it {listed!r}", first_row))
+    return found
+
+
+def _likeness(text: str) -> str:
+    """A text less what spreadsheets and readers change: case, width, blanks, leading zeros, ``.0``."""
+    plain = unicodedata.normalize("NFKC", text).strip().casefold()
+    return re.sub(r"^0+(?=\w)|\.0+$", "", plain)
 
 
 def problem_of(broken: pl.Series, cells: pl.Series, rule: str, first_row: int) -> Problem:

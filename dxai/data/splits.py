@@ -72,7 +72,8 @@ def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold
     the rows it is trained on.
 
     Raises:
-        SettingsError: A random split of rows that belong together; an ordered one without a time.
+        SettingsError: A random split of rows that belong together, a grouped one without a group, an ordered one
+            without a time.
         DataError: Fewer groups or times than folds, or too few with a class; a row without a class.
     """
     classes = _classes(frame, contract)
@@ -81,6 +82,9 @@ def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold
     groups = groups_of(frame, contract)
     if split.kind == "random" and contract.group:
         raise SettingsError(_leak_told(groups, contract, split), where="split=random", fix="Use split=grouped.")
+    if split.kind == "grouped" and not contract.group:
+        fix = "Name the columns of the group in the contract (`group`), or use split=random."
+        raise SettingsError("The contract names no group: these would be random folds.", where="split=grouped", fix=fix)
     found = len(np.unique(groups))
     _refuse_few(found, max(split.folds, 3), "groups", split, most=found)
     if classes is not None:
@@ -93,7 +97,7 @@ def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold
 
 def random_folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold]:
     """The dishonest twin of a split: rows at random, to report the gap beside the honest score. Random has none."""
-    if split.kind == "random" or (split.kind == "grouped" and not contract.group):
+    if split.kind == "random":
         return []
     seed = split.seed if split.kind == "grouped" else 0
     twin = RandomSplit(kind="random", folds=split.folds, seed=seed, calibration=split.calibration)

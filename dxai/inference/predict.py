@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -10,7 +11,7 @@ import polars as pl
 
 from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
-from dxai.data.checks import Problem, Problems, cast
+from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
 from dxai.data.windows import to_panel
@@ -35,7 +36,8 @@ class Counts:
         written: Rows in the answer.
         bad: Rows that break the contract.
         imputed: Rows with a gap that the model filled in.
-        outside: Rows with a value outside the range of the training rows, or a category that it never saw.
+        outside: Rows with a number outside the range of the training rows.
+        unseen: Rows with a category that the model never saw.
         converted: Columns whose numbers came in another unit.
     """
 
@@ -44,6 +46,7 @@ class Counts:
     bad: int = 0
     imputed: int = 0
     outside: int = 0
+    unseen: int = 0
     converted: int = 0
 
 
@@ -63,6 +66,7 @@ class Prediction:
         counts: What was seen so far.
         problems: What is wrong with the bad rows.
         header: Of the table, once its first block was read.
+        unseen: How often each category that the model never saw was met, by the table's column and value.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Prediction:
     ) -> None:
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
         self.convert_units, self.header = convert_units, Header({})
+        self.unseen = Counter[tuple[str, str]]()
         self.counts, self.problems = Counts(), Problems()
 
     def blocks(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -128,7 +133,9 @@ class Prediction:
     def _typed(self, table: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[pl.DataFrame, list[Problem]]:
         """The contract's columns of a block under their ids, cast; and the problems, under the table's own names."""
         own = self.header.only(columns).columns(table)
-        typed, found = cast(as_text(own), self.model.contract, first_row=self.counts.read + 2)
+        first_row = self.counts.read + 2
+        typed, found = cast(as_text(own), self.model.contract, first_row=first_row)
+        found += lookalikes(typed, self.model.contract, first_row=first_row)
         return typed, [replace(problem, column=self.header.names[problem.column]) for problem in found]
 
     def _judge(self, found: list[Problem], rows: int) -> tuple[pl.Series, pl.Series]:
@@ -147,11 +154,20 @@ class Prediction:
         gaps = typed.select(pl.any_horizontal(pl.all().is_null()).sum()).item() if len(typed) else 0
         self.counts.imputed += int(gaps)
         if self.profile and len(typed):
-            outside = typed.select(
-                pl.any_horizontal(*outside_training(self.model.contract.features, self.profile)).sum()
-            ).item()
-            self.counts.outside += int(outside)
+            features = self.model.contract.features
+            for kind, counted in (("number", "outside"), ("category", "unseen")):
+                marks = outside_training([c for c in features if c.kind == kind], self.profile)
+                rows = int(typed.select(pl.any_horizontal(*marks).sum()).item())
+                setattr(self.counts, counted, getattr(self.counts, counted) + rows)
+        self._count_unseen(typed)
         return self.model.predict_rows(typed)
+
+    def _count_unseen(self, typed: pl.DataFrame) -> None:
+        for column in (c for c in self.model.contract.features if c.categories):
+            strange = typed[column.name].drop_nulls()
+            strange = strange.filter(~strange.is_in(list(column.categories)))
+            for value, count in strange.value_counts().iter_rows() if len(strange) else ():
+                self.unseen[self.header.names[column.name], value] += count
 
     def _counted(self, answer: pl.DataFrame) -> pl.DataFrame:
         self.counts.written += len(answer)

@@ -70,9 +70,13 @@ class DemandFold:
 class DemandTask:
     """A demand table with its rolling origins; `dxai.learn.task.task_for` has made sure that the settings fit.
 
+    Attributes:
+        panel: The series with a history that is long enough.
+        left_out: Series without one, such as new products; a model forecasts them once they have it.
+
     Raises:
         SettingsError: The context is too short for the residual.
-        DataError: The table is too short for the origins.
+        DataError: The table is too short for the origins, or nothing moves in it.
     """
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
@@ -83,10 +87,30 @@ class DemandTask:
         assert contract.frequency is not None  # checked when the contract was read
         self.contract, self.table, self.settings = contract, table, settings
         self.model, self.split, self.evaluation, self.frequency = model, split, evaluation, contract.frequency
-        self.panel = to_panel(table, contract, where=settings.data.name)
+        whole = to_panel(table, contract.model_copy(update={"minimum_history": 1}), where=settings.data.name)
+        long_enough = whole.known_steps >= contract.minimum_history
+        self.panel, self.left_out = whole.only(long_enough), int((~long_enough).sum())
         self._refuse_short()
+        self._refuse_still()
+
+    def _refuse_still(self) -> None:
+        """Scores are differences held against the size of the demand and of its changes."""
+        values, tested = self.panel.values, self.contract.horizon * self.split.origins
+        told = ""
+        if not np.nansum(np.abs(np.diff(values, axis=1))):
+            told = "No series ever changes: there is nothing to forecast."
+        elif not np.nansum(np.abs(values[:, -tested:])):
+            told = f"Every value of the last {tested} steps, on which a forecast is tested, is 0."
+        if told:
+            fix = "Leave out what is no longer sold, or end the table where it was."
+            raise DataError(told, where=f"column {self.contract.target.name}", fix=fix)
 
     def _refuse_short(self) -> None:
+        if not self.panel.ids:
+            raise DataError(
+                f"No series has the {self.contract.minimum_history} {self.frequency} steps that a forecast needs.",
+                where=self.settings.data.name, fix="Add earlier rows, or lower minimumHistory in the contract.",
+            )  # fmt: skip
         steps, horizon = self.panel.values.shape[1], self.contract.horizon
         needed = horizon * (self.split.origins + 2) + self.contract.minimum_history
         if steps < needed:
@@ -137,6 +161,7 @@ class DemandTask:
         windows = training_windows(before, self.contract, model.context)
         rows: Rows = tuple(torch.as_tensor(array) for array in windows)
         watch: Rows = (*self._inputs(before), torch.as_tensor(truth))
+        predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss(scale_weight=model.scale_weight, mean_weight=model.mean_weight, mean_delta=model.mean_delta)
         curve = fit(
             predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch

@@ -16,6 +16,7 @@ from dxai.config.settings import QualityEvaluation, RowSplit, RunSettings
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import feature_arrays
+from dxai.errors import DataError
 from dxai.learn import metrics
 from dxai.learn.classification import ClassTarget
 from dxai.learn.module import Epoch, OnEpoch, fit
@@ -51,22 +52,27 @@ class QualityTask:
     """A quality table with its folds; `dxai.learn.task.task_for` has made sure that the settings fit.
 
     Attributes:
+        table: The rows with a true value.
+        left_out: Rows without one.
         target: True values and what depends on their kind.
 
     Raises:
         SettingsError: The split leaks.
-        DataError: A row has none of the target's classes.
+        DataError: There is nothing to predict: no true value, or the same one in all rows.
     """
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         split, evaluation = settings.split, settings.evaluate
         assert isinstance(split, RowSplit)
         assert isinstance(evaluation, QualityEvaluation)
-        self.contract, self.table, self.settings = contract, table, settings
+        self.contract, self.settings = contract, settings
+        self.table = table.drop_nulls(contract.target.name)
+        self.left_out = len(table) - len(self.table)
+        _refuse_constant(self.table[contract.target.name])
         self.split, self.evaluation = split, evaluation
-        self.columns = encode(feature_arrays(table, contract), contract)
+        self.columns = encode(feature_arrays(self.table, contract), contract)
         kind = ClassTarget if contract.classes else NumberTarget
-        self.target: Target[Any] = kind(contract, table)
+        self.target: Target[Any] = kind(contract, self.table)
 
     @cached_property
     def folds(self) -> list[QualityFold]:
@@ -182,3 +188,13 @@ class QualityTask:
             for i, c in enumerate(self.contract.categories)
         ]
         return torch.cat([numbers, *one_hot], dim=1).numpy()
+
+
+def _refuse_constant(truth: pl.Series) -> None:
+    found = truth.unique().head(2).to_list()
+    if len(found) < 2:
+        told = f"All {len(truth):,} rows have the value {found[0]!r}" if found else "No row has a value"
+        raise DataError(
+            f"{told} in {truth.name!r}: there is nothing to predict.", where=f"column {truth.name}",
+            fix="Bring rows in which it differs, or give another column the role target.",
+        )  # fmt: skip

@@ -48,10 +48,12 @@ def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> 
     """The task object with its folds.
 
     Raises:
-        SettingsError: A model, split or evaluation of the other family; a leaky split; a context that is too short.
+        SettingsError: A model, split or evaluation of the other family; a leaky split; a context that is too short;
+            a role that no model uses yet.
         DataError: The table is too short for the split.
     """
     _refuse_other_family(contract, settings)
+    _refuse_idle_roles(contract)
     family = QualityTask if contract.task == "quality" else DemandTask
     return family(contract, table, settings)
 
@@ -66,3 +68,13 @@ def _refuse_other_family(contract: Contract, settings: RunSettings) -> None:
             where=", ".join(wrong),
             fix=f"Choose among {_CHOICES[contract.task]}; or another data=NAME.",
         )
+
+
+def _refuse_idle_roles(contract: Contract) -> None:
+    idle = [column for column in contract.columns if column.role in ("known_future", "static")]
+    if idle:
+        told = ", ".join(f"{column.name!r} ({column.role})" for column in idle)
+        raise SettingsError(
+            f"No model uses these roles yet: {told}. They would have no effect.", where=f"contract {contract.id}",
+            fix="Give these columns the role ignore.",
+        )  # fmt: skip

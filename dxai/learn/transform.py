@@ -114,16 +114,25 @@ class SeriesScale(nn.Module):
     position: Tensor
     recent: Tensor
     season_ago: Tensor
+    least: Tensor
 
     def __init__(self, *, context: int, horizon: int, season: int, residual: str, recency: float, floor: float) -> None:
-        """``recency``: steps after which a value counts 1/e; ``floor``: smallest scale, in the target's unit."""
+        """``recency``: steps after which a value counts 1/e; ``floor``: smallest scale, as a share of the median one."""
         super().__init__()
         self.context, self.season, self.floor, self.seasonal = context, season, floor, residual == "seasonal_naive"
+        self.register_buffer("least", torch.tensor(floor))
         age = torch.arange(context, 0, -1).float()
         self.register_buffer("position", torch.arange(1, context + 1).float(), persistent=False)
         self.register_buffer("recent", torch.exp(-age / recency), persistent=False)
         index = [context - season + step % season for step in range(horizon)] if self.seasonal else []
         self.register_buffer("season_ago", torch.tensor(index, dtype=torch.int64), persistent=False)
+
+    def fit(self, history: Tensor) -> SeriesScale:
+        """Take the smallest scale from training histories ``[series, context]``: no constant in the target's unit."""
+        scale = self._scale(history.nan_to_num(0.0), (~history.isnan()).float())
+        positive = scale[scale > 0]
+        self.least = self.floor * (positive.median() if len(positive) else torch.ones(()))
+        return self
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """History ``[series, time]`` (NaN: missing) of any length to a scaled past.
@@ -136,7 +145,7 @@ class SeriesScale(nn.Module):
         history = torch.cat([missing, history], dim=1)[:, -self.context :]
         known = (~history.isnan()).float()
         values = history.nan_to_num(0.0)
-        scale = self._scale(values, known).clamp(min=self.floor)
+        scale = torch.maximum(self._scale(values, known), self.least)
         level, base = torch.zeros_like(scale), torch.zeros_like(scale)
         if self.seasonal:
             newest = (known * self.position).argmax(dim=1, keepdim=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dxai.cli.options import TABLE
+from dxai.cli.options import TABLE, Verb
 
 if TYPE_CHECKING:
     from dxai.intake.check import TableCheck
@@ -19,7 +19,7 @@ _MOST = 20
 """Problems, and incomplete columns, that a terminal shows; ``--json`` has them all."""
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("file", type=TABLE)
 @click.option("--contract", "-c", "contract_path", type=TABLE, required=True, help="The contract (ODCS YAML).")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dxai.cli.options import FILE, TABLE
+from dxai.cli.options import FILE, TABLE, Verb
 
 if TYPE_CHECKING:
     from dxai.intake.convert import Change, ConversionLog
@@ -18,7 +18,7 @@ _TOLD = 12
 """Changes on the terminal; all are in the log."""
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("file", type=TABLE)
 @click.option("--contract", "-c", "contract_path", type=TABLE, required=True, help="The contract (ODCS YAML).")
 @click.option("--mapping", "-m", "mapping_path", type=TABLE, help="How the columns of FILE become the contract's.")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dxai.cli.options import TABLE
+from dxai.cli.options import TABLE, Verb
 
 if TYPE_CHECKING:
     from dxai.intake.describe import Description
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("file", type=TABLE)
 @click.option("--target", "-t", default="", help="Column to predict: others that give it away are told.")
 @click.option("--all", "everything", is_flag=True, help="Every column, however many there are.")

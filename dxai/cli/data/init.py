@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dxai.cli.options import FOLDER, TABLE
+from dxai.cli.options import FOLDER, TABLE, Verb
 
 if TYPE_CHECKING:
     from dxai.contract import Frequency
@@ -22,7 +22,7 @@ _LISTED = 40
 """Columns listed before the target is asked for."""
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("file", type=TABLE)
 @click.option(
     "--target", "-t", "targets", multiple=True,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from dxai.cli.options import FOLDER, TABLE
+from dxai.cli.options import FOLDER, TABLE, Verb
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("-o", "--output", type=TABLE, help="Zip file. [default: ID-VERSION.zip of the contract, beside DIR]")
 @click.option(

@@ -8,10 +8,10 @@ from typing import Literal
 
 import click
 
-from dxai.cli.options import TABLE
+from dxai.cli.options import TABLE, Verb
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option("--reference", type=click.Choice(["en", "ko"]), help="Every key in words (Markdown) instead.")
 @click.option("-o", "--output", type=TABLE, help="File to write. [default: the terminal]")
 def schema(reference: Literal["en", "ko"] | None, output: Path | None) -> None:

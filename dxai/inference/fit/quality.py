@@ -9,7 +9,7 @@ import polars as pl
 
 from dxai.bundle.folder import Bundle
 from dxai.contract import Contract
-from dxai.data.checks import Problems, cast
+from dxai.data.checks import Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
 from dxai.errors import DataError
@@ -83,6 +83,7 @@ class _Rows:
     def _judged(self, block: pl.DataFrame) -> pl.DataFrame:
         """The good rows, typed; a true value that breaks the contract counts as not known."""
         typed, found = cast(as_text(self.header.columns(block)), self.truth_optional, first_row=self.read + 2)
+        found += lookalikes(typed, self.contract, first_row=self.read + 2)
         self.problems.add(found)
         target = self.contract.target.name
         wrong = [p for p in found if p.column == target]
