@@ -278,15 +278,14 @@ def test_a_class_with_too_few_rows_is_refused_by_name() -> None:
     assert "5 folds need 7 rows of every class, however there are fewer of: 'unicorn' (3)." in str(caught.value)
 
 
-@pytest.mark.parametrize("strange", ["a crack", None])
-def test_a_row_without_a_class_is_refused_with_its_text(strange: str | None, checkout: Path) -> None:
+def test_a_row_with_another_class_is_refused_with_its_text(checkout: Path) -> None:
     contract = contract_of(CLASSES["two"])
     table = castings(CLASSES["two"]).with_columns(
-        pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(strange)).otherwise("fault").alias("fault")
+        pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("a crack")).otherwise("fault").alias("fault")
     )
     with pytest.raises(DataError) as caught:
         task_for(contract, table, settings(checkout, "model=linear"))
-    assert f"1 rows of the target 'fault' have no class, such as {strange!r}." in str(caught.value)
+    assert "1 rows of the target 'fault' have no class, such as 'a crack'." in str(caught.value)
     assert "양품, 불량" in str(caught.value)
 
 

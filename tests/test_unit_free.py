@@ -29,7 +29,7 @@ def held_out(checkout: Path, folder: Path, contract: str, table: pl.DataFrame, *
 
 
 def wql(rows: pl.DataFrame) -> float:
-    return weighted_quantile_loss(rows["truth"].to_numpy(), rows.select(QUANTILE_COLUMNS).to_numpy())
+    return weighted_quantile_loss(rows["truth"].to_numpy()[None], rows.select(QUANTILE_COLUMNS).to_numpy()[None])
 
 
 def rmse(rows: pl.DataFrame) -> float:

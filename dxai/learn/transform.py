@@ -117,7 +117,7 @@ class SeriesScale(nn.Module):
     least: Tensor
 
     def __init__(self, *, context: int, horizon: int, season: int, residual: str, recency: float, floor: float) -> None:
-        """``recency``: steps after which a value counts 1/e; ``floor``: smallest scale, as a share of the median one."""
+        """``recency``: steps after which a value counts 1/e; ``floor``: smallest scale, a share of the median one."""
         super().__init__()
         self.context, self.season, self.floor, self.seasonal = context, season, floor, residual == "seasonal_naive"
         self.register_buffer("least", torch.tensor(floor))
