@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from documents import run_together
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from test_own_data import DEMAND, castings, data_folder, parts, quality
@@ -74,14 +75,9 @@ def test_init_refuses_the_name_of_a_data_set(workplace: Path) -> None:
 def test_model_of_another_contract_is_not_overwritten(workplace: Path) -> None:
     data_folder(workplace / "castings", quality("random", ""), castings())
     data_folder(workplace / "parts", DEMAND, parts())
-    program = "from dxai.cli.main import main; main()"
-    for words in (
-        "train data=castings model=linear trainer.max_epochs=1 split.folds=2 evaluate.permutations=1 "
-        "hydra.run.dir=runs/a",
-        "release runs/a --to models/shared",
-        "release runs/a --to models/shared",  # its own place it may take
-    ):
-        subprocess.run([sys.executable, "-c", program, *words.split()], check=True, capture_output=True)
+    short = "model=linear trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
+    release_it = "dxai release runs/a --to models/shared"  # twice: its own place it may take
+    run_together(workplace, [f"dxai train data=castings {short} hydra.run.dir=runs/a", release_it, release_it])
     kept = (workplace / "models/shared/manifest.json").read_bytes()
     text = (workplace / "models/shared/contract.yaml").read_text("utf-8")
     (workplace / "models/shared/contract.yaml").write_text(text.replace("Casting_Weights", "somebody-elses"), "utf-8")
