@@ -63,7 +63,7 @@ def run_together(folder: Path, commands: list[str]) -> str:
 
 def serve_and_stop(folder: Path, command: str) -> None:
     """Until the server listens, on a free port; then it is told to stop and ends well."""
-    words = [*shlex.split(command), "--port", "0"]
+    words = shlex.split(re.sub(r"--port \d+", "", command) + " --port 0")
     with subprocess.Popen(words, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         assert "listening" in server.stderr.readline()

@@ -290,7 +290,7 @@ def test_a_korean_file_with_bad_rows(
     expected, prediction = flagged(shelf["plate-hardness"][0], content, tmp_path)
     same_table(download(page), expected, tmp_path)
     counts = prediction.counts
-    assert (counts.bad, counts.imputed, counts.outside) == (2, 1, 2)
+    assert (counts.bad, counts.imputed, counts.outside, counts.unseen) == (2, 1, 1, 1)
     told = texts()["run.rows.done"].ko.format(name="판재.csv", good=3, bad=2, imputed=1, outside=2)
     assert page.locator("#file-status").inner_text() == told
     bad = page.locator("#file-answer table").first.inner_text().split("\n")[1:]
