@@ -83,9 +83,3 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The test itself."""
     with _watched(item):
         return (yield)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with trainings and processes first, so that the two halves of `make test` end together."""
-    long = {item.path for item in items if any(map(item.get_closest_marker, MARKERS))}
-    items.sort(key=lambda item: item.path not in long)
