@@ -57,7 +57,7 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     Raises:
         DataError: The file is broken.
     """
-    child, count = _idle.pop() if _idle else _start(), 0
+    child, count, waits = _idle.pop() if _idle else _start(), 0, False
     try:
         for kind, content in _answers(child, path, rows):
             if kind == b"E" and count < int(content):
@@ -68,10 +68,11 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
                 frame = pl.read_ipc_stream(content)
                 count += len(frame)
                 yield frame
-        if path.stat().st_size <= _KEPT:
+        waits = path.stat().st_size <= _KEPT
+    finally:  # a child that was not heard to the end would answer the next question with this one's rows
+        if waits:
             _idle.append(child)
-    finally:
-        if child not in _idle:
+        else:
             child.kill()
             with contextlib.suppress(BrokenPipeError):
                 child.communicate()

@@ -15,7 +15,7 @@ from dxai.config.settings import RunSettings
 
 PACKAGES = ("torch", "lightning", "numpy", "polars", "onnx", "onnxruntime", "tabm", "scikit-learn")
 
-TRAINING_CODE = (
+_SHARED_CODE = (
     "arithmetic.py",
     "contract",
     "data",
@@ -25,26 +25,12 @@ TRAINING_CODE = (
     "record/provenance.py",
     "record/runs.py",
     "record/seeding.py",
-    "train.py",
     "units",
 )
+TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "train.py")))
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
-RELEASE_CODE = (
-    "arithmetic.py",
-    "bundle",
-    "contract",
-    "data",
-    "inference",
-    "learn",
-    "networks",
-    "record/provenance.py",
-    "record/runs.py",
-    "record/seeding.py",
-    "release.py",
-    "ship",
-    "units",
-)
+RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "release.py", "ship")))
 """Those that make a bundle of it: the stage `release`."""
 
 _COMMITTED = (":/dxai", ":/configs", ":/pipelines", ":/pyproject.toml", ":/constraints.txt")
