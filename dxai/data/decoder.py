@@ -44,8 +44,8 @@ for line in sys.stdin:
         for frame in table.collect_batches(chunk_size=int(rows), maintain_order=True):
             send_frame(frame)
         send(b"E", str(table.select(polars.len()).collect().item()).encode())
-    except BaseException as error:
-        send(b"X", str(error).encode(errors="replace"))
+    except BaseException as error:  # a panic is no Exception, and leaves who knows what behind
+        send(b"X" if isinstance(error, Exception) else b"P", str(error).encode(errors="replace"))
 """
 
 _idle: list[subprocess.Popen[bytes]] = []
@@ -58,17 +58,24 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
         DataError: The file is broken.
     """
     child, count, waits = _idle.pop() if _idle else _start(), 0, False
+    small = path.is_file() and path.stat().st_size <= _KEPT
+    answers = _answers(child, path, rows)
     try:
-        for kind, content in _answers(child, path, rows):
+        for kind, content in answers:
+            waits = small and kind in (b"E", b"X")
             if kind == b"E" and count < int(content):
+                waits = False
                 raise _broken(f"is broken: only {count:,} of its {int(content):,} rows can be read.", path)
-            if kind == b"X":
+            if kind in (b"X", b"P"):
                 raise _broken(f"cannot be read: {content.decode().partition(chr(10))[0][:200]}", path)
             if kind == b"F":
                 frame = pl.read_ipc_stream(content)
                 count += len(frame)
                 yield frame
-        waits = path.stat().st_size <= _KEPT
+    except GeneratorExit:  # the reader has seen enough
+        with contextlib.suppress(DataError):
+            waits = small and all(kind != b"P" for kind, _ in answers)
+        raise
     finally:  # a child that was not heard to the end would answer the next question with this one's rows
         if waits:
             _idle.append(child)
@@ -85,7 +92,7 @@ def _answers(child: subprocess.Popen[bytes], path: Path, rows: int) -> Iterator[
         child.stdin.write(f"{os.fsencode(path.absolute()).hex()} {rows}\n".encode())
         child.stdin.flush()
     kind = b""
-    while kind not in (b"E", b"X"):
+    while kind not in (b"E", b"X", b"P"):
         kind, size = _exactly(child.stdout, 1, path), _exactly(child.stdout, 8, path)
         yield kind, _exactly(child.stdout, int.from_bytes(size, "little"), path)
 
