@@ -1,12 +1,17 @@
-"""Keeps quick tests quick: one without a marker that starts a process or opens a socket is told which to set."""
+"""Keeps quick tests quick: one without a marker that starts a process or opens a socket is told which to set.
+
+And the whole suite short: files that take long run first, so that no worker is left alone with one at the end.
+"""
 
 from __future__ import annotations
 
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +25,10 @@ _PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.e
 _PROCESS |= {"multiprocessing.Process"}  # ours: Python tells of a fork, and not of a spawn
 _SOCKET = {"socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"}
 _LOCAL = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::", ""}
+
+
+_SECONDS = 3
+"""What a test with a marker is taken to last, where the marker does not say: ``pytest.mark.slow(seconds=100)``."""
 
 
 class _Watch:
@@ -83,3 +92,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """The test itself."""
     with _watched(item):
         return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of what their marked tests take; the tests of a file as they stand there."""
+    seconds = Counter[Path]()
+    for item in items:
+        marks = [mark for name in MARKERS for mark in item.iter_markers(name)]
+        seconds[item.path] += max((mark.kwargs.get("seconds", _SECONDS) for mark in marks), default=0)
+    items.sort(key=lambda item: -seconds[item.path])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from dxai.cli.main import cli
 from dxai.contract import Contract, parse_contract
 from dxai.data.checks import cast
-from dxai.data.tables import as_text
-from dxai.intake.check import TableCheck, check
+from dxai.data.dialect import dialect_of
+from dxai.data.readers import Block
+from dxai.data.tables import as_text, read_blocks, read_typed_blocks
+from dxai.intake.check import TableCheck, check, plain_numbers
 
 NOW = datetime(2026, 11, 24, 12)
 ROW = {
@@ -71,7 +74,7 @@ def lots(*changes: dict[str, str | None]) -> pl.DataFrame:
 
 
 def checked(contract: Contract, *tables: pl.DataFrame) -> TableCheck:
-    return check(tables, contract, where="lots.csv", now=NOW)
+    return check(map(Block, tables), contract, where="lots.csv", now=NOW)
 
 
 def found(contract: Contract, *tables: pl.DataFrame) -> dict[tuple[str, str], tuple[int, list[tuple[int, str]]]]:
@@ -116,8 +119,8 @@ def test_a_time_that_lies_in_the_future_is_told(contract: Contract) -> None:
 
 def test_the_clock_is_that_of_the_contracts_zone(contract: Contract) -> None:
     table = lots({"at": "2999-01-01"})
-    assert check([table], contract, where="t").problems
-    assert not check([lots({})], contract, where="t").problems
+    assert check([Block(table)], contract, where="t").problems
+    assert not check([Block(lots({}))], contract, where="t").problems
 
 
 def test_plans_may_lie_in_the_future(contract: Contract) -> None:
@@ -194,6 +197,69 @@ def test_any_number_means_what_its_text_means(values: list[float | None]) -> Non
     by_text, told = cast(as_text(table), contract)
     assert typed.equals(by_text)
     assert list(map(str, problems)) == list(map(str, told))
+
+
+CELLS = st.sampled_from(
+    [
+        "",
+        " ",
+        "1",
+        "0012",
+        "+5",
+        "1e3",
+        "9e9",
+        "-1",
+        "1.",
+        ".5",
+        "nan",
+        "NaN",
+        "inf",
+        "1E400",
+        " 7 ",
+        "\t3",
+        "1_0",
+        "x",
+        "３",
+    ]
+) | st.floats(width=64).map(repr)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CELLS, min_size=1, max_size=9), st.sampled_from(["utf-8", "utf-8-sig", "cp949"]), st.booleans())
+def test_file_read_as_numbers_is_told_like_one_read_as_text(heats: list[str], encoding: str, last: bool) -> None:
+    contract = parse_contract(DOCUMENT, where="lots")
+    table = lots(*({"heat": heat} for heat in heats))
+    table = table.select(pl.exclude("heat"), "heat") if last else table  # gaps at the ends of lines
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "lots.csv"
+        path.write_bytes(table.write_csv(quote_style="never").encode(encoding))
+        dialect = dialect_of(path)
+        as_numbers = read_typed_blocks(path, plain_numbers(contract, "lots"), dialect)
+        found, told = (
+            check(blocks, contract, where="lots", now=NOW)
+            for blocks in (as_numbers, map(Block, read_blocks(path, dialect)))
+        )
+    assert list(map(str, found.problems)) == list(map(str, told.problems))
+    assert (found.rows, found.broken, found.quality) == (told.rows, told.broken, told.quality)
+    assert (found.gaps, found.unseen, found.newest) == (told.gaps, told.unseen, told.newest)
+
+
+def test_times_of_several_shapes_are_read_beside_each_other() -> None:
+    contract = parse_contract(DOCUMENT, where="lots")
+    texts = [
+        "2026-02-03T13:30:00",
+        "2026-02-03",
+        "2026-02-03 13:30:00.5",
+        None,
+        "2026-2-3 1:02:03",
+        "3 Feb",
+        "2026-2-3",
+    ]
+    typed, problems = cast(pl.DataFrame({"at": texts}), contract)
+    day, hour = datetime(2026, 2, 3), datetime(2026, 2, 3, 13, 30)
+    read = [hour, day, hour.replace(microsecond=500_000), None, datetime(2026, 2, 3, 1, 2, 3), None, day]
+    assert typed["at"].to_list() == read
+    assert [problem.examples for problem in problems] == [[(7, "3 Feb")], [(5, "")]]
 
 
 @pytest.mark.parametrize(

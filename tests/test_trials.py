@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.process(seconds=15)
 
 RELEASED = ("concrete-strength", "retail-demand")
 PROMISES = {

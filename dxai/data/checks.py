@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -30,8 +30,11 @@ _DATED = {
 }
 """What is read as a date or time: polars alone would take 26-02-03 as of the year 26, and any blanks between."""
 _STAMP = pl.Datetime("us")
-_STAMPS = {19: "%Y-%m-%d %H:%M:%S", 26: "%Y-%m-%d %H:%M:%S.%6f", 10: "%Y-%m-%d"}
+_STAMPS = {10: "%Y-%m-%d", 19: "%Y-%m-%d{}%H:%M:%S", 26: "%Y-%m-%d{}%H:%M:%S.%6f"}
 _ANY_STAMP = "%Y-%m-%d %H:%M:%S%.f"
+
+
+Spelled = Callable[[str, Iterable[int]], list[str]]
 
 
 @dataclass
@@ -94,19 +97,29 @@ class Problems:
         return bool(self._found)
 
 
-def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tuple[pl.DataFrame, list[Problem]]:
+def cast(
+    frame: pl.DataFrame,
+    contract: Contract,
+    *,
+    first_row: int = 2,
+    spelled: Spelled | None = None,
+    rows_of: dict[str, dict[str, int]] | None = None,
+) -> tuple[pl.DataFrame, list[Problem]]:
     """Cells to numbers, dates and categories by the contract; columns outside it are left out.
 
     Args:
         frame: Text columns, null where a cell is empty, blanks count as empty; or Parquet's own types.
         contract: Kinds, ranges and required columns.
         first_row: File line number of the first row, for messages.
+        spelled: Cells of a column in some rows as the file has them, for messages; None: as in the frame.
+        rows_of: Filled with the rows of each category, by column, of the columns that hold listed ones only.
 
     Returns:
         The typed frame (Float64, Date, Datetime, String) in contract order, and the problems found.
     """
     columns = [c for c in contract.columns if c.name in frame.columns]
-    cells = frame.select(_standing(frame[c.name], c) for c in columns)
+    counts = dict[str, dict[str, int]]() if rows_of is None else rows_of
+    cells = frame.select(_standing(frame[c.name], c, counts) for c in columns)
     typed = cells.lazy().select(_typed(c, cells.schema[c.name]) for c in columns).collect()
     hidden = [
         pl.col(c.name).str.strip_chars().replace("", None)
@@ -116,15 +129,18 @@ def cast(frame: pl.DataFrame, contract: Contract, *, first_row: int = 2) -> tupl
     if hidden:
         cells = cells.with_columns(hidden)
         typed = cells.lazy().select(_typed(c, cells.schema[c.name]) for c in columns).collect()
-    return typed, violations(cells, typed, contract, first_row=first_row)
+    return typed, violations(cells, typed, contract, first_row=first_row, spelled=spelled, listed=counts)
 
 
-def _standing(cells: pl.Series, column: Column) -> pl.Series | pl.Expr:
+def _standing(cells: pl.Series, column: Column, rows_of: dict[str, dict[str, int]]) -> pl.Series | pl.Expr:
     """The cells as they stand there, as text unless they are stored as what the contract says."""
     if column.kind == "category":
         text = cells if cells.dtype == pl.String else as_text(cells.to_frame()).to_series()
-        if column.categories and text.is_in(column.categories).all():
-            return text
+        if column.categories:
+            counts = dict(text.drop_nulls().value_counts().iter_rows())
+            if counts.keys() <= set(column.categories):
+                rows_of[column.name] = counts
+                return text
         return text.str.strip_chars().replace("", None)
     if cells.dtype == pl.String:
         return pl.col(column.name)
@@ -151,47 +167,74 @@ def _typed(column: Column, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
         return pl.when(cells.is_between(date.min, date.max)).then(cells)
     dated = pl.when(cells.str.contains(_DATED[column.kind])).then(cells)
     if column.kind == "date":
-        return dated.str.to_date("%Y-%m-%d", strict=False)
-    return _timestamps(dated.str.replace("T", " ", literal=True))
+        return dated.str.to_date("%Y-%m-%d", strict=False, cache=False)
+    return dated.map_batches(_timestamps, return_dtype=_STAMP)
 
 
-def _timestamps(text: pl.Expr) -> pl.Expr:
-    """ISO 8601 stamps, a date being its midnight; polars reads a shape of known length six times faster than others."""
-    length = text.str.len_bytes()
-    others = pl.when(~length.is_in(list(_STAMPS))).then(text).str.to_datetime(_ANY_STAMP, strict=False, time_unit="us")
-    return pl.coalesce(
-        pl.when(length == known).then(text).str.to_datetime(shape, strict=False, time_unit="us", cache=False)
-        for known, shape in _STAMPS.items()
-    ).fill_null(others)
+def _timestamps(text: pl.Series) -> pl.Series:
+    """ISO 8601 stamps, a date being its midnight; polars reads one shape of known length five times faster than any."""
+    if not (known := text.drop_nulls().head(1).to_list()):
+        return text.cast(_STAMP)
+    shape = _STAMPS.get(len(known[0]), _STAMPS[19]).format(known[0][10:11])
+    same = text.set(text.str.len_bytes() != len(known[0]), None)
+    found = same.str.to_datetime(shape, strict=False, time_unit="us", cache=False)
+    if found.null_count() == text.null_count():
+        return found
+    others = text.set(found.is_not_null(), None).str.replace("T", " ", literal=True)
+    days = others.str.to_datetime(_STAMPS[10], strict=False, time_unit="us")
+    return found.zip_with(
+        found.is_not_null(), others.str.to_datetime(_ANY_STAMP, strict=False, time_unit="us")
+    ).zip_with(found.is_not_null() | days.is_null(), days)
 
 
-def violations(text: pl.DataFrame, typed: pl.DataFrame, contract: Contract, *, first_row: int) -> list[Problem]:
-    """What breaks the contract, cell by cell; ``text`` and ``typed`` hold the same columns under their ids."""
+def violations(
+    text: pl.DataFrame,
+    typed: pl.DataFrame,
+    contract: Contract,
+    *,
+    first_row: int,
+    spelled: Spelled | None = None,
+    listed: Container[str] = (),
+) -> list[Problem]:
+    """What breaks the contract, cell by cell; ``text`` and ``typed`` hold the same columns under their ids.
+
+    ``listed`` names columns that are known to hold listed categories only.
+    """
     columns = [c for c in contract.columns if c.name in typed.columns]
-    admitted = typed.lazy().select(_admitted(c) for c in columns).collect().row(0)
+    admitted = typed.lazy().select(_admitted(c, listed) for c in columns).collect().row(0)
     suspect = [
         c
         for c, sound in zip(columns, admitted, strict=True)
         if not sound or typed[c.name].null_count() > (0 if c.required else text[c.name].null_count())
     ]
-    return [p for c in suspect for p in _broken_rules(c, text[c.name], typed[c.name], first_row)]
+    return [
+        problem
+        for c in suspect
+        for problem in _broken_rules(
+            c, text[c.name], typed[c.name], first_row, None if text.schema[c.name] == pl.String else spelled
+        )
+    ]
 
 
-def _admitted(column: Column) -> pl.Expr:
+def _admitted(column: Column, listed: Container[str]) -> pl.Expr:
     """Whether no value of the column can break a rule: one look, where `_broken_rules` takes several."""
     value = pl.col(column.name)
     if column.kind == "number":
         low = max(_LOWEST, _LOWEST if column.minimum is None else column.minimum)
         high = min(-_LOWEST, -_LOWEST if column.maximum is None else column.maximum)
         return value.is_between(low, high).all()
-    return value.is_in(column.categories).all() if _is_class(column) else pl.lit(True).alias(column.name)
+    if _is_class(column) and column.name not in listed:
+        return value.is_in(column.categories).all()
+    return pl.lit(True).alias(column.name)
 
 
 def _is_class(column: Column) -> bool:
     return column.role == "target" and column.kind == "category" and bool(column.categories)
 
 
-def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: int) -> list[Problem]:
+def _broken_rules(
+    column: Column, text: pl.Series, value: pl.Series, first_row: int, spelled: Spelled | None
+) -> list[Problem]:
     rules = {_SHAPES[column.kind]: text.is_not_null() & value.is_null()}
     if column.required:
         rules[REQUIRED] = text.is_null()
@@ -205,7 +248,7 @@ def _broken_rules(column: Column, text: pl.Series, value: pl.Series, first_row: 
     if _is_class(column):
         rules[f"is one of {_listed(column.categories)}"] = ~value.is_in(column.categories)
     broken = {rule: mask.fill_null(False) for rule, mask in rules.items()}
-    return [problem_of(mask, text, rule, first_row) for rule, mask in broken.items() if mask.any()]
+    return [problem_of(mask, text, rule, first_row, spelled) for rule, mask in broken.items() if mask.any()]
 
 
 def lookalikes(typed: pl.DataFrame, contract: Contract, *, first_row: int) -> list[Problem]:
@@ -230,9 +273,14 @@ def _likeness(text: str) -> str:
     return re.sub(r"^0+(?=\w)|\.0+$", "", plain)
 
 
-def problem_of(broken: pl.Series, cells: pl.Series, rule: str, first_row: int) -> Problem:
+def problem_of(
+    broken: pl.Series, cells: pl.Series, rule: str, first_row: int, spelled: Spelled | None = None
+) -> Problem:
     """The problem of the marked cells of a column."""
-    return Problem(cells.name, rule, int(broken.sum()), _examples(broken, cells, first_row), broken)
+    rows = broken.arg_true().head(_EXAMPLES).to_list()
+    texts = spelled(cells.name, rows) if spelled else cells.gather(rows).cast(pl.String).fill_null("")
+    examples = [(first_row + row, _shortened(text)) for row, text in zip(rows, texts, strict=True)]
+    return Problem(cells.name, rule, int(broken.sum()), examples, broken)
 
 
 def _in_unit(value: float, column: Column) -> str:
@@ -241,12 +289,6 @@ def _in_unit(value: float, column: Column) -> str:
 
 def _listed(texts: Sequence[str]) -> str:
     return ", ".join(map(repr, texts[:_LISTED])) + (f" or {len(texts) - _LISTED} more" if len(texts) > _LISTED else "")
-
-
-def _examples(bad: pl.Series, text: pl.Series, first_row: int) -> list[tuple[int, str]]:
-    rows = bad.arg_true().head(_EXAMPLES)
-    cells = text.gather(rows).cast(pl.String).fill_null("")
-    return [(first_row + i, _shortened(cell)) for i, cell in zip(rows, cells, strict=True)]
 
 
 def _shortened(value: str) -> str:

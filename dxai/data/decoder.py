@@ -1,18 +1,22 @@
-"""Parquet files, decoded in a process of their own: at some damaged bytes polars ends the process that reads them.
+"""Parquet files, decoded by a process of their own first: at some damaged bytes polars ends the process that reads it.
 
 One flipped byte can make its decoder ask for more memory than there is, which Rust answers by abort: no exception, no
-message. Another one makes a thread of it panic, and the rows end as if there were no more.
+message. Another one makes a thread of it panic, and the rows end as if there were no more. What a child has decoded to
+its end this process may decode as well: to do it twice costs less than to hand the rows over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import polars as pl
 
@@ -22,33 +26,26 @@ _KEPT = 1 << 24
 """Bytes of a file up to which its child waits for the next file: that of a larger one holds too much memory."""
 
 CHILD = """
-import io, sys
+import json, sys
 sys.path = sys.argv[1:]
 import polars
 
-def send(kind, content):
-    sys.stdout.buffer.write(kind + len(content).to_bytes(8, "little"))
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
-
-def send_frame(frame):
-    stream = io.BytesIO()
-    frame.write_ipc_stream(stream)
-    send(b"F", stream.getbuffer())
-
 for line in sys.stdin:
-    path, rows = line.split()
+    told = {"sound": True}  # fit for another file
     try:
-        table = polars.scan_parquet(bytes.fromhex(path).decode(), glob=False)
-        send_frame(table.head(0).collect())
-        for frame in table.collect_batches(chunk_size=int(rows), maintain_order=True):
-            send_frame(frame)
-        send(b"E", str(table.select(polars.len()).collect().item()).encode())
+        table = polars.scan_parquet(bytes.fromhex(line).decode(), glob=False)
+        told["rows"] = sum(map(len, table.collect_batches()))
+        told["promised"] = table.select(polars.len()).collect().item()
     except BaseException as error:  # a panic is no Exception, and leaves who knows what behind
-        send(b"X" if isinstance(error, Exception) else b"P", str(error).encode(errors="replace"))
+        told = {"sound": isinstance(error, Exception), "error": str(error)}
+    print(json.dumps(told), flush=True)
 """
 
 _idle: list[subprocess.Popen[bytes]] = []
+_decoded: deque[tuple[object, ...]] = deque(maxlen=16)
+"""Files that a child came to the end of, as they were: the next reader need not ask again."""
+_SETTLED = 1e9
+"""Nanoseconds after which a change of a file surely shows in its time."""
 
 
 def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
@@ -57,27 +54,29 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     Raises:
         DataError: The file is broken.
     """
-    child, count, waits = _idle.pop() if _idle else _start(), 0, False
-    small = path.is_file() and path.stat().st_size <= _KEPT
-    answers = _answers(child, path, rows)
+    status = path.stat()
+    state = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
+    if state not in _decoded:
+        _refuse_broken(path, status.st_size)
+        if time.time_ns() - status.st_mtime_ns > _SETTLED:
+            _decoded.append(state)
+    table = pl.scan_parquet(path, glob=False)
+    yield table.head(0).collect()
+    yield from table.collect_batches(chunk_size=rows, maintain_order=True)
+
+
+def _refuse_broken(path: Path, size: int) -> None:
+    child, sound = _idle.pop() if _idle else _start(), False
     try:
-        for kind, content in answers:
-            waits = small and kind in (b"E", b"X")
-            if kind == b"E" and count < int(content):
-                waits = False
-                raise _broken(f"is broken: only {count:,} of its {int(content):,} rows can be read.", path)
-            if kind in (b"X", b"P"):
-                raise _broken(f"cannot be read: {content.decode().partition(chr(10))[0][:200]}", path)
-            if kind == b"F":
-                frame = pl.read_ipc_stream(content)
-                count += len(frame)
-                yield frame
-    except GeneratorExit:  # the reader has seen enough
-        with contextlib.suppress(DataError):
-            waits = small and all(kind != b"P" for kind, _ in answers)
-        raise
-    finally:  # a child that was not heard to the end would answer the next question with this one's rows
-        if waits:
+        told = _answer(child, path)
+        if "error" in told:
+            sound = told["sound"]
+            raise _broken(f"cannot be read: {told['error'].partition(chr(10))[0][:200]}", path)
+        if told["rows"] < told["promised"]:
+            raise _broken(f"is broken: only {told['rows']:,} of its {told['promised']:,} rows can be read.", path)
+        sound = True
+    finally:
+        if sound and size <= _KEPT:
             _idle.append(child)
         else:
             child.kill()
@@ -85,23 +84,15 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
                 child.communicate()
 
 
-def _answers(child: subprocess.Popen[bytes], path: Path, rows: int) -> Iterator[tuple[bytes, bytes]]:
-    """What the child says of a file, until its end or an error."""
+def _answer(child: subprocess.Popen[bytes], path: Path) -> dict[str, Any]:
     assert child.stdin and child.stdout
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(f"{os.fsencode(path.absolute()).hex()} {rows}\n".encode())
+        child.stdin.write(os.fsencode(path.absolute()).hex().encode() + b"\n")
         child.stdin.flush()
-    kind = b""
-    while kind not in (b"E", b"X", b"P"):
-        kind, size = _exactly(child.stdout, 1, path), _exactly(child.stdout, 8, path)
-        yield kind, _exactly(child.stdout, int.from_bytes(size, "little"), path)
-
-
-def _exactly(stream: IO[bytes], size: int, path: Path) -> bytes:
-    content = stream.read(size)
-    if len(content) < size:
+    if not (line := child.stdout.readline()):
         raise _broken("is broken: decoding it ends the process.", path)
-    return content
+    told: dict[str, Any] = json.loads(line)
+    return told
 
 
 def _broken(told: str, path: Path) -> DataError:
@@ -112,5 +103,5 @@ def _start() -> subprocess.Popen[bytes]:
     path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 ("" stands for the working folder)
     return subprocess.Popen(
         [sys.executable, "-I", "-c", CHILD, *path],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pipesize=1 << 20,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip

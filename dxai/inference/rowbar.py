@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-import polars as pl
 from rich.console import Console
 from rich.progress import Progress
 
 from dxai.data.compressed import opened
 from dxai.errors import DataError
 
-Counted = Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]
+_Rows = TypeVar("_Rows", bound=Sized)
+
+
+class Counted(Protocol):
+    """Passes blocks of rows on, and counts them."""
+
+    def __call__(self, blocks: Iterable[_Rows]) -> Iterator[_Rows]: ...  # noqa: D102
+
 
 _BLOCK = 1 << 20
 
@@ -25,7 +32,7 @@ def row_bar(path: Path) -> Iterator[Counted]:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(path.name, total=_rows(path) if console.is_terminal else None)
 
-        def counted(blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        def counted(blocks: Iterable[_Rows]) -> Iterator[_Rows]:
             for block in blocks:
                 yield block
                 bar.advance(task, len(block))

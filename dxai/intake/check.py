@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,12 +13,15 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from dxai.contract import Contract
-from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, cast, problem_of
+from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, Spelled, cast, problem_of
 from dxai.data.header import CONVERT_FIRST, Header, match_header
+from dxai.data.readers import Block, Numbers
 from dxai.errors import DataError, bullet_list
 
 _ROW = "any column"
 _UNIQUE, _NOT_YET = "names each row once", "does not lie in the future"
+_AT_ONCE = 2
+"""Blocks that are looked at while the next one is read."""
 _EAST_OF_ALL = timedelta(hours=14)
 """What the farthest clock is ahead of UTC: later than that is the future in every zone."""
 
@@ -137,11 +140,22 @@ def _divergence(shares: Iterable[float]) -> float:
     return 1 + sum(share * math.log(share, len(each)) for share in each if share)
 
 
-def check(tables: Iterable[pl.DataFrame], contract: Contract, *, where: str, now: datetime | None = None) -> TableCheck:
+def plain_numbers(contract: Contract, where: str) -> Numbers:
+    """Which columns of a header a check wants to read as numbers: those in the contract's unit, keys left out."""
+
+    def wanted(names: list[str]) -> list[str]:
+        header = _header(names, contract, where)
+        kept = {*contract.keys, *header.conversions}
+        return [header.names[c.name] for c in contract.columns if c.kind == "number" and c.name not in kept]
+
+    return wanted
+
+
+def check(blocks: Iterable[Block], contract: Contract, *, where: str, now: datetime | None = None) -> TableCheck:
     """Read a table once, block by block; only hashes of the keys stay in memory (8 bytes a row).
 
     Args:
-        tables: Blocks of text columns or of Parquet's own types.
+        blocks: Of text columns, of Parquet's own types, or with `plain_numbers`.
         contract: What the table should be.
         where: The file, for messages.
         now: Local time after which a ``time`` column lies in the future; None asks the clock.
@@ -149,39 +163,60 @@ def check(tables: Iterable[pl.DataFrame], contract: Contract, *, where: str, now
     Raises:
         DataError: Columns are missing.
     """
-    found, header, keys = TableCheck(contract), Header({}), list[pl.Series]()
-    latest = now or _now(contract)
-    with ThreadPoolExecutor(1) as pool:  # polars lets go of Python's lock: the next block is read meanwhile
-        counting: Future[None] | None = None
-        for table in tables:
-            if not header.names:
-                header = match_header(
-                    table.columns, contract, target=True, where=f"{where}, line 1", advice=CONVERT_FIRST
-                )
-            block = header.columns(table)
-            if counting:
-                counting.result()
-            counting = pool.submit(_count, block, found, keys, latest)
-        if counting:
-            counting.result()
-    if keys:
+    found, header, keys, read = TableCheck(contract), Header({}), list[pl.Series](), 0
+    latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series]]]()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
+        for block in blocks:
+            header = header if header.names else _header(block.frame.columns, contract, where)
+            waiting.append(pool.submit(_looked_at, block, header, contract, read + 2, latest))
+            read += len(block)
+            if len(waiting) > _AT_ONCE:
+                _add(found, keys, *waiting.popleft().result())
+        for last in waiting:
+            _add(found, keys, *last.result())
+    if contract.keys:
         _count_repeated(pl.concat(keys), found)
     return found
 
 
-def _count(block: pl.DataFrame, found: TableCheck, keys: list[pl.Series], latest: datetime) -> None:
-    """Add one more block to what was found, and the hashes of its keys."""
-    contract, first_row = found.contract, found.rows + 2
-    typed, problems = cast(block, contract, first_row=first_row)
+def _header(names: list[str], contract: Contract, where: str) -> Header:
+    return match_header(names, contract, target=True, where=f"{where}, line 1", advice=CONVERT_FIRST)
+
+
+def _looked_at(
+    block: Block, header: Header, contract: Contract, first_row: int, latest: datetime
+) -> tuple[TableCheck, pl.Series]:
+    """What is found in one block, and the hashes of its keys."""
+    found, cells = TableCheck(contract, rows=len(block)), header.columns(block.frame)
+    rows_of, spelled = dict[str, dict[str, int]](), _spelled(block, header)
+    typed, problems = cast(cells, contract, first_row=first_row, spelled=spelled, rows_of=rows_of)
     problems += _in_the_future(typed, contract, latest, first_row)
     found.problems.add(problems)
     broken = [p.broken.alias(f"{p.column} {p.rule}") for p in problems if p.broken is not None]
-    found.broken += pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
+    found.broken = pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
     _count_gaps(typed, problems, found)
-    _count_texts(typed, found)
-    if contract.keys:
-        keys.append(_key_hashes(block, typed, contract))
-    found.rows += len(block)
+    _count_texts(typed, found, rows_of)
+    return found, _key_hashes(cells, typed, contract)
+
+
+def _add(found: TableCheck, keys: list[pl.Series], of_block: TableCheck, of_keys: pl.Series) -> None:
+    found.problems.add(of_block.problems)
+    found.rows += of_block.rows
+    found.misshapen += of_block.misshapen
+    found.incomplete += of_block.incomplete
+    found.broken += of_block.broken
+    found.gaps.update(of_block.gaps)
+    found.labels.update(of_block.labels)
+    found.unseen.update(of_block.unseen)
+    found.newest = max(found.newest, of_block.newest)
+    keys.append(of_keys)
+
+
+def _spelled(block: Block, header: Header) -> Spelled | None:
+    """Cells of a column of the contract as the file has them."""
+    if (cells := block.spelled) is None:
+        return None
+    return lambda name, rows: [cell.strip() for cell in cells(header.names[name], rows)]
 
 
 def _in_the_future(typed: pl.DataFrame, contract: Contract, latest: datetime, first_row: int) -> list[Problem]:
@@ -204,13 +239,13 @@ def _count_gaps(typed: pl.DataFrame, problems: list[Problem], found: TableCheck)
     found.gaps.update(counts)
 
 
-def _count_texts(typed: pl.DataFrame, found: TableCheck) -> None:
-    listed = [c for c in found.contract.columns if c.kind == "category" and c.categories and c.role != "target"]
-    if listed:
-        strangers = [(~pl.col(c.name).is_in(c.categories)).sum() for c in listed]
-        found.unseen.update(typed.select(strangers).row(0, named=True))
-    if found.contract.classes:
-        found.labels.update(dict(typed[found.contract.target.name].drop_nulls().value_counts().iter_rows()))
+def _count_texts(typed: pl.DataFrame, found: TableCheck, rows_of: dict[str, dict[str, int]]) -> None:
+    for column in (c for c in found.contract.columns if c.kind == "category" and c.categories):
+        rows = rows_of.get(column.name) or dict(typed[column.name].drop_nulls().value_counts().iter_rows())
+        if column.role == "target":
+            found.labels.update(rows)
+        else:
+            found.unseen[column.name] = sum(count for text, count in rows.items() if text not in column.categories)
     for column in found.contract.columns:
         if column.role == "time" and (newest := typed[column.name].max()) is not None:
             found.newest = max(found.newest, str(newest))
@@ -218,6 +253,8 @@ def _count_texts(typed: pl.DataFrame, found: TableCheck) -> None:
 
 def _key_hashes(block: pl.DataFrame, typed: pl.DataFrame, contract: Contract) -> pl.Series:
     """One hash a row; of a whole number every digit counts, also those that a Float64 has no room for."""
+    if not contract.keys:
+        return pl.Series(dtype=pl.UInt64)
     exact = [
         block[name].cast(pl.Int64, strict=False).fill_null(typed[name].cast(pl.Int64, strict=False)).alias(f"{name} ")
         for name in contract.keys

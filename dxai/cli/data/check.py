@@ -30,13 +30,15 @@ def check(file: Path, contract_path: Path, as_json: bool) -> None:
     """
     from dxai.contract import load_contract
     from dxai.data.dialect import dialect_of
-    from dxai.data.tables import read_blocks
+    from dxai.data.tables import read_typed_blocks
     from dxai.inference.rowbar import row_bar
     from dxai.intake.check import check as checked
+    from dxai.intake.check import plain_numbers
 
     contract = load_contract(contract_path)
     with row_bar(file) as counted:
-        found = checked(counted(read_blocks(file, dialect_of(file))), contract, where=str(file))
+        blocks = read_typed_blocks(file, plain_numbers(contract, str(file)), dialect_of(file))
+        found = checked(counted(blocks), contract, where=str(file))
     if as_json:
         click.echo(json.dumps(_record(found), ensure_ascii=False))
         raise SystemExit(6 if found.problems else 0)

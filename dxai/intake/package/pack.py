@@ -16,6 +16,7 @@ import polars as pl
 
 from dxai.contract import Contract, load_contract
 from dxai.data.package import CONTRACT, CROISSANT, POLICY, SUMS, TABLE, refuse_missing
+from dxai.data.readers import Block
 from dxai.data.sources import sha256_of
 from dxai.data.tables import format_of, read_blocks
 from dxai.errors import DataError, NotFoundError, SettingsError
@@ -117,7 +118,7 @@ def _refuse_table(path: Path, contract: Contract, watch: Watch) -> None:
         fix = f"dxai data convert {path} -c {path.with_name(CONTRACT)} -o {path}"
         raise DataError("The table is no Parquet file.", where=str(path), fix=fix)
     blocks = watch(_own_columns(read_blocks(path), contract, path))
-    check(blocks, contract, where=str(path)).problems.refuse(str(path))
+    check(map(Block, blocks), contract, where=str(path)).problems.refuse(str(path))
 
 
 def _own_columns(blocks: Iterable[pl.DataFrame], contract: Contract, path: Path) -> Iterator[pl.DataFrame]:
