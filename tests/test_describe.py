@@ -311,7 +311,8 @@ def test_secom(real) -> None:
     assert [len(names) for names in found(described, "constant")] == [116]
     assert found(described, "time-order") == found(described, "date-format") == [("Time",)]
     assert described.column("Time").date_formats == ("%d/%m/%Y %H:%M:%S",)
-    assert kinds(described) == {"time-order", "date-format", "constant", "correlated", "mostly-missing"}
+    assert kinds(described) == {"time-order", "date-format", "constant", "correlated", "mostly-missing", "far"}
+    assert found(described, "far") == [("152",), ("287",), ("516",)]
 
 
 def test_concrete(real) -> None:
@@ -327,8 +328,8 @@ def test_concrete(real) -> None:
 def test_car_parts(real) -> None:
     described = real("carparts_monthly_demand.csv")
     assert found(described, "dated-headers") == [tuple(c.name for c in described.columns[1:])]
-    assert found(described, "id") == [("Part",)]
-    assert kinds(described) == {"dated-headers", "id"}
+    assert found(described, "maybe-id") == [("Part",)]
+    assert kinds(described) == {"dated-headers", "maybe-id"}
     assert sum(c.missing for c in described.columns) == 6_122
 
 

@@ -160,11 +160,11 @@ def test_each_column_says_how_sure_it_is(folder: Path) -> None:
     rows = [f"{i},{i}.5,{1 + i % 12:02d}/{1 + i % 11:02d}/2026,{i % 7},x,00{i % 10}" for i in range(60)]
     table = 'a,"b [kW]",day,"c [flurbs]",note,code\n' + "\n".join(rows) + "\n"
     init(table, "--target", "a")
-    lines = Path("raw/mapping.yaml").read_text().splitlines()
-    told = dict(line.strip().split(":  # ") for line in lines if ":  # " in line)
+    text = Path("raw/mapping.yaml").read_text()
+    told = dict(line.strip().split(":  # ") for line in text.splitlines() if ":  # " in line)
     assert told["b"] == "sure: unit in the header"
-    assert told["day"].startswith("decide: %d/%m/%Y or %m/%d/%Y?")
-    assert told["c_flurbs"] == "decide: is 'flurbs' a unit?"
+    assert "# decide: %d/%m/%Y or %m/%d/%Y?" in text
+    assert "# decide: is 'flurbs' a unit?" in text
     assert told["a"] == "likely: no unit was seen; a pure number"
     assert told["code"] == "sure: digits with leading zeros are a code"
 

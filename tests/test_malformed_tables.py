@@ -90,7 +90,7 @@ CELLS = {
     "plus or minus": ("heat", "0012,5±1,2026-02-03,1"),
     "full-width digits": ("heat", "0012,８５０,2026-02-03,1"),
     "Arabic digits": ("heat", "0012,٨٥,2026-02-03,1"),
-    "minus sign of typography": ("heat", "0012,−5,2026-02-03,1"),
+    "plus and minus": ("heat", "0012,+-5,2026-02-03,1"),
     "hexadecimal": ("heat", "0012,0x1F,2026-02-03,1"),
     "underscore": ("heat", "0012,1_000,2026-02-03,1"),
     "infinite": ("heat", "0012,inf,2026-02-03,1"),

@@ -97,10 +97,10 @@ def test_sales_that_never_change_and_an_assortment_that_died_are_refused(workpla
 
 def test_option_that_is_given_twice_is_refused(workplace: Path) -> None:
     castings().write_csv(workplace / "sales.csv")
-    words = ["data", "init", str(workplace / "sales.csv"), "--series", "store", "--kind", "demand", "--series", "sku"]
+    words = ["data", "init", str(workplace / "sales.csv"), "--time", "week", "--kind", "demand", "--time", "day"]
     told = CliRunner().invoke(cli, words)
     assert told.exit_code == 2
-    assert "--series is given 2 times; it takes one value" in told.output
+    assert "--time is given 2 times; it takes one value" in told.output
     repeatable = [
         "data",
         "init",

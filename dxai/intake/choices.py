@@ -20,7 +20,9 @@ class Choices:
         name: Id of the contract.
         targets: To be predicted; several are the columns of one one-hot code.
         class_name: Of the column that takes the place of several targets.
-        series, time: Of a demand table, or of rows in the order of time.
+        series: Columns that together name a series of a demand table.
+        time: Of a demand table, or of rows in the order of time.
+        add_up: Step to which a demand table of shorter steps is added up.
         group: Rows that share these stay on one side of a split.
         frequency, horizon: Of a demand table; empty: as the dates say.
         units, roles: Answers, by column.
@@ -30,11 +32,12 @@ class Choices:
     targets: tuple[str, ...] = ()
     class_name: str = "class"
     kind: TableKind = "quality"
-    series: str = ""
+    series: tuple[str, ...] = ()
     time: str = ""
     group: tuple[str, ...] = ()
     frequency: Frequency | Literal[""] = ""
     horizon: int = 12
+    add_up: Literal["", "weekly", "monthly"] = ""
     units: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
 

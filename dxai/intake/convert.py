@@ -13,7 +13,8 @@ import polars as pl
 from dxai.contract import Column, Contract
 from dxai.data.checks import Problem, Problems, typed_column, violations
 from dxai.data.tables import as_text
-from dxai.intake.dates import begins_period, names_period, period_end, read_dates
+from dxai.intake.cells import censored, plainly_signed
+from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end, week_of
 from dxai.intake.mapping import Mapping, in_file_unit
 from dxai.intake.shape import Rows, Steps, lengthened, one_of, steps_of, unsound
 from dxai.units import conversion
@@ -115,26 +116,37 @@ def _rows(
     """Blocks in the contract's shape, with the lines of the file that their rows come from."""
     wide, steps = mapping.wide, None
     for table in tables:
-        first_line = log.read + 2
+        lines = pl.int_range(log.read + 2, log.read + 2 + len(table), eager=True)
         log.read += len(table)
+        rows = _without_totals(Rows(table, lines), mapping, log)
         if wide is None:
-            yield Rows(table, pl.int_range(first_line, first_line + len(table), eager=True))
+            yield rows
             continue
         steps = steps or steps_of(table.columns, wide, contract.frequency, where)
-        yield from _long_rows(table, mapping, steps, first_line, log)
+        yield from _long_rows(rows, mapping, steps, log)
 
 
-def _long_rows(
-    table: pl.DataFrame, mapping: Mapping, steps: Steps, first_line: int, log: ConversionLog
-) -> Iterator[Rows]:
+def _without_totals(rows: Rows, mapping: Mapping, log: ConversionLog) -> Rows:
+    """The rows that are rows of their own."""
+    for name in mapping.leave_out.keys() & set(rows.table.columns):
+        texts = as_text(rows.table.select(name)).to_series().str.strip_chars()
+        total = texts.is_in(mapping.leave_out[name]).fill_null(False)
+        examples = [(*rows.place(i, texts[i]), "") for i in total.arg_true().head(_EXAMPLES).to_list()]
+        log.note(name, "row left out: a total of others", int(total.sum()), examples)
+        rows = Rows(rows.table.filter(~total), rows.lines.filter(~total))
+    return rows
+
+
+def _long_rows(rows: Rows, mapping: Mapping, steps: Steps, log: ConversionLog) -> Iterator[Rows]:
     assert mapping.wide is not None  # asked for wide tables only
     value = mapping.wide.value
     gaps = [text for c in mapping.columns.values() if c.source == value for text in c.missing]
-    for part in table.iter_slices(max(1, _CELLS // table.width)) if len(table) else (table,):
-        kept, left = lengthened(part, mapping.wide, steps, [*mapping.missing, *gaps], first_line)
+    table, most = rows.table, max(1, _CELLS // rows.table.width)
+    for first in range(0, max(1, len(table)), most):
+        lines = rows.lines.slice(first, most)
+        kept, left = lengthened(table.slice(first, most), mapping.wide, steps, [*mapping.missing, *gaps], lines)
         examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), _EXAMPLES))]
         log.note(value, "no row for a step before the first value", len(left.lines), examples)
-        first_line += len(part)
         yield kept
 
 
@@ -186,6 +198,10 @@ class _Conversion:
     def _cells(self) -> pl.Series:
         sources = self.mapping.columns[self.name].sources
         own = as_text(self.rows.table.select(sources))
+        if self.mapping.columns[self.name].joined:
+            joined = own.select(pl.concat_str(pl.all().str.strip_chars(), separator=" / ")).to_series()
+            self.log.note(self.name, f"{' and '.join(sources)} as one", len(joined))
+            return joined.alias(self.name)
         if not self.mapping.columns[self.name].one_hot:
             return own.to_series().alias(self.name)
         told, broken = one_of(own)
@@ -201,7 +217,9 @@ class _Conversion:
         for suffix in mapped.suffix:
             bare = bare.str.strip_suffix(suffix).str.strip_chars_end()
         self._log("digits alone, of full width or with a unit behind", cells, bare)
-        plain = bare
+        plain = plainly_signed(bare)
+        self._log("the sign in front, spaces plain", bare, plain)
+        plain = bare = self._uncensored(plain, mapped.censored, decimal) if mapped.censored else plain
         if mark and mark != decimal:
             grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?$").fill_null(False)
             plain = plain.zip_with(~grouped, plain.str.replace_all(mark, "", literal=True))
@@ -212,11 +230,28 @@ class _Conversion:
         self._log("decimal mark and thousands separator", bare, plain)
         return plain
 
+    def _uncensored(self, cells: pl.Series, how: str, decimal: str) -> pl.Series:
+        """A limit in place of a number as what the mapping says."""
+        found = censored(cells)
+        limit = found["limit"]
+        if how == "half":
+            number = limit.str.replace(",", ".", literal=True) if decimal == "," else limit
+            half = (number.cast(pl.Float64, strict=False) / 2).cast(pl.String)
+            half = half.str.replace(".", ",", literal=True) if decimal == "," else half
+            limit = half.zip_with(found["below"] & half.is_not_null(), limit)
+        value = pl.repeat(None, len(cells), dtype=pl.String, eager=True) if how == "gap" else limit
+        plain = cells.zip_with(found["limit"].is_null(), value)
+        taken = {"gap": "a gap", "half": "half of it, where it is an upper one"}.get(how, "the number")
+        self._log(f"a limit taken as {taken}", cells, plain)
+        return plain
+
     def _iso_dates(self, cells: pl.Series, written: str, *, from_start: bool) -> pl.Series:
         """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
         dates = read_dates(cells, written, self.contract.time_zone or "UTC")
         what, is_day = f"date written as {written}", self.column.kind == "date"
-        if self.column.role == "time" and (from_start or names_period(written)):
+        if mapped_to_week := self.mapping.columns[self.name].period == "week":
+            dates, what = week_end(dates), f"{what}, to the Sunday of its week"
+        if self.column.role == "time" and not mapped_to_week and (from_start or names_period(written)):
             off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
             self._refuse(f"is the first day of a step, {self.contract.frequency}", off & from_start, cells)
             dates, what = period_end(dates, self.contract.frequency), f"{what}, to the last day of its step"
@@ -234,3 +269,28 @@ class _Conversion:
         if broken.any():
             examples = [self.rows.place(i, cells[i]) for i in broken.arg_true().head(_EXAMPLES).to_list()]
             self.problems.add([Problem(self.name, rule, int(broken.sum()), examples)])
+
+
+def added_up(
+    tables: Iterable[pl.DataFrame], contract: Contract, step: str, log: ConversionLog
+) -> Iterator[pl.DataFrame]:
+    """Demand of days as demand of weeks, dated by their Sundays, or of months, dated by their last days.
+
+    Steps that the file holds a part of, at its ends, are left out. A step is unknown where no day of it is known; of
+    other columns its last value is kept. One block.
+    """
+    table = pl.concat(tables)
+    names = {role: contract.only(role).name for role in ("series", "time", "target")}
+    time, target = pl.col(names["time"]), pl.col(names["target"])
+    end = time.dt.month_end() if step == "monthly" else week_of(time)
+    begin = end.dt.truncate("1mo" if step == "monthly" else "1w")
+    whole = (begin >= time.min()) & (end <= time.max())
+    log.note(
+        names["target"], f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item())
+    )
+    table, others = table.filter(whole), [name for name in table.columns if name not in names.values()]
+    made = table.with_columns(end.alias(names["time"])).group_by(names["series"], names["time"], maintain_order=True)
+    result = made.agg(pl.when(target.count() > 0).then(target.sum()).alias(names["target"]), pl.col(others).last())
+    log.note(names["target"], f"rows added up to {step} steps", len(table) - len(result))
+    log.rows = len(result)
+    yield result.select(table.columns).sort(names["series"], names["time"])

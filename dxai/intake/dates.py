@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dxai.contract import Frequency
-from dxai.intake.describe import cells
+from dxai.intake import cells
 
 _STEP_DAYS: dict[Frequency, tuple[int, int]] = {"weekly": (7, 7), "monthly": (28, 31), "quarterly": (90, 92)}
 SEASONS: dict[Frequency, int] = {"weekly": 52, "monthly": 12, "quarterly": 4}
@@ -32,8 +32,8 @@ def read_dates(texts: pl.Series, written: str, zone: str = "") -> pl.Series:
 
 
 def names_period(written: str) -> bool:
-    """Whether the format names a month, not a day."""
-    return "%d" not in written
+    """Whether the format names a month or a week, not a day."""
+    return "%d" not in written and written != cells.SERIAL
 
 
 def period_end(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
@@ -43,6 +43,16 @@ def period_end(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
     if frequency == "quarterly":
         return dates.dt.truncate("1q").dt.offset_by("1q").dt.offset_by("-1d")
     return dates
+
+
+def week_of(dates: pl.Expr) -> pl.Expr:
+    """Sunday of the week of each date."""
+    return dates.dt.truncate("1w").dt.offset_by("6d")
+
+
+def week_end(dates: pl.Series) -> pl.Series:
+    """The same of a column."""
+    return dates.to_frame("date").select(week_of(pl.col("date"))).to_series().alias(dates.name)
 
 
 def begins_period(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
@@ -62,6 +72,21 @@ def frequency_of(dates: pl.Series) -> Frequency | None:
     return None
 
 
+def step(dates: pl.Series) -> str:
+    """The commonest distance of neighbouring dates, in words.
+
+    >>> from datetime import date
+    >>> step(pl.Series([date(2024, 1, day) for day in range(1, 9)]))
+    '1 day'
+    """
+    apart = dates.drop_nulls().unique().sort().diff().drop_nulls().cast(pl.Duration("us")).mode().min()
+    if apart is None:
+        return "nothing"
+    hours = apart.total_seconds() / 3600  # type: ignore[union-attr]
+    count, name = (hours / 24, "day") if hours >= 24 else (hours, "hour") if hours >= 1 else (hours * 60, "minute")
+    return f"{count:g} {name}" + ("" if count == 1 else "s")
+
+
 def dated_headers(headers: list[str]) -> tuple[str, list[str]] | None:
     """The one format in which most of these headers are dates, and those that are; None where fewer than eight are.
 
@@ -69,7 +94,9 @@ def dated_headers(headers: list[str]) -> tuple[str, list[str]] | None:
     """
     names = pl.Series(headers, dtype=pl.String)
     likely = names.filter(names.str.contains(r"\d") & ~names.str.contains(r"^\d{1,5}$"))
-    digits = [text for length, text in cells.DIGIT_FORMATS.items() if (likely.str.len_chars() == length).any()]
+    digits = [
+        text for length, own in cells.DIGIT_FORMATS.items() if (likely.str.len_chars() == length).any() for text in own
+    ]
     formats = cells.date_formats(likely, (*cells.DATE_FORMATS, *digits)) if len(likely) >= _FEWEST_STEPS else []
     found = [(written, names.filter(cells.dates(names, written).is_not_null()).to_list()) for written in formats]
     best = max(found, key=lambda each: len(each[1]), default=None)

@@ -13,8 +13,9 @@ import yaml
 
 from dxai.contract import Frequency
 from dxai.data.dialect import Dialect
+from dxai.errors import SettingsError
 from dxai.intake.choices import Choices
-from dxai.intake.dates import SEASONS, frequency_of, has_offset, read_dates
+from dxai.intake.dates import SEASONS, frequency_of, has_offset, read_dates, step
 from dxai.intake.describe.record import NUMERIC, Description
 from dxai.intake.ids import ascii_ids
 from dxai.intake.look import Look
@@ -27,11 +28,19 @@ VERSION = "1.0.0"
 
 @dataclass(frozen=True)
 class Draft:
-    """YAML texts of the contract and the mapping, and why rows are split as they are."""
+    """YAML texts of the contract and the mapping, and what a person should read of them.
+
+    Attributes:
+        split: Why rows are split as they are.
+        decisions: What is marked ``decide``, column by column, then of the table.
+        left_out: Columns that are no features, by the reason.
+    """
 
     contract: str
     mapping: str
     split: str
+    decisions: tuple[str, ...]
+    left_out: dict[str, tuple[str, ...]]
 
 
 def proposal(look: Look, choices: Choices) -> list[Proposed]:
@@ -51,22 +60,39 @@ def draft(look: Look, choices: Choices, dialect: Dialect | None) -> Draft:
     """Draft both files, with a comment wherever a person has to decide.
 
     Raises:
-        SettingsError: The time column holds no dates.
+        SettingsError: The time column holds no dates, or dates of no step that is known.
     """
     columns, split = proposal(look, choices), split_of(look, choices)
     why = told(split, look, [c.seen.name for c in columns if c.role == "feature"])
     frequency = _frequency(look, choices) if choices.kind == "demand" else None
-    comments = [f"split: {why}", *_one_of_several(look, choices), *_no_feature(columns, choices)]
+    decisions = [*_of_rows(look), *_one_of_several(look, choices), *_no_feature(columns, choices)]
+    comments = [f"split: {why}", *(f"decide: {text}" for text in decisions)]
     values = {
         "choices": choices, "columns": columns, "comments": comments, "decimal": decimal_of(look.seen),
         "dialect": dialect or Dialect(), "look": look, "seen": look.seen, "split": split, "version": VERSION,
         "frequency": frequency, "season": SEASONS[frequency] if frequency else 1,
         "group": [c.id for c in columns if c.seen.name in split.group],
+        "leave_out": {s.columns[0]: list(s.texts) for s in look.seen.suspicions if s.kind == "total"},
         "utc": any(has_offset(c.seen.date_formats[0]) for c in columns if c.seen.date_formats),
     }  # fmt: skip
     environment = _environment()
     contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
-    return Draft(contract, mapping, why)
+    open_ = [f"{c.seen.name}: {text}" for c in columns if c.role != "ignore" for text in c.decisions]
+    return Draft(contract, mapping, why, (*open_, *decisions), _left_out(columns))
+
+
+def _left_out(columns: Sequence[Proposed]) -> dict[str, tuple[str, ...]]:
+    reasons = dict[str, list[str]]()
+    for column in columns:
+        if column.role == "ignore":
+            reasons.setdefault(column.role_comment.removeprefix("left out: "), []).append(column.seen.name)
+    return {reason: tuple(names) for reason, names in reasons.items()}
+
+
+def _of_rows(look: Look) -> list[str]:
+    """What a description says of the rows."""
+    repeated = [s for s in look.seen.suspicions if s.kind == "duplicate-rows"]
+    return [f"{s.message.en} `dxai data convert --drop-duplicates` removes them." for s in repeated]
 
 
 def _environment() -> jinja2.Environment:
@@ -90,7 +116,15 @@ def _frequency(look: Look, choices: Choices) -> Frequency:
     if choices.frequency or look.shape.frequency:
         return choices.frequency or look.shape.frequency  # type: ignore[return-value]
     formats = look.seen.column(look.time).date_formats
-    return frequency_of(read_dates(look.texts[look.time].str.strip_chars(), formats[0])) or "monthly"
+    dates = read_dates(look.texts[look.time].str.strip_chars(), formats[0])
+    found = choices.add_up or frequency_of(dates)
+    if not found:
+        raise SettingsError(
+            f"The dates of {look.time!r} keep to no step that dxai forecasts: most follow each other by {step(dates)}.",
+            where=look.seen.where,
+            fix="Add them up: --add-up weekly, or monthly. Or say what their steps are: --frequency.",
+        )
+    return found
 
 
 def _one_of_several(look: Look, choices: Choices) -> list[str]:
@@ -99,13 +133,13 @@ def _one_of_several(look: Look, choices: Choices) -> list[str]:
     if not groups or choices.kind == "demand":
         return []
     flags = " ".join(f"--target {shlex.quote(name)}" for name in groups[0])
-    return [f"decide: the target is one of {len(groups[0])} classes in columns of their own; all of them: {flags}"]
+    return [f"the target is one of {len(groups[0])} classes in columns of their own; all of them: {flags}"]
 
 
 def _no_feature(columns: Sequence[Proposed], choices: Choices) -> list[str]:
     """Without a feature there is nothing to predict from, and the contract is refused."""
     none = choices.kind == "quality" and not any(column.role == "feature" for column in columns)
-    return ["decide: no column is left as a feature; give one that role"] if none else []
+    return ["no column is left as a feature; give one that role"] if none else []
 
 
 def _yaml(value: Any) -> str:

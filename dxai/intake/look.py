@@ -28,6 +28,7 @@ class Shape:
     Attributes:
         wide, steps, frequency: Of a table with a column per step.
         one_hot, class_name: Columns that become one.
+        joined: Columns whose texts together name a series.
     """
 
     wide: Wide | None = None
@@ -35,14 +36,23 @@ class Shape:
     frequency: Frequency | None = None
     one_hot: tuple[str, ...] = ()
     class_name: str = ""
+    joined: tuple[str, ...] = ()
+
+    @property
+    def joint_name(self) -> str:
+        """Header of the column made of several."""
+        return " / ".join(self.joined)
 
     def __call__(self, block: pl.DataFrame) -> pl.DataFrame:
         """A block of text in this shape."""
         if self.one_hot:
             told, _ = one_of(block.select(self.one_hot))
             return block.drop(self.one_hot).with_columns(told.alias(self.class_name))
+        if self.joined:
+            joint = pl.concat_str(pl.col(self.joined).str.strip_chars(), separator=" / ").alias(self.joint_name)
+            return block.select(joint, pl.exclude(self.joined))
         if self.wide and self.steps:
-            return lengthened(block, self.wide, self.steps, (), 0)[0].table
+            return lengthened(block, self.wide, self.steps, (), pl.int_range(len(block), eager=True))[0].table
         return block
 
 
@@ -84,7 +94,8 @@ def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encodi
 
     wide = shape.wide
     target = wide.value if wide else shape.class_name or next(iter(choices.targets), "")
-    series = choices.series or (_only_other(first.columns, shape, where) if wide else "")
+    series = shape.joint_name or next(iter(choices.series), "")
+    series = series or (_only_other(first.columns, shape, where) if wide else "")
     seen = describe(shaped(), target=target, where=where, encoding=encoding, delimiter=delimiter)
     return Look(shape, seen, target, series, wide.time if wide else choices.time, sample.rows()[0])
 
@@ -95,16 +106,21 @@ def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterator[pl.D
 
 
 def _shape(names: list[str], choices: Choices, where: str) -> Shape:
-    refuse_unknown((choices.series, *choices.group), names, where)
+    refuse_unknown((*choices.series, *choices.group), names, where)
     if choices.kind == "demand" and len(choices.targets) > 1:
         raise SettingsError("A demand table has one target.", where=where, fix="Give --target once.")
     dated = dated_headers(names) if choices.kind == "demand" and choices.time not in names else None
+    if dated and len(choices.series) > 1:
+        fix = "Join them to one column first, or make one row per step."
+        raise SettingsError("A table with a column per step has one column of series.", where="--series", fix=fix)
     if dated:
         return _wide(names, *dated, choices, where)
     refuse_unknown((*choices.targets, choices.time), names, where)
     if choices.kind == "demand" and not (choices.series and choices.time and choices.targets):
         fix = "Name them: --series COLUMN --time COLUMN --target COLUMN."
         raise SettingsError("A demand table needs a series, a time and a target.", where=where, fix=fix)
+    if choices.kind == "demand":
+        return Shape(joined=choices.series if len(choices.series) > 1 else ())
     if len(choices.targets) < 2:
         return Shape()
     if choices.class_name in set(names) - set(choices.targets):

@@ -35,17 +35,21 @@ class FileDialect(BaseModel):
 
 
 class ColumnMapping(BaseModel):
-    """Where one column of the contract comes from: one column of the file, or the several that a one-hot code takes.
+    """Where one column of the contract comes from: one column of the file, or several that are one.
 
     Attributes:
         source: Column of the file (``from`` in YAML).
         one_hot: Columns of the file of which one is 1 and all others are 0; the name of that one is the value.
+        joined: Columns of the file whose texts together name one thing, such as store and product.
         unit: UCUM code of the numbers in the file; empty: that of the contract.
         decimal, thousands: Marks of this column's numbers; empty: those of the file.
         suffix: Texts behind the numbers, such as ``℃``, that are taken off.
         full_width: Whether digits like ``１２`` are read.
-        date: How dates are written in the file, as in ``strptime``; empty: as in ISO 8601.
-        period: ``start`` where a date is the first day of a month or quarter that the contract dates by its last day.
+        censored: What a limit in place of a number (``<0.5``) becomes: the ``limit``, ``half`` of it where the number
+            is below it, or a ``gap``; empty: such cells are refused.
+        date: How dates are written in the file, as in ``strptime``, ``serial`` as Excel counts days; empty: ISO 8601.
+        period: ``start`` where a date is the first day of a month or quarter that the contract dates by its last day;
+            ``week`` where it is any day of a week, which is dated by its Sunday.
         missing: Texts that mean a gap, beside those of the whole file.
         values: Texts of the file, by what the contract says instead.
     """
@@ -54,26 +58,28 @@ class ColumnMapping(BaseModel):
 
     source: str = Field("", alias="from")
     one_hot: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
     unit: str = ""
     decimal: Literal["", ".", ","] = ""
     thousands: Gap = ""
     suffix: tuple[str, ...] = ()
     full_width: bool = False
+    censored: Literal["", "limit", "half", "gap"] = ""
     date: str = ""
-    period: Literal["", "start"] = ""
+    period: Literal["", "start", "week"] = ""
     missing: tuple[str, ...] = ()
     values: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> ColumnMapping:
-        if bool(self.source) == bool(self.one_hot):
-            raise ValueError("give either from or one_hot")
+        if [bool(self.source), bool(self.one_hot), bool(self.joined)].count(True) != 1:
+            raise ValueError("give one of from, one_hot and joined")
         return self
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Columns of the file that it is made of."""
-        return self.one_hot or (self.source,)
+        return self.one_hot or self.joined or (self.source,)
 
 
 class Wide(BaseModel):
@@ -102,6 +108,8 @@ class Mapping(BaseModel):
         file: How the file is written.
         wide: Where a row of the file holds many steps of time.
         missing: Texts that mean a gap in any column.
+        leave_out: Texts of a column of the file, such as ``합계``, whose rows are no rows of the table.
+        add_up: Step, ``weekly`` or ``monthly``, to which the target of a demand table is added up, series by series.
         columns: By id of the contract's column.
         unused: Columns of the file that are left out on purpose.
     """
@@ -113,6 +121,8 @@ class Mapping(BaseModel):
     file: FileDialect = FileDialect()
     wide: Wide | None = None
     missing: tuple[str, ...] = ()
+    leave_out: dict[str, tuple[str, ...]] = {}
+    add_up: Literal["", "weekly", "monthly"] = ""
     columns: dict[str, ColumnMapping]
     unused: tuple[str, ...] = ()
 
@@ -128,6 +138,11 @@ class Mapping(BaseModel):
             for name, column in self.columns.items()
             for source in column.sources
             if source not in names
+        ]
+        problems += [
+            f"The mapping leaves out rows by {name!r}, which the file lacks."
+            for name in self.leave_out
+            if name not in names and not self.wide
         ]
         lacking = [c for c in contract.columns if c.name not in self.columns and c.role != "ignore"]
         problems += [f"The mapping says nothing of {c.name!r} ({c.title_en}, {c.title_ko})." for c in lacking]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
 from dxai.contract import Role
+from dxai.intake.cells import SERIAL, plainly_signed
 from dxai.intake.choices import Choices
 from dxai.intake.dates import begins_period, frequency_of, names_period, read_dates
 from dxai.intake.describe.record import FEWEST, TEMPORAL, ColumnDescription
+from dxai.intake.describe.words import TYPES
 from dxai.intake.look import Look
 from dxai.intake.split import Split, names_classes
 from dxai.units import understand
@@ -36,7 +39,9 @@ class Proposed:
 
     Attributes:
         unit: UCUM code; empty where no unit was seen.
-        sure: ``sure``, ``likely`` or ``decide``, and why: how the file's cells were read.
+        sure: ``sure`` or ``likely``, and why: how the file's cells were read.
+        decisions: What only a person can know of it.
+        missing: Texts that mean a gap in it.
         role_comment: Why it has its role, where that is not plain.
     """
 
@@ -46,9 +51,12 @@ class Proposed:
     logical: str
     unit: str
     sure: str
+    decisions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     role_comment: str = ""
     classes: tuple[str, ...] = ()
     one_hot: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
     decimal: str = ""
     thousands: str = ""
     period: str = ""
@@ -65,8 +73,8 @@ class Proposed:
 
     @property
     def required(self) -> bool:
-        """Whether no cell was empty."""
-        return self.seen.gaps == 0 and self.role != "ignore"
+        """Whether no cell was empty, or may become so."""
+        return self.seen.gaps == 0 and not self.missing and not self.seen.censored and self.role != "ignore"
 
     @property
     def never_negative(self) -> bool:
@@ -78,11 +86,6 @@ class Proposed:
     def suffixes(self) -> list[str]:
         """Texts behind its numbers that mean its unit."""
         return [text for text, _ in self.seen.cell_units if understand(text) == self.seen.unit]
-
-    @property
-    def missing(self) -> list[str]:
-        """Texts that mean a gap in it."""
-        return sorted(text for text, _ in self.seen.missing_texts)
 
     @property
     def title(self) -> str:
@@ -99,13 +102,17 @@ def proposed(id_: str, seen: ColumnDescription, look: Look, choices: Choices, sp
     texts = look.texts[seen.name].drop_nulls().str.strip_chars()
     one_hot = look.shape.one_hot if seen.name == look.shape.class_name else ()
     own = seen.decimal_mark or "."
+    gaps = [text for s in look.seen.about(seen.name) if s.kind == "placeholder" and number for text in s.texts]
+    period = _period(texts, seen) if role == "time" and choices.kind == "demand" and not choices.add_up else ""
     return Proposed(
-        id_, seen, role, logical, unit if number else "", _sureness(seen, logical, decimal, choices), why,
+        id_, seen, role, logical, unit if number else "", _sureness(seen, logical, choices),
+        tuple(_decisions(seen, look, logical, decimal, choices, period)),
+        tuple(sorted({*gaps, *(text for text, _ in seen.missing_texts)})), why,
         classes=one_hot or (_classes(texts, seen) if logical == "string" and role in ("target", "feature") else ()),
-        one_hot=one_hot,
+        one_hot=one_hot, joined=look.shape.joined if seen.name == look.shape.joint_name else (),
         decimal=own if number and own != decimal else "",
         thousands=_thousands(texts, seen, own) if number else "",
-        period="start" if role == "time" and choices.kind == "demand" and _begin_periods(texts, seen) else "",
+        period=period,
     )  # fmt: skip
 
 
@@ -122,7 +129,7 @@ def _role(seen: ColumnDescription, look: Look, choices: Choices, split: Split) -
     if choices.kind == "demand":
         return "ignore", "decide: static (one value per series), known_future, or left out"
     if seen.type in (*TEMPORAL, "text"):
-        return "ignore", f"left out: a {seen.type} is no input of a table model"
+        return "ignore", f"left out: a {TYPES[seen.type].en} is no input of a table model"
     return "feature", ""
 
 
@@ -146,18 +153,22 @@ def _thousands(texts: pl.Series, seen: ColumnDescription, decimal: str) -> str:
     """The mark that parts groups of three digits, in the whole file or in the rows drawn."""
     if seen.thousands:
         return seen.thousands
-    marks = [mark for mark in ",. '" if mark != decimal]
+    texts, marks = plainly_signed(texts), [mark for mark in ",. '" if mark != decimal]
     patterns = {mark: rf"^[+-]?\d{{1,3}}(?:\{mark}\d{{3}})+(?:\{decimal}\d+)?$" for mark in marks}
     if seen.decimal_mark != ",":
         patterns.pop(".", None)  # 1.200 is a decimal point where no comma is one
     return next((mark for mark, pattern in patterns.items() if texts.str.contains(pattern).any()), "")
 
 
-def _begin_periods(texts: pl.Series, seen: ColumnDescription) -> bool:
+def _period(texts: pl.Series, seen: ColumnDescription) -> Literal["", "start", "week"]:
+    """Whether dates are the first days of their steps, or any day of a week."""
     if not seen.date_formats or names_period(seen.date_formats[0]):
-        return False
+        return ""
     dates = read_dates(texts, seen.date_formats[0]).drop_nulls()
-    return bool(begins_period(dates, frequency_of(dates)).all())
+    frequency = frequency_of(dates)
+    if frequency == "weekly":
+        return "week" if dates.dt.weekday().n_unique() > 1 else ""
+    return "start" if begins_period(dates, frequency).all() else ""
 
 
 def strange_unit(seen: ColumnDescription) -> str:
@@ -170,21 +181,16 @@ def _units_differ(seen: ColumnDescription) -> bool:
     return len({understand(text) for text, _ in seen.cell_units}) > 1
 
 
-def _sureness(seen: ColumnDescription, logical: str, decimal: str, choices: Choices) -> str:
-    """How sure the reading of the cells is, and why; ``decide`` where only a person can know."""
+def _sureness(seen: ColumnDescription, logical: str, choices: Choices) -> str:
+    """How sure the reading of the cells is, and why."""
     number = logical in ("integer", "number")
-    told, strange = seen.name in choices.units, strange_unit(seen)
-    gap = next((text for text, _ in seen.missing_texts), "")
+    told = seen.name in choices.units
     rules: Sequence[tuple[bool, str]] = (
-        (len(seen.date_formats) > 1, f"decide: {' or '.join(seen.date_formats)}? The values admit both"),
-        (seen.mixed_marks, "decide: decimal commas and decimal points in one column"),
-        (number and bool(strange) and not told, f"decide: is {strange!r} a unit?"),
-        (number and _units_differ(seen), "decide: several units behind the numbers; only one is taken off"),
-        (not number and bool(seen.missing_texts), f"decide: is {gap!r} a gap or a value?"),
-        (number and decimal == "," and seen.decimal_mark == ".", "decide: points as decimal marks, commas elsewhere"),
         (seen.misfits > 0, f"likely: {seen.misfits:,} of {seen.known:,} cells are something else"),
         (number and bool(seen.cell_units), "likely: unit behind the numbers"),
         (number and bool(seen.thousands), "likely: commas part thousands"),
+        (number and seen.signed > 0, "likely: signs that stand elsewhere than in front"),
+        (seen.long_code, "sure: digits of this length are a code"),
         (seen.leading_zeros > 0, "sure: digits with leading zeros are a code"),
         (number and told, "sure: unit told by a person"),
         (number and bool(seen.unit), "sure: unit in the header"),
@@ -192,3 +198,48 @@ def _sureness(seen: ColumnDescription, logical: str, decimal: str, choices: Choi
         (bool(seen.date_formats), "sure: one format of dates fits"),
     )
     return next((why for holds, why in rules if holds), f"sure: {_TYPES.get(seen.type, seen.type)} in every cell")
+
+
+def _decisions(
+    seen: ColumnDescription, look: Look, logical: str, decimal: str, choices: Choices, period: str
+) -> Iterator[str]:
+    """What only a person can know of a column: all that a description calls ``care`` among it."""
+    number, strange = logical in ("integer", "number"), strange_unit(seen)
+    if len(seen.date_formats) > 1:
+        yield f"{' or '.join(seen.date_formats)}? The values admit both"
+    if seen.date_formats[:1] == (SERIAL,):
+        yield "whole numbers under a header of dates: days as Excel counts them?"
+    if seen.date_formats and "%V" in seen.date_formats[0]:
+        yield "weeks as ISO 8601 counts them, each dated by its Monday?"
+    if period == "week":
+        yield "the days of the week differ: each date is moved to the Sunday of its week"
+    if seen.mixed_marks:
+        yield "decimal commas and decimal points in one column"
+    if number and strange and seen.name not in choices.units:
+        yield f"is {strange!r} a unit?"
+    if number and _units_differ(seen):
+        yield "several units behind the numbers; only one is taken off"
+    if number and seen.unit == "%" and _is_share(seen):
+        yield "percent, or shares of 1? All numbers lie between 0 and 1"
+    if seen.missing_texts and not number:
+        yield f"is {seen.missing_texts[0][0]!r} a gap or a value?"
+    if number and decimal == "," and seen.decimal_mark == ".":
+        yield "points as decimal marks, commas elsewhere"
+    if number and seen.censored:
+        yield "limits such as <0.5 are taken as the number; or `half` of it, or a `gap`?"
+    if seen.variants:
+        yield f"{seen.variants:,} texts differ from another only in spaces, width or case; `values` makes them one"
+    if seen.misfits:
+        yield f"{seen.misfits:,} cells are no {TYPES[seen.type].en}: name them in `missing` or `values`"
+    for found in look.seen.about(seen.name):
+        if found.kind == "placeholder" and number:
+            yield f"{', '.join(found.texts)} is taken as a gap; take it out of `missing` where it is a value"
+        elif found.kind in ("far", "maybe-id"):
+            yield found.message.en.removeprefix(f"{seen.name}: ")
+        elif found.kind == "total":
+            yield f"rows with {', '.join(found.texts)} are left out as totals; see `leave_out`"
+
+
+def _is_share(seen: ColumnDescription) -> bool:
+    ends = (seen.minimum, seen.maximum)
+    return all(isinstance(end, (int, float)) and 0 <= end <= 1 for end in ends)

@@ -60,7 +60,7 @@ def steps_of(names: Sequence[str], wide: Wide, frequency: Frequency | None, wher
 
 
 def lengthened(
-    block: pl.DataFrame, wide: Wide, steps: Steps, gaps: Sequence[str], first_line: int
+    block: pl.DataFrame, wide: Wide, steps: Steps, gaps: Sequence[str], lines: pl.Series
 ) -> tuple[Rows, Rows]:
     """A row per step instead of a column per step, series by series; then the rows before a series begins.
 
@@ -75,7 +75,7 @@ def lengthened(
         pl.Series(wide.time, steps.dates * len(text), dtype=pl.String),
         text.select(pl.concat_list(steps.columns).explode()).to_series().alias(wide.value),
     )
-    lines = pl.Series(np.repeat(np.arange(first_line, first_line + len(text)), count), dtype=pl.Int64)
+    lines = pl.Series(np.repeat(lines.to_numpy(), count), dtype=pl.Int64)
     headers = pl.Series(steps.columns * len(text), dtype=pl.String)
     kept, left = (Rows(table.filter(rows), lines.filter(rows), headers.filter(rows)) for rows in (begun, ~begun))
     return kept, left

@@ -45,7 +45,7 @@ def convert(
     from dxai.data.tables import read_blocks
     from dxai.files import write_whole
     from dxai.inference.rowbar import row_bar
-    from dxai.intake.convert import ConversionLog
+    from dxai.intake.convert import ConversionLog, added_up
     from dxai.intake.convert import convert as converted
     from dxai.intake.mapping import load_mapping, mapping_of
     from dxai.intake.order import arranged, order_of
@@ -55,6 +55,8 @@ def convert(
     order, log = order_of(contract, told=sort), ConversionLog()
     with row_bar(file) as counted:
         table = converted(counted(read_blocks(file, mapping.file.dialect)), contract, mapping, log, where=str(file))
+        if mapping.add_up:
+            table = added_up(table, contract, mapping.add_up, log)
         if order or drop_duplicates:
             table = arranged(table, contract, log, output, order=order, once=drop_duplicates)
         write_table(table, output)

@@ -16,8 +16,10 @@ from dxai.cli.options import FOLDER, TABLE, Verb
 if TYPE_CHECKING:
     from dxai.contract import Frequency
     from dxai.intake.choices import Choices
+    from dxai.intake.draft import Draft
     from dxai.intake.look import Look
 
+_DECISIONS = 20
 _LISTED = 40
 """Columns listed before the target is asked for."""
 
@@ -30,20 +32,22 @@ _LISTED = 40
 )  # fmt: skip
 @click.option("--class-name", default="class", show_default=True, help="Column made of several targets.")
 @click.option("--kind", type=click.Choice(["quality", "demand"]), default="quality", show_default=True)
-@click.option("--series", default="", help="Demand: the column that names the series.")
+@click.option("--series", multiple=True, help="Demand: the column that names the series; several name it together.")
 @click.option("--time", default="", help="Column of the dates. Of a wide table: its name.")
 @click.option("--group", multiple=True, help="Rows that share this column stay on one side of a split; repeatable.")
 @click.option(
     "--frequency", type=click.Choice(["weekly", "monthly", "quarterly"]), help="[default: as the dates follow]"
 )
+@click.option("--add-up", type=click.Choice(["weekly", "monthly"]), help="Demand of days: the step to add it up to.")
 @click.option("--horizon", type=click.IntRange(1, 1000), default=12, show_default=True, help="Demand: steps ahead.")
 @click.option("--name", default="", help="Id of the contract. [default: from the file's name]")
 @click.option("--to", "folder", type=FOLDER, help="Folder to write to. [default: the name]")
 @click.option("--force", is_flag=True, help="Write over drafts that are there.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing, also on a terminal.")
 def init(
-    file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"], series: str, time: str,
-    group: tuple[str, ...], frequency: Frequency | None, horizon: int, name: str, folder: Path | None, force: bool,
+    file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"],
+    series: tuple[str, ...], time: str, group: tuple[str, ...], frequency: Frequency | None,
+    add_up: Literal["weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None, force: bool,
     yes: bool,
 ) -> None:  # fmt: skip
     """Draft a contract and a mapping for a FILE; a comment stands wherever a person has to decide.
@@ -63,7 +67,9 @@ def init(
     contract, mapping = folder / "contract.yaml", folder / "mapping.yaml"
     _refuse_shipped(name)
     _refuse_drafts([contract, mapping], force=force)
-    choices = Choices(name, targets, class_name, kind, series, time, group, frequency or "", horizon)
+    choices = Choices(
+        name, targets, class_name, kind, series, time, group, frequency or add_up or "", horizon, add_up or ""
+    )
     asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if not asked and not targets and kind == "quality":
         raise SettingsError("Which column is to be predicted?", where=str(file), fix="Name it: --target COLUMN.")
@@ -78,6 +84,7 @@ def init(
         write_whole(place, text.encode())
         click.echo(f"wrote {place}{_decisions(text)}")
     click.echo(f"split: {made.split}")
+    _tell(made)
     words = ("dxai", "data", "convert", file, "-c", contract, "-m", mapping, "-o", folder / "table.parquet")
     click.echo(f"next:  {shlex.join(map(str, words))}")
 
@@ -118,7 +125,7 @@ def _with_target(file: Path, choices: Choices) -> Choices:
     """Ask for the kind of table and for the columns that only a person knows."""
     from dxai.intake.describe.words import shortened
 
-    seen = _looked(file, replace(choices, kind="quality", time="", series="", group=())).seen
+    seen = _looked(file, replace(choices, kind="quality", time="", series=(), group=())).seen
     for column in seen.columns[:_LISTED]:
         click.echo(f"  {shortened(column.name)} ({column.type}{column.unit and f', {column.unit}'})", err=True)
     if len(seen.columns) > _LISTED:
@@ -129,7 +136,9 @@ def _with_target(file: Path, choices: Choices) -> Choices:
     kind = click.prompt("Kind", type=click.Choice(["quality", "demand"]), default=usual, err=True)
     if kind == "quality":
         return replace(choices, kind="quality", targets=(_asked("Column to predict", names, names[-1]),))
-    choices = replace(choices, kind="demand", series=choices.series or _asked("Column of the series", names, names[0]))
+    choices = replace(
+        choices, kind="demand", series=choices.series or (_asked("Column of the series", names, names[0]),)
+    )
     if wide:
         return choices
     dates = [column.name for column in seen.columns if column.type in ("date", "timestamp")]
@@ -170,6 +179,18 @@ def _with_answers(look: Look, choices: Choices) -> Choices:
         elif not click.confirm(question.text, default=True, err=True):
             choices = as_feature(choices, question.column)
     return choices
+
+
+def _tell(made: Draft) -> None:
+    """What was left out, and what a person has to decide."""
+    from dxai.intake.describe.words import listed, shortened
+
+    for reason, names in made.left_out.items():
+        click.echo(f"left out: {listed(names)}: {reason}")
+    for text in made.decisions[:_DECISIONS]:
+        click.echo(f"decide: {shortened(text, 200)}")
+    if len(made.decisions) > _DECISIONS:
+        click.echo(f"decide: … and {len(made.decisions) - _DECISIONS:,} more, marked in the drafts")
 
 
 def _decisions(text: str) -> str:

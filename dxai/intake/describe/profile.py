@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.errors import DataError
-from dxai.intake.describe import cells
+from dxai.intake import cells
 from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, Bars, ColumnDescription, Histogram, Type
 from dxai.intake.describe.tally import ColumnTally, Span
 from dxai.units import of_header, understand
@@ -20,8 +21,14 @@ from dxai.units import of_header, understand
 Mark = Literal["", ".", ","]
 Floats = NDArray[np.float64]
 
-_SHARE = 0.9
-"""Known cells that must be of a type for the column to be of it."""
+_SHARE = 0.5
+"""Known cells that must be numbers or dates for the column to be of them; the others are told as misfits."""
+
+_WORDS = 20
+"""Different texts up to which a column of some words and some numbers is one of categories."""
+_SERIALS = (20_000, 60_000)
+"""Excel's numbers of the days from 1954 to 2064."""
+_DATED = re.compile(r"날짜|일자|일시|시각|년월일|측정일|date|time|timestamp|\bday\b", re.IGNORECASE)
 
 _BINS, _BARS = 24, 5
 
@@ -44,6 +51,7 @@ class _Found:
     first: datetime | None = None
     last: datetime | None = None
     formats: tuple[str, ...] = ()
+    long: bool = False
 
 
 def decimal_mark(tallies: Sequence[ColumnTally]) -> Mark:
@@ -78,10 +86,18 @@ def profile(tally: ColumnTally, texts: pl.Series, table_mark: Mark) -> Profile:
         mixed_marks=numeric and tally.span("comma").count > 0 and (tally.point_seen or tally.span("grouped").count > 0),
         leading_zeros=tally.leading_zeros if not numeric and tally.whole else 0,
         full_width=tally.full_width if numeric else 0, cell_units=cell_units,
+        signed=tally.signed if numeric else 0, censored=tally.censored if numeric else 0, long_code=found.long,
+        totals=_totals(tally, known),
         variants=_variants(distinct) if found.type in ("category", "boolean") and distinct is not None else 0,
         picture=_picture(found.type, distinct, values),
     )  # fmt: skip
     return Profile(description, values)
+
+
+def _totals(tally: ColumnTally, known: int) -> tuple[tuple[str, int], ...]:
+    """Texts that name totals, where they are few: where they are many they name something else."""
+    found = tally.total_rows()
+    return found if 4 * sum(count for _, count in found) <= known else ()
 
 
 def _own_mark(tally: ColumnTally) -> Mark:
@@ -100,8 +116,15 @@ def _found(tally: ColumnTally, texts: pl.Series, known: int, mark: Mark) -> _Fou
     if not known:
         return _Found("empty", 0)
     span = _numbers(tally, mark)
-    if span.count >= _SHARE * known and not (tally.whole and tally.leading_zeros):
-        return _digit_dates(tally, texts, span) or _Found(_number_type(tally, mark), span.count, span)
+    long = tally.whole and span.count and max(abs(span.minimum), abs(span.maximum)) >= cells.LONG
+    count = span.count + tally.censored
+    if long and (dates := _digit_dates(tally, texts, span)):
+        return dates
+    if long or (tally.whole and tally.leading_zeros and 2 * span.count >= known):
+        return _Found(_text_type(tally, known), known, long=bool(long))
+    if count >= _SHARE * known and (count == known or not _is_of_words(tally)):
+        dates = _digit_dates(tally, texts, span) or _serial_dates(tally, span)
+        return dates or _Found(_number_type(tally, mark), count, span if span.count else None)
     best = max((dates.count for dates in tally.dates.values()), default=0)
     if best >= _SHARE * known:
         formats = [text for text, dates in tally.dates.items() if dates.count == best]
@@ -115,7 +138,7 @@ def _numbers(tally: ColumnTally, mark: Mark) -> Span:
     """All numbers; those with a unit only where it is one, so that ``3호기`` stays a text."""
     either = "either," if mark == "," else "either"
     if tally.units and not _understood(tally.units.most_common(1)[0][0]):
-        return tally.span("plain")
+        return tally.span("plain")  # with other signs, too, where a unit is none: they are told as misfits
     return tally.span("plain", "point", "grouped", "comma", either)
 
 
@@ -129,17 +152,31 @@ def _number_type(tally: ColumnTally, mark: Mark) -> Type:
 def _digit_dates(tally: ColumnTally, texts: pl.Series, span: Span) -> _Found | None:
     """Dates such as 20260131, where every sampled cell is one."""
     lowest, highest = f"{span.minimum:.0f}", f"{span.maximum:.0f}"
-    written = cells.DIGIT_FORMATS.get(len(lowest))
-    if not tally.whole or not written or len(highest) != len(lowest) or span.minimum == span.maximum:
+    if not tally.whole or len(highest) != len(lowest) or span.minimum == span.maximum:
         return None
     if not (lowest[:4] >= "1950" and highest[:4] <= "2049"):
         return None
     known = texts.drop_nulls().str.strip_chars()
     known = known.filter(~known.is_in(cells.MISSING_TEXTS) & (known != ""))
-    first, last = cells.dates(pl.Series([lowest, highest]), written)
-    if first is None or last is None or cells.dates(known, written).null_count():
+    for written in cells.DIGIT_FORMATS.get(len(lowest), ()):
+        first, last = cells.dates(pl.Series([lowest, highest]), written)
+        if first is not None and last is not None and not cells.dates(known, written).null_count():
+            return _Found("timestamp" if cells.has_time(written) else "date", span.count, None, first, last, (written,))
+    return None
+
+
+def _serial_dates(tally: ColumnTally, span: Span) -> _Found | None:
+    """Dates as Excel counts them, where the header speaks of a date."""
+    if not (_SERIALS[0] <= span.minimum < span.maximum <= _SERIALS[1] and _DATED.search(tally.name)):
         return None
-    return _Found("timestamp" if cells.has_time(written) else "date", span.count, None, first, last, (written,))
+    first, last = cells.dates(pl.Series([str(span.minimum), str(span.maximum)]), cells.SERIAL)
+    return _Found("date" if tally.whole else "timestamp", span.count, None, first, last, (cells.SERIAL,))
+
+
+def _is_of_words(tally: ColumnTally) -> bool:
+    """Whether a column of numbers and other texts has so few of them that it is one of categories."""
+    known = _values_known(tally)
+    return known is not None and len(known) <= _WORDS and not tally.censored
 
 
 def _text_type(tally: ColumnTally, known: int) -> Type:

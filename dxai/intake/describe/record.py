@@ -13,13 +13,14 @@ Grade = Literal["care", "note"]
 Kind = Literal[
     "leak", "mixed", "ambiguous-date", "decimal-marks", "placeholder", "spelling", "duplicate-rows", "group",
     "time-order", "dated-headers", "missing-text", "number-text", "leading-zeros", "date-format", "equal", "correlated",
-    "one-hot", "id", "mostly-missing", "empty", "constant", "unit",
+    "one-hot", "id", "mostly-missing", "empty", "constant", "unit", "total", "censored", "long-code", "maybe-id", "far",
 ]  # fmt: skip
 
 GRADES: dict[Kind, Grade] = {
-    "leak": "care", "mixed": "care", "ambiguous-date": "care", "decimal-marks": "care", "placeholder": "care",
-    "spelling": "care", "duplicate-rows": "care", "group": "care", "time-order": "care", "dated-headers": "care",
-    "missing-text": "note", "number-text": "note", "leading-zeros": "note", "date-format": "note", "equal": "note",
+    "leak": "care", "total": "care", "mixed": "care", "censored": "care", "ambiguous-date": "care",
+    "decimal-marks": "care", "placeholder": "care", "far": "care", "maybe-id": "care", "spelling": "care",
+    "duplicate-rows": "care", "group": "care", "time-order": "care", "dated-headers": "care", "missing-text": "note",
+    "number-text": "note", "leading-zeros": "note", "long-code": "note", "date-format": "note", "equal": "note",
     "correlated": "note", "one-hot": "note", "id": "note", "mostly-missing": "note", "empty": "note",
     "constant": "note", "unit": "note",
 }  # fmt: skip
@@ -34,11 +35,12 @@ TEMPORAL: tuple[Type, ...] = ("date", "timestamp")
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Something that a person should look at, and the columns it is about (none: the rows)."""
+    """Something that a person should look at, the columns it is about (none: the rows), and texts in their cells."""
 
     kind: Kind
     message: Text
     columns: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def grade(self) -> Grade:
@@ -86,6 +88,10 @@ class ColumnDescription:
         mixed_marks: Whether some cells have a decimal comma and others a decimal point.
         leading_zeros: Whole numbers written like ``0012``: a code, kept as text.
         full_width: Cells with digits like ``１２``.
+        signed: Cells with a minus that is a triangle, brackets, another letter, or stands behind.
+        censored: Cells with a limit instead of a number, such as ``<0.5``.
+        long_code: Whether it holds whole numbers of more digits than a float keeps.
+        totals: Texts that name a total of other rows, and how many cells have each.
         cell_units: Units behind the numbers, and how many cells have each.
         variants: Categories that differ from another only in case, width or spaces.
         picture: How the values are spread.
@@ -111,6 +117,10 @@ class ColumnDescription:
     mixed_marks: bool = False
     leading_zeros: int = 0
     full_width: int = 0
+    signed: int = 0
+    censored: int = 0
+    long_code: bool = False
+    totals: tuple[tuple[str, int], ...] = ()
     cell_units: tuple[tuple[str, int], ...] = ()
     variants: int = 0
     picture: Histogram | Bars | None = None

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.terms import Text
-from dxai.intake.describe import cells
+from dxai.intake import cells
 from dxai.intake.describe.profile import Floats, Profile
 from dxai.intake.describe.record import NUMERIC, TEMPORAL, ColumnDescription, Suspicion
 from dxai.intake.describe.words import listed, suspect
@@ -198,15 +198,17 @@ def identifiers(sample: Sample) -> list[Suspicion]:
 
 
 def _identifier(sample: Sample, column: ColumnDescription) -> Suspicion | None:
-    if column.gaps or column.name == sample.target or column.type not in ("integer", "text"):
+    if column.gaps or column.name == sample.target or column.type not in ("integer", "text", "category"):
         return None
     if column.type == "integer":
         values = sample.values(column.name)
         steps = np.diff(values) / np.diff(sample.positions)
+        if column.unit or len(np.unique(values)) < len(values):
+            return None  # a measurement, or names of more than rows
         if steps[0] and (steps == steps[0]).all():
             return suspect("id", [column.name], "id rising", step=f"{steps[0]:g}")
         rising = bool((steps > 0).all() or (steps < 0).all())
-        return suspect("id", [column.name], "id unique") if rising or _is_code(column, len(values)) else None
+        return suspect("maybe-id", [column.name]) if rising or _is_code(column, len(values)) else None
     unique = sample.texts[column.name].n_unique() == len(sample.texts)
     return suspect("id", [column.name], "id unique") if unique else None
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import polars as pl
 
 from dxai.intake.describe import relations
 from dxai.intake.describe.leaks import leaks
+from dxai.intake.describe.profile import Floats
 from dxai.intake.describe.record import GRADES, ColumnDescription, Kind, Suspicion
 from dxai.intake.describe.relations import Sample
 from dxai.intake.describe.words import TYPES, percent, plain, suspect
 
+_MOST_FAR = 3
+_FAR, _ENOUGH = 100, 10
+"""Widths of all other values, of which so many differ, that a value stands off."""
 _PLACEHOLDERS = tuple(sign * int(digit * length) for digit in "98" for length in range(3, 8) for sign in (-1, 1))
 
 
@@ -36,7 +41,8 @@ def suspicions(sample: Sample, *, rows: int, duplicates: int) -> tuple[Suspicion
         *(suspect("one-hot", names, count=len(names)) for names in hot),
         *ids,
         *_of_cells(columns),
-        *(found for column in columns if (found := _placeholder(sample, column))),
+        *(found for column in columns for found in _far_off(sample, column)),
+        *_totals(columns),
         *_together(columns),
     ]
     ranks = {kind: rank for rank, kind in enumerate(GRADES)}
@@ -59,7 +65,7 @@ def _of_cells(columns: Sequence[ColumnDescription]) -> list[Suspicion]:
     for column in columns:
         for kind, sentence, said in _ways_of_writing(column):
             told.setdefault((kind, sentence, tuple(said.items())), []).append(column.name)
-    return [suspect(kind, names, sentence, **dict(said)) for (kind, sentence, said), names in told.items()]
+    return [suspect(kind, names, sentence, (), **dict(said)) for (kind, sentence, said), names in told.items()]
 
 
 def _ways_of_writing(column: ColumnDescription) -> Iterator[tuple[Kind, str, dict[str, object]]]:
@@ -84,22 +90,57 @@ def _ways_of_writing(column: ColumnDescription) -> Iterator[tuple[Kind, str, dic
         yield "number-text", "cell units", {"texts": ", ".join(unit for unit, _ in column.cell_units)}
     if column.full_width:
         yield "number-text", "full-width", {}
+    if column.signed:
+        yield "number-text", "signed", {"count": f"{column.signed:,}"}
+    if column.censored:
+        yield "censored", "", {"count": f"{column.censored:,}", "known": f"{column.known:,}"}
+    if column.long_code:
+        yield "long-code", "", {}
     if column.leading_zeros:
         yield "leading-zeros", "", {}
 
 
-def _placeholder(sample: Sample, column: ColumnDescription) -> Suspicion | None:
-    """An end of the range that is 999 or the like and further from all other values than these are wide."""
+def _totals(columns: Sequence[ColumnDescription]) -> list[Suspicion]:
+    found = [c for c in columns if c.totals]
+    return [
+        suspect(
+            "total", [c.name], of_cells=[text for text, _ in c.totals], count=f"{sum(n for _, n in c.totals):,}",
+            value=", ".join(f"“{text}”" for text, _ in c.totals[:3]),
+        )
+        for c in found
+    ]  # fmt: skip
+
+
+def _far_off(sample: Sample, column: ColumnDescription) -> Iterator[Suspicion]:
+    """Ends of the range that are further from all other values than these are wide.
+
+    999 and the like mean that there is no value; any other number must be a hundred times as far.
+    """
     if column.type not in ("integer", "number") or column.constant:
-        return None
+        return
     values = sample.values(column.name)
-    for end in (column.minimum, column.maximum):
-        if end in _PLACEHOLDERS:
-            others = values[np.isfinite(values) & (values != end)]
-            count = int((values == end).sum())
-            if count and len(others) and float(np.abs(others - end).min()) > max(np.ptp(others), 1.0):
-                return suspect("placeholder", [column.name], value=plain(float(end)), count=f"{count:,}")  # type: ignore[arg-type]
-    return None
+    values = values[np.isfinite(values)]
+    for _ in range(_MOST_FAR):
+        ends = [end for end in (values.min(), values.max()) if _is_far(values, float(end))] if len(values) else []
+        if not ends:
+            return
+        end = max(ends, key=abs)
+        texts = sample.texts[column.name].str.strip_chars()
+        spelled = texts.filter(pl.Series(sample.values(column.name) == end)).unique().sort()
+        count = f"{int((values == end).sum()):,}"
+        kind: Kind = "placeholder" if end in _PLACEHOLDERS else "far"
+        yield suspect(kind, [column.name], of_cells=spelled.to_list(), value=plain(float(end)), count=count)
+        values = values[values != end]
+
+
+def _is_far(values: Floats, end: float) -> bool:
+    others = values[values != end]
+    if not len(others):
+        return False
+    distance, width = float(np.abs(others - end).min()), float(max(np.ptp(others), 1.0))
+    if end in _PLACEHOLDERS:
+        return distance > width
+    return distance > _FAR * width and len(np.unique(others[: 10 * _ENOUGH])) >= _ENOUGH
 
 
 def _together(columns: Sequence[ColumnDescription]) -> list[Suspicion]:

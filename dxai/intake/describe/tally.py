@@ -9,10 +9,13 @@ from datetime import datetime
 
 import polars as pl
 
-from dxai.intake.describe import cells
+from dxai.intake import cells
 
 MANY = 10_000
 """Different texts of a column that are counted; more are told as more."""
+
+_LONGEST_TOTAL = 20
+"""Letters of a text that may name a total; longer ones are not looked at in a column of many."""
 
 _SETTLED = 1_000
 """Cells that, when next to none of them is a number or a date, show that the column is text."""
@@ -58,6 +61,7 @@ class ColumnTally:
         values: Texts and their counts; None once there are more than `MANY`.
         numbers: By the style they are written in, see `cells.written_numbers`; ``plain`` as a program does, and
             ``either,`` for the style ``either`` with ``,`` as the decimal mark.
+        signed, censored: Cells with another sign than ``-`` in front, or with a limit instead of a number.
         whole, point_seen: Whether all numbers are whole, and whether one has a decimal point.
     """
 
@@ -71,8 +75,11 @@ class ColumnTally:
     point_seen: bool = False
     leading_zeros: int = 0
     full_width: int = 0
+    signed: int = 0
+    censored: int = 0
     units: Counter[str] = field(default_factory=Counter)
     dates: dict[str, DateSpan] = field(default_factory=dict)
+    _totals: Counter[str] = field(default_factory=Counter)
     _many: bool = False
     _others: int = 0
     _settled: bool = False
@@ -89,12 +96,16 @@ class ColumnTally:
     def count_values(self, texts: pl.Series) -> None:
         """Count the different texts, as long as they are few."""
         if self._many:
+            short = texts.filter(texts.str.len_chars() <= _LONGEST_TOTAL)
+            self._add_totals(short.alias("text").value_counts(name="count"))
             return
         found = texts.drop_nulls().alias("text").value_counts(name="count")
         if self.values is not None:
             found = pl.concat([self.values, found]).group_by("text").agg(pl.col("count").sum())
         self._many = len(found) > MANY
         self.values = None if self._many else found
+        if self._many:
+            self._add_totals(found)
 
     def add_others(self, texts: pl.Series) -> None:
         """Take in cells that are no plain numbers."""
@@ -113,6 +124,17 @@ class ColumnTally:
         self._others += len(known)
         self._settled = self._others >= _SETTLED and read < 0.05 * len(known)
 
+    def total_rows(self) -> tuple[tuple[str, int], ...]:
+        """Texts that name a total of other rows, and how many cells have each."""
+        if self.values is not None:
+            self._totals.clear()
+            self._add_totals(self.values)
+        return tuple(self._totals.most_common())
+
+    def _add_totals(self, counted: pl.DataFrame) -> None:
+        for text, count in counted.filter(cells.is_total(counted["text"])).iter_rows():
+            self._totals[text.strip()] += count
+
     def _add_written(self, counted: pl.DataFrame) -> int:
         read = counted.hstack(cells.written_numbers(counted["text"])).filter(pl.col("style").is_not_null())
         for (style,), part in read.group_by("style"):
@@ -122,10 +144,13 @@ class ColumnTally:
         wholes = read.select(((pl.col("style") != "comma") & (pl.col("point") == pl.col("point").floor())).all()).item()
         self.whole = self.whole and bool(wholes)
         self.full_width += int(read.filter("full_width")["count"].sum())
+        self.signed += int(read.filter("signed")["count"].sum())
         for unit, count in read.drop_nulls("unit").group_by("unit").agg(pl.col("count").sum()).iter_rows():
             if len(self.units) < 100 or unit in self.units:
                 self.units[unit] += count
-        return int(read["count"].sum())
+        limits = int(counted.filter(cells.censored(counted["text"])["limit"].is_not_null())["count"].sum())
+        self.censored += limits
+        return int(read["count"].sum()) + limits
 
     def _add_style(self, style: str, counts: pl.Series, values: pl.Series) -> None:
         total = (counts * values).sum()

@@ -83,6 +83,32 @@ _SENTENCES: dict[str, tuple[str, str]] = {
         "{names}: thousands are set off by “{mark}”.",
         "{names}: 천 단위 구분 기호 ‘{mark}’를 썼습니다.",
     ),
+    "signed": (
+        "{names}: {count} numbers with another sign than a minus in front (△1, (1), 1-).",
+        "{names}: 음수를 다르게 적은 숫자가 {count}개 있습니다 (△1, (1), 1-).",
+    ),
+    "censored": (
+        "{names}: {count} of {known} cells tell a limit instead of a number (<0.5, ≥100): take the limit, half of it, "
+        "or no value?",
+        "{names}: {known}칸 중 {count}칸이 숫자 대신 한계를 적었습니다 (<0.5, 100 이상). "
+        "한계값, 절반, 결측 중 무엇인지 정해 주십시오.",
+    ),
+    "total": (
+        "{names}: {count} rows say {value}: totals of other rows, no rows of their own.",
+        "{names}: {count}행이 {value}입니다. 다른 행을 더하거나 평균한 행입니다.",
+    ),
+    "long-code": (
+        "{names}: whole numbers of 13 digits or more: a code, kept as text.",
+        "{names}: 13자리가 넘는 정수는 코드이므로 문자로 둡니다.",
+    ),
+    "maybe-id": (
+        "{names}: whole numbers that never repeat: an identifier, or a measurement? Kept as a feature.",
+        "{names}: 값이 모두 다른 정수입니다. 식별자인지 측정값인지 정해 주십시오. 특징으로 두었습니다.",
+    ),
+    "far": (
+        "{names}: {value} stands far off from all other values; a slip, or no value?",
+        "{names}: {value}이(가) 다른 값과 크게 동떨어져 있습니다. 오기이거나 값이 없다는 뜻일 수 있습니다.",
+    ),
     "full-width": ("{names}: full-width digits (１２).", "{names}: 전각 숫자를 썼습니다 (１２)."),
     "leading-zeros": (
         "{names}: digits with leading zeros (like 0012): a code, kept as text.",
@@ -138,6 +164,11 @@ KINDS: dict[Kind, Text] = {
     "empty": Text(en="empty", ko="빈 열"),
     "constant": Text(en="constant", ko="상수"),
     "unit": Text(en="unknown unit", ko="모르는 단위"),
+    "total": Text(en="total row", ko="합계 행"),
+    "censored": Text(en="below a limit", ko="한계값"),
+    "long-code": Text(en="long code", ko="긴 코드"),
+    "maybe-id": Text(en="identifier?", ko="식별자?"),
+    "far": Text(en="far-off value", ko="동떨어진 값"),
 }
 
 GRADES: dict[Grade, Text] = {"care": Text(en="decide", ko="확인"), "note": Text(en="note", ko="참고")}
@@ -150,14 +181,16 @@ TYPES: dict[Type, Text] = {
 }  # fmt: skip
 
 
-def suspect(kind: Kind, names: Sequence[str], sentence: str = "", **values: object) -> Suspicion:
+def suspect(
+    kind: Kind, names: Sequence[str], sentence: str = "", of_cells: Sequence[str] = (), **values: object
+) -> Suspicion:
     """A suspicion in the words of the sentence, by default that of its kind; a `Text` stands in its language."""
     en, ko = _SENTENCES[sentence or kind]
     said = {name: shortened(value) if isinstance(value, str) else value for name, value in values.items()}
     said["names"] = listed(names)
     in_english = {name: value.en if isinstance(value, Text) else value for name, value in said.items()}
     in_korean = {name: value.ko if isinstance(value, Text) else value for name, value in said.items()}
-    return Suspicion(kind, Text(en=en.format_map(in_english), ko=ko.format_map(in_korean)), tuple(names))
+    return Suspicion(kind, Text(en=en.format_map(in_english), ko=ko.format_map(in_korean)), tuple(names), tuple(of_cells))
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

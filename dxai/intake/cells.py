@@ -1,0 +1,226 @@
+"""How numbers, dates and gaps are written in cells of text."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+
+MISSING_TEXTS = tuple(
+    dict.fromkeys(
+        spelt
+        for text in (
+            "-", "--", "---", "?", ".", "*", "N/A", "NA", "N.A.", "#N/A", "#NA", "NaN", "null", "None", "nil",
+            "missing", "ND", "N.D.", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "없음",
+            "해당없음", "해당 없음", "결측", "미측정", "미입력", "불검출", "미검출", "－", "—", "–", "…",
+        )
+        for spelt in (text, text.lower(), text.upper(), text.capitalize())
+    )
+)  # fmt: skip
+"""Texts that stand for a gap; whether ``없음`` is a gap or a category is for a person to say."""
+
+BOOLEANS = tuple(
+    frozenset(pair.split())
+    for pair in ("0 1", "true false", "t f", "yes no", "y n", "on off", "ok ng", "pass fail", "예 아니오", "o x",
+                 "정상 불량", "합격 불합격", "양품 불량", "참 거짓", "유 무", "있음 없음")
+)  # fmt: skip
+
+TOTALS = (
+    "합계", "총합계", "총합", "총계", "소계", "중계", "누계", "계", "합", "평균", "전체", "total", "totals",
+    "grand total", "subtotal", "sub total", "sum", "mean", "average", "avg", "合計", "小計", "総計", "合计", "小计",
+)  # fmt: skip
+"""What a row says of itself that holds a total, or a mean, of other rows; see `is_total`."""
+
+LONG = 1e12
+"""Whole numbers from here on, of 13 digits as on a barcode, are codes: no model's float keeps their digits."""
+
+_LARGEST = 1e100
+_FULL_WIDTH = "０１２３４５６７８９．，－＋％（）＜＞"
+_HALF_WIDTH = "0123456789.,-+%()<>"
+_MINUS = "−‒﹣"
+_SPACES = "\u00a0\u2007\u2009\u202f\u3000"
+_NUMBER = r"[+-]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][+-]?\d+)?"
+_UNIT = r"[^\d\s.,+\-/:](?:[^\d]{0,14}[^\d\s])?[23]?"
+_GROUPED = r"^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d*|(?:,\d{3}){2,})$"
+_EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
+_COMMA = r"^[+-]?(?:\d*,\d+|\d{1,3}(?:\.\d{3})+,\d*|[1-9]\d{0,2}(?:\.\d{3}){2,})$"
+_PARTED = r"^[+-]?[1-9]\d{0,2}(?:[ '’]\d{3})+(?:[.,]\d*)?(?:\D|$)"
+_BELOW = r"^(?:<|<=|≤|≦|⩽)\s*(?<below>[+-]?[\d.,]+)|^(?<under>[+-]?[\d.,]+)\s*(?:미만|이하)$"
+_ABOVE = r"^(?:>|>=|≥|≧|⩾)\s*(?<above>[+-]?[\d.,]+)|^(?<over>[+-]?[\d.,]+)\s*(?:초과|이상)$"
+
+
+def is_total(texts: pl.Series) -> pl.Series:
+    """Whether a text names a total, whatever its case, width, spaces and colon.
+
+    >>> is_total(pl.Series(["합 계", "Grand Total:", "P-1"])).to_list()
+    [True, True, False]
+    """
+    plain = texts.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[\s:\[\]()<>*-]", "")
+    return plain.is_in([re.sub(r"[\s-]", "", word) for word in TOTALS])
+
+
+def plainly_signed(texts: pl.Series) -> pl.Series:
+    """The same texts with the sign of a number in front of it as ``+`` or ``-``, and with plain spaces.
+
+    A sign may be a true minus, a triangle, a minus behind the number, or brackets around it.
+
+    >>> plainly_signed(pl.Series(["−1.5", "△1.5", "(1,234)", "1.234,56-", "(a)"])).to_list()
+    ['-1.5', '-1.5', '-1,234', '-1.234,56', '(a)']
+    """
+    return pl.DataFrame({"text": texts}).select(_plainly_signed(pl.col("text"))).to_series().alias(texts.name)
+
+
+def _plainly_signed(text: pl.Expr) -> pl.Expr:
+    plain = text.str.replace_many(list(_MINUS) + list(_SPACES), ["-"] * len(_MINUS) + [" "] * len(_SPACES))
+    plain = plain.str.strip_chars().str.replace(r"^([+-])\s+([\d.,])", "$1$2")
+    plain = plain.str.replace(r"^[△▵∆]\s*([\d.,])", "-$1")
+    plain = plain.str.replace(r"^[（(]\s*([\d.,][\d., '’]*)\s*[)）]", "-$1")
+    return plain.str.replace(r"^([\d.,][\d., '’]*)-$", "-$1")
+
+
+def censored(texts: pl.Series) -> pl.DataFrame:
+    """Numbers that are told by a limit only: ``<0.5``, ``≥ 100``, ``0.5 미만``.
+
+    Returns:
+        One row per text: ``limit``, the number as it is written there, null for everything else; whether it is
+        ``below`` the limit.
+    """
+    groups = pl.col("text").str.extract_groups
+    frame = pl.DataFrame({"text": texts.str.replace_many(list(_FULL_WIDTH), list(_HALF_WIDTH)).str.strip_chars()})
+    frame = frame.select(low=groups(_BELOW), high=groups(_ABOVE))
+    low = pl.coalesce(pl.col("low").struct.field("below"), pl.col("low").struct.field("under"))
+    high = pl.coalesce(pl.col("high").struct.field("above"), pl.col("high").struct.field("over"))
+    return frame.select(limit=pl.coalesce(low, high), below=low.is_not_null())
+
+
+def plain_numbers(texts: pl.DataFrame) -> pl.DataFrame:
+    """Numbers as a program writes them, null for everything else; what has a hundred digits measures nothing."""
+    numbers = texts.select(pl.all().cast(pl.Float64, strict=False))
+    return numbers.select(
+        pl.when(pl.col(name).abs() < _LARGEST).then(pl.col(name)).alias(name) for name in numbers.columns
+    )
+
+
+def written_numbers(texts: pl.Series) -> pl.DataFrame:
+    """Numbers as people write them: full-width, with commas or spaces, with other signs, with a unit behind.
+
+    Returns:
+        One row per text: ``style`` (``point``, ``grouped`` like 1,234.5, ``comma`` like 1.234,5, ``either`` like
+        1,234, null for no number), its values with ``.`` (``point``) and with ``,`` as the decimal mark (``comma``),
+        ``unit``, and whether it was ``full_width`` or ``signed`` in another way than by ``-``.
+    """
+    half = pl.col("text").str.replace_many(list(_FULL_WIDTH), list(_HALF_WIDTH))
+    frame = pl.DataFrame({"text": texts}).select(
+        full_width=half != pl.col("text"), half=half, signed=_plainly_signed(half)
+    )
+    parted = pl.col("signed").str.contains(_PARTED)
+    bare = pl.when(parted).then(pl.col("signed").str.replace_all(r"(\d)[ '’](\d)", "$1$2")).otherwise("signed")
+    frame = frame.with_columns(
+        bare.str.extract_groups(rf"^(?<number>{_NUMBER})\s*(?<unit>{_UNIT})?$").alias("parts"),
+        signed=pl.col("signed").str.replace_all(" ", "") != pl.col("half").str.replace_all(rf"[\s{_SPACES}]", ""),
+    )
+    number = pl.col("parts").struct.field("number")
+    number = pl.when(number.str.len_chars() < 100).then(number)
+    style = (
+        pl.when(number.str.contains(_GROUPED)).then(pl.lit("grouped"))
+        .when(number.str.contains(_EITHER)).then(pl.lit("either"))
+        .when(number.str.contains(_COMMA)).then(pl.lit("comma"))
+        .when(number.cast(pl.Float64, strict=False).abs() < _LARGEST).then(pl.lit("point"))
+    )  # fmt: skip
+    point = number.str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)
+    comma = number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    return frame.select(
+        "full_width", "signed", style.alias("style"), point.alias("point"),
+        pl.when(style == "point").then(point).otherwise(comma.cast(pl.Float64, strict=False)).alias("comma"),
+        pl.col("parts").struct.field("unit").str.strip_chars().alias("unit"),
+    )  # fmt: skip
+
+
+def _formats() -> tuple[str, ...]:
+    days = [f"%Y{m}%m{m}%d" for m in "-/."] + [f"%d{m}%m{m}%Y" for m in "/.-"] + [f"%m{m}%d{m}%Y" for m in "/-"]
+    days += ["%Y. %m. %d", "%Y. %m. %d.", "%Y년 %m월 %d일", "%Y년%m월%d일", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y"]
+    days += ["%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%d.%m.%y"]
+    times = ["%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p", "%p %I:%M", "%p %I:%M:%S"]
+    times += ["%H시 %M분", "%p %I시 %M분"]
+    zoned = [f"%Y-%m-%d{gap}%H:%M:%S{tail}" for gap in "T " for tail in ("Z", "%.fZ", "%z", "%.f%z")]
+    stamps = [f"%Y-%m-%dT{time}" for time in times[:3]]
+    stamps += [f"{day} {time}" for day, time in itertools.product(days, times)]
+    months = ["%Y-%m", "%Y/%m", "%Y.%m", "%Y년 %m월", "%Y년%m월", "%b-%y", "%b-%Y", "%b %Y", "%m/%Y"]
+    weeks = ["%G-W%V", "%GW%V", "%G-%V주", "%G년 %V주차", "%G년 %V주", "%G년%V주차", "%G년%V주"]
+    return (*days, *stamps, *zoned, *months, *weeks)
+
+
+DATE_FORMATS = _formats()
+"""Formats looked for, an earlier one named first where the values admit several."""
+
+DIGIT_FORMATS = {6: ("%Y%m", "%G%V"), 8: ("%Y%m%d",), 12: ("%Y%m%d%H%M",), 14: ("%Y%m%d%H%M%S",)}
+"""Dates as one whole number, by its digits."""
+
+SERIAL = "serial"
+"""Days since 1899-12-30, as Excel counts them, in place of a format."""
+
+_EXCEL_DAYS = 25_569
+"""Excel's number of 1970-01-01."""
+_CLOCKS = {"오전": "AM", "오후": "PM", "午前": "AM", "午後": "PM", "上午": "AM", "下午": "PM"}
+_CLOCKS |= {"a.m.": "AM", "p.m.": "PM"}
+_MIDNIGHT = r"\b24(:00(?::00(?:\.0+)?)?|시(?: ?0+분)?)"
+
+
+def has_time(date_format: str) -> bool:
+    """Whether the format tells the time of day.
+
+    >>> has_time("%d/%m/%Y %H:%M"), has_time("%Y-%m")
+    (True, False)
+    """
+    return "%H" in date_format or "%I" in date_format
+
+
+def dates(texts: pl.Series, date_format: str) -> pl.Series:
+    """Instants between 1900 and 2100 written in this format, null for everything else; an offset is applied.
+
+    24:00 is the midnight at the end of the day; of a week its Monday is meant, as ISO 8601 counts weeks.
+
+    >>> dates(pl.Series(["2024-01-01 오전 12:05"]), "%Y-%m-%d %p %I:%M").to_list()
+    [datetime.datetime(2024, 1, 1, 0, 5)]
+    >>> dates(pl.Series(["2023-12-31 24:00"]), "%Y-%m-%d %H:%M").to_list()
+    [datetime.datetime(2024, 1, 1, 0, 0)]
+    """
+    if date_format == SERIAL:
+        days = texts.cast(pl.Float64, strict=False).set(texts.str.contains(r"[^\d.]").fill_null(True), None)
+        read = ((days - _EXCEL_DAYS) * 86_400_000_000).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
+        return read.set(~days.is_between(1, 73_050), None)
+    late = None
+    if "%V" in date_format:
+        texts, date_format = texts + "-1", date_format + "-%u"
+    elif "%d" not in date_format:  # the parser wants a day
+        texts, date_format = texts + " 01", date_format + " %d"
+    if date_format.startswith("%Y%m%d%H"):  # the parser wants to know where the date ends
+        texts, date_format = texts.str.replace(r"^(\d{8})(\d{4,6})$", "$1 $2"), date_format.replace("%d%H", "%d %H")
+    if "%p" in date_format:
+        texts = texts.str.replace_many(list(_CLOCKS), list(_CLOCKS.values()))
+    elif "%H" in date_format and (midnights := texts.str.contains(_MIDNIGHT)).any():
+        late, texts = midnights, texts.str.replace(_MIDNIGHT, "00$1")
+    read = texts.str.to_datetime(date_format, strict=False, time_unit="us", ambiguous="null")
+    read = read.dt.replace_time_zone(None)
+    if late is not None:
+        read = read.zip_with(~late.fill_null(False), read.dt.offset_by("1d"))
+    years = read.dt.year()
+    return read.set((years < 1900) | (years > 2100), None)
+
+
+def date_formats(texts: pl.Series, among: Sequence[str] = DATE_FORMATS) -> list[str]:
+    """The formats that read at least half of these texts, of those that read the same the first; few texts do."""
+    likely = texts.filter(texts.str.contains(r"\d.*\d") & (texts.str.len_chars() <= 40))
+    if 2 * len(likely) < len(texts) or not len(likely):
+        return []
+    first = likely.head(20)
+    found: dict[tuple[datetime | None, ...], str] = {}
+    for date_format in among:
+        if dates(first, date_format).count():
+            read = dates(likely, date_format)
+            if 2 * read.count() >= len(texts):
+                found.setdefault(tuple(read), date_format)
+    return list(found.values())
