@@ -190,7 +190,8 @@ def suspect(
     said["names"] = listed(names)
     in_english = {name: value.en if isinstance(value, Text) else value for name, value in said.items()}
     in_korean = {name: value.ko if isinstance(value, Text) else value for name, value in said.items()}
-    return Suspicion(kind, Text(en=en.format_map(in_english), ko=ko.format_map(in_korean)), tuple(names), tuple(of_cells))
+    message = Text(en=en.format_map(in_english), ko=ko.format_map(in_korean))
+    return Suspicion(kind, message, tuple(names), tuple(of_cells))
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
