@@ -17,8 +17,7 @@ from click.testing import CliRunner, Result
 from dxai.cli.main import cli
 from dxai.contract import Contract, load_contract
 from dxai.data.windows import to_panel
-from dxai.errors import DxaiError, NotFoundError, SettingsError
-from dxai.intake.hidden import hidden
+from dxai.errors import DxaiError, SettingsError
 from dxai.intake.mapping import Mapping, load_mapping
 
 
@@ -190,8 +189,7 @@ def test_a_recipe_becomes_the_group_and_its_worth_is_told(folder: Path) -> None:
     contract, _ = drafts()
     assert (contract.split, contract.group) == ("grouped", ("s0", "s1", "s2", "s3"))
     (line,) = (line for line in ran.output.splitlines() if line.startswith("split: "))
-    assert line.startswith("split: grouped by recipe (4 columns). A random split would have looked ")
-    assert "x better" in line and line.endswith("of its test rows have a row of the same recipe in training.")
+    assert line.startswith("split: grouped by recipe (4 columns): ")
     assert line in Path("raw/contract.yaml").read_text()
 
 
@@ -202,16 +200,15 @@ def test_time_order_becomes_the_split(folder: Path) -> None:
     ran = init(table.with_columns(pl.col("at").str.replace("T", " ")), "--target", "y")
     contract, _ = drafts()
     assert (contract.split, contract.only("time").name) == ("ordered", "at")
-    assert "just before or after them in training" in ran.output
+    assert "split: ordered by at: " in ran.output
 
 
 @pytest.mark.parametrize("classes", [("-1", "1"), ("0", "1"), ("good", "bad")])
-def test_errors_of_two_classes_are_shares(folder: Path, classes: tuple[str, str]) -> None:
+def test_two_values_are_classes(folder: Path, classes: tuple[str, str]) -> None:
     table = recipes().with_columns(
         pl.when(pl.col("strength [MPa]") > 0).then(pl.lit(classes[1])).otherwise(pl.lit(classes[0])).alias("y")
     )
-    ran = init(table.drop("strength [MPa]"), "--target", "y")
-    assert "% wrong): " in ran.output
+    init(table.drop("strength [MPa]"), "--target", "y")
     assert set(drafts()[0].classes) == set(classes)
 
 
@@ -224,33 +221,6 @@ def test_real_files_get_the_split_they_need(shared_data: Path, folder: Path) -> 
         ran = data("init", str(shared_data / name), "--target", target, "--to", name)
         assert ran.exit_code == 0, ran.exception
         assert load_contract(Path(name) / "contract.yaml").split == split
-        assert "A random split would have looked" in ran.output and "x better" in ran.output
-
-
-def test_hidden_measures_the_leak() -> None:
-    rng = np.random.default_rng(1)
-    groups = np.repeat(np.arange(100), 4)
-    features = np.repeat(rng.normal(size=(100, 3)), 4, axis=0)
-    noise = np.repeat(rng.normal(size=100), 4)
-    leaking = hidden(features, noise, groups)
-    assert leaking is not None and leaking.times > 2 and leaking.siblings > 0.9
-    plain = hidden(rng.normal(size=(400, 3)), rng.normal(size=400), np.arange(400))
-    assert plain is not None and 0.9 < plain.times < 1.1 and plain.siblings == 0
-    classes = hidden(features, (noise > 0).astype(np.int64), groups)
-    assert classes is not None and classes.random < 0.1 < 0.3 < classes.honest
-    assert hidden(features[:20], noise[:20], groups[:20]) is None
-    assert hidden(features, noise, groups // 50) is None
-
-
-@pytest.mark.slow
-def test_a_long_table_is_sampled_by_groups_and_stretches() -> None:
-    rng = np.random.default_rng(2)
-    groups = np.repeat(np.arange(5_000), 3)
-    found = hidden(rng.normal(size=(15_000, 2)), np.repeat(rng.normal(size=5_000), 3), groups)
-    assert found is not None and found.siblings > 0.8
-    walk = rng.normal(size=20_000).cumsum()
-    found = hidden(walk[:, None], walk)
-    assert found is not None and found.siblings > 0.9
 
 
 @pytest.mark.parametrize(

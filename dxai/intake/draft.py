@@ -63,7 +63,7 @@ def draft(look: Look, choices: Choices, dialect: Dialect | None) -> Draft:
         SettingsError: The time column holds no dates, or dates of no step that is known.
     """
     columns, split = proposal(look, choices), split_of(look, choices)
-    why = told(split, look, [c.seen.name for c in columns if c.role == "feature"])
+    why = told(split)
     frequency = _frequency(look, choices) if choices.kind == "demand" else None
     decisions = [*_of_rows(look), *_one_of_several(look, choices), *_no_feature(columns, choices)]
     comments = [f"split: {why}", *(f"decide: {text}" for text in decisions)]
