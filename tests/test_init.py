@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from dxai.cli.main import cli
 from dxai.contract import Contract, load_contract
 from dxai.data.windows import to_panel
-from dxai.errors import DxaiError, SettingsError
+from dxai.errors import DxaiError, NotFoundError, SettingsError
 from dxai.intake.mapping import Mapping, load_mapping
 
 
