@@ -81,6 +81,7 @@ class ColumnTally:
     dates: dict[str, DateSpan] = field(default_factory=dict)
     _totals: Counter[str] = field(default_factory=Counter)
     _many: bool = False
+    _counted_now: bool = False
     _others: int = 0
     _settled: bool = False
 
@@ -95,15 +96,15 @@ class ColumnTally:
 
     def count_values(self, texts: pl.Series) -> None:
         """Count the different texts, as long as they are few."""
+        self._counted_now = False
         if self._many:
-            short = texts.filter(texts.str.len_chars() <= _LONGEST_TOTAL)
-            self._add_totals(short.alias("text").value_counts(name="count"))
             return
         found = texts.drop_nulls().alias("text").value_counts(name="count")
         if self.values is not None:
             found = pl.concat([self.values, found]).group_by("text").agg(pl.col("count").sum())
         self._many = len(found) > MANY
         self.values = None if self._many else found
+        self._counted_now = self._many
         if self._many:
             self._add_totals(found)
 
@@ -115,6 +116,9 @@ class ColumnTally:
         for text, count in texts.filter(gap).value_counts(name="count").iter_rows():
             self.missing_texts[text] += count
         known = texts.filter(~gap & (texts != ""))
+        if self._many and not self._counted_now:
+            short = known.filter((known.str.len_chars() <= _LONGEST_TOTAL) & ~known.str.contains(r"\d"))
+            self._add_totals(short.alias("text").value_counts(name="count"))
         if self._settled or not len(known):
             return
         counted = known.alias("text").value_counts(name="count")
