@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from dxai.data.dialect import OLE, Dialect
-from dxai.data.layout import layout_of, with_units
+from dxai.data.layout import UNITS_HOW, how, layout_of, with_units
 from dxai.errors import DataError, DxaiError, NotFoundError, nearest
 
 _ROWS = 50_000
@@ -104,9 +104,10 @@ def read_excel(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFr
     _refuse_header(header, sheet, dialect, path)
     if dialect.units_row:
         header = with_units(header, [_cell(cell) or "" for cell in rows[at + 1]] if at + 1 < len(rows) else [])
-    elif strict and layout_of(sheet.texts(), 1).units_row:
-        fix = "`dxai data convert` reads it with `units_row: true` in the mapping's `file:`, or take it away."
-        raise DataError("The second row holds units, no data.", where=f"{path}, sheet {sheet.name!r}", fix=fix)
+    elif layout_of(sheet.texts(), dialect.header_row).units_row:
+        raise DataError(
+            f"Row {dialect.header_row + 1} holds units, no data.", where=f"{path}, sheet {sheet.name!r}", fix=UNITS_HOW
+        )
     _fill_merged(sheet, len(header), dialect, path)
     start = dialect.first_row - 1
     for first in range(start, max(start + 1, len(rows)), _ROWS):
@@ -126,7 +127,7 @@ def _fill_merged(sheet: Sheet, width: int, dialect: Dialect, path: Path) -> None
         (top, left), (bottom, right) = below[0]
         named = f"{_column_name(left)}{top + 1}:{_column_name(right)}{bottom + 1}"
         more = f", and {len(below) - 1} more ranges are" if len(below) > 1 else " is"
-        fix = "`fill_merged: true` in the mapping's `file:` (dxai data convert) fills them with the first; or unmerge them."
+        fix = "Unmerge them, or convert with `fill_merged: true` in the mapping's `file:`: all get the first's value."
         raise DataError(
             f"{named}{more} merged: all cells but the first are empty.",
             where=f"{path}, sheet {sheet.name!r}", fix=fix,
@@ -155,16 +156,13 @@ def _refuse_header(header: list[str], sheet: Sheet, dialect: Dialect, path: Path
     found = layout_of(sheet.texts())
     fix = "Put one row with the column names on top."
     if found.two_headers:
-        fix = f"Rows {found.two_headers} and {found.two_headers + 1} both look like a header: {_HOW}N."
+        fix = f"Rows {found.two_headers} and {found.two_headers + 1} both look like a header: name one, {how('N')}."
     elif found.header_row != dialect.header_row:
-        fix = f"The header looks to be in row {found.header_row}: {_HOW}{found.header_row}."
+        fix = f"The header looks to be in row {found.header_row}: {how(found.header_row)}."
     elif sheet.others and not dialect.sheet:
         fix = f"{fix[:-1]}, or name another sheet for `dxai data convert`: {_flags(sheet.others)}."
     told = f"Row {dialect.header_row} of the sheet is no header: every column needs a name of its own."
     raise DataError(told, where=f"{path}, sheet {sheet.name!r}", fix=fix)
-
-
-_HOW = "`dxai data convert`, also with header_row in the mapping's `file:`, takes --header-row "
 
 
 def _flags(names: Sequence[str]) -> str:

@@ -38,6 +38,16 @@ class Layout:
 
 Row = Sequence[str]
 
+UNITS_HOW = (
+    "Convert it with `units_row: true` in the mapping's `file:` (`dxai data init` writes it), or take the row away."
+)
+"""What to do about a row of units."""
+
+
+def how(header_row: int | str) -> str:
+    """What to do about a header that is in another row."""
+    return f"`dxai data convert --header-row {header_row}`, or `header_row: {header_row}` in the mapping's `file:`"
+
 
 def layout_of(rows: Sequence[Row], header_row: int = 0) -> Layout:
     """Recognise the layout of a file from its first rows, blank ones included.
@@ -90,7 +100,7 @@ def _header_at(rows: Sequence[Row], used: Sequence[int]) -> int:
     for blank in range(first + 1, len(rows) - 2):
         if len(filled[blank - 1]) > _PAIR:
             break
-        names, below = rows[blank + 1], rows[blank + 2]
+        names, below = rows[blank + 1], [cell for row in rows[blank + 2 : blank + 4] for cell in row]
         if filled[blank] or not filled[blank + 1].issuperset(used) or not used:
             continue
         if not any(map(_is_number, names)) and any(map(_is_number, below)):
@@ -109,26 +119,24 @@ def _numeric(rows: Sequence[Row], used: Sequence[int]) -> list[int]:
 
 
 def _is_of_units(row: Row, numeric: Sequence[int]) -> bool:
-    """Whether most of what the row says is units, at least one over numbers, and nothing over numbers is a number."""
-    cells = {i: cell.strip() for i, cell in enumerate(row) if cell.strip().casefold() not in _GAPS}
+    """Whether most of what the row says is units, at least one over numbers, and nothing over numbers is a number.
+
+    The unit 1 alone makes no such row.
+    """
+    cells = {i: cell.strip() for i, cell in enumerate(row) if cell.strip().casefold() not in {*_GAPS, "1"}}
     units = {i for i, cell in cells.items() if _is_unit(cell)}
     over = [i for i in numeric if i in cells]
-    return bool(units.intersection(over)) and 2 * len(units) > len(cells) and not any(_is_value(cells[i]) for i in over)
+    return bool(units.intersection(over)) and 2 * len(units) > len(cells) and units.issuperset(over)
 
 
 def _is_unit(cell: str) -> bool:
-    if _is_value(cell):
+    if _is_number(cell):
         return False
     try:
         understand(cell[1:-1] if re.fullmatch(r"[(\[].+[)\]]", cell) else cell)
     except DataError:
         return False
     return True
-
-
-def _is_value(cell: str) -> bool:
-    """A number that is not the unit 1."""
-    return _is_number(cell) and cell != "1"
 
 
 def _is_spread(above: Row) -> bool:

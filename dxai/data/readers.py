@@ -24,8 +24,9 @@ from dxai.data.dialect import (
     known_encoding,
     require_encoding,
     text_layout,
+    text_rows,
 )
-from dxai.data.layout import with_units
+from dxai.data.layout import UNITS_HOW, how, with_units
 from dxai.errors import DataError, bullet_list
 
 _BLOCK = 1 << 20
@@ -90,6 +91,8 @@ def _decoded(blocks: Iterator[Block], path: Path, dialect: Dialect) -> Iterator[
     """The blocks; bytes in another encoding than the dialect's are told."""
     known_encoding(dialect.encoding)
     try:
+        if not dialect.units_row:
+            _refuse_units(path, dialect)
         yield from blocks
     except (UnicodeError, pl.exceptions.ComputeError):
         require_encoding(path, dialect.encoding)
@@ -102,19 +105,21 @@ def _plain_dialect(path: Path) -> Dialect:
     if encoding == "utf-16":
         fix = "Save the table as CSV UTF-8, or convert it: dxai data convert."
         raise DataError("The file is UTF-16.", where=str(path), fix=fix)
-    _refuse_units(path, encoding)
     return Dialect(encoding)
 
 
-def _refuse_units(path: Path, encoding: str) -> None:
-    """A row of units below the header is no row of data; a second line with a number in it is none of units."""
-    with opened_text(path, encoding) as file:
-        second = [line.strip() for line in islice(file, 2)][1:]
-    cells = [cell.strip() for line in second for cell in line.split(",") if cell.strip()]
-    if cells and not any(cell[0].isdigit() or cell[0] in "+-." for cell in cells if len(cell) > 1):
-        fix = likely_place(path, Dialect(encoding))
-        if _UNITS in fix:
-            raise DataError("The second line is no row of data.", where=f"{path}, line 2", fix=fix)
+def _refuse_units(path: Path, dialect: Dialect) -> None:
+    """A row of units below the header is no row of data; a line with a number in it is none of units."""
+    with opened_text(path, dialect.encoding) as file:
+        start = file.read(_BLOCK >> 4).split("\n", dialect.header_row + 1)
+    below = start[dialect.header_row] if dialect.header_row < len(start) else ""
+    cells = [cell.strip(' "\t\r') for cell in below.split(dialect.delimiter)]
+    if not any(cells) or any(cell[0].isdigit() or cell[0] in "+-." for cell in cells if len(cell) > 1):
+        return
+    lines = first_lines(path, dialect.encoding)
+    if text_layout(lines, dialect.delimiter, dialect.header_row).units_row:
+        line = dialect.header_row + 1
+        raise DataError(f"Line {line} holds units, no data.", where=f"{path}, line {line}", fix=UNITS_HOW)
 
 
 def _is_plain(path: Path) -> bool:
@@ -140,7 +145,8 @@ def _plain_blocks(path: Path, dialect: Dialect, numbers: Numbers, *, strict: boo
         cells = (line().decode().rstrip("\r\n").split(dialect.delimiter) for _ in range(dialect.first_row))
         header = _header(islice(cells, dialect.header_row - 1, None), path, dialect, strict=strict)
         named = [name for name in header if not name.startswith(_NAMELESS)]
-        ragged, shape = _Ragged(len(header), path, dialect), _Shape(header, dialect.delimiter, numbers(named))
+        wanted = _wanted(numbers, named, path, dialect)
+        ragged, shape = _Ragged(len(header), path, dialect), _Shape(header, dialect.delimiter, wanted)
         for lines in _whole_lines(read, shape.names):
             block = shape.sound(lines)
             if block is None:
@@ -155,6 +161,14 @@ def _plain_blocks(path: Path, dialect: Dialect, numbers: Numbers, *, strict: boo
         if not ragged.rows:
             yield _named(shape.block(shape.names), path, ragged)
         ragged.refuse()
+
+
+def _wanted(numbers: Numbers, names: list[str], path: Path, dialect: Dialect) -> Collection[str]:
+    try:
+        return numbers(names)
+    except DataError as error:
+        fix = likely_place(path, dialect)
+        raise DataError(error.problem, where=error.where, fix=fix or error.fix) from None
 
 
 @contextmanager
@@ -259,7 +273,9 @@ def _quoted_blocks(path: Path, dialect: Dialect, rows: int, *, strict: bool) -> 
                 if not block:
                     break
         except csv.Error as error:
-            raise DataError(f"The quoting is broken: {error}.", where=f"{path}, line {above + lines.line_num}") from None
+            raise DataError(
+                f"The quoting is broken: {error}.", where=f"{path}, line {above + lines.line_num}"
+            ) from None
         ragged.refuse()
 
 
@@ -313,7 +329,8 @@ def _named(block: Block, path: Path, ragged: _Ragged) -> Block:
         if (found := cells.is_not_null().arg_true()).len():
             row = ragged.first_row + ragged.rows - len(cells) + int(found[0])
             told = f"Column {name[1:]} has no name, however a value in row {row}: {str(cells[found[0]])[:40]!r}."
-            raise DataError(told, where=str(path), fix="Name it in the header, or take the value away.")
+            fix = likely_place(path, ragged.dialect) or "Name it in the header, or take the value away."
+            raise DataError(told, where=str(path), fix=fix)
     return Block(block.frame.drop(nameless), block.spelled) if nameless else block
 
 
@@ -323,20 +340,14 @@ def likely_place(path: Path, dialect: Dialect) -> str:
     seen = dialect_of_lines(lines, dialect.encoding)
     found = text_layout(lines, seen.delimiter)
     if found.two_headers:
-        return f"Lines {found.two_headers} and {found.two_headers + 1} both look like a header: name one, {_HOW[0]}N."
-    if found.header_row == dialect.header_row and found.units_row == dialect.units_row:
-        return ""
-    line = dialect.header_row + 1
-    if found.header_row == dialect.header_row:
-        return f"Line {line} looks like {_UNITS}: `dxai data convert` {_HOW[1]}, or take it away."
-    return f"The header looks to be in line {found.header_row}: {_HOW[0]}{found.header_row}."
-
-
-_UNITS = "a row of units"
-_HOW = (
-    "`dxai data convert`, also with header_row in the mapping's `file:`, takes --header-row ",
-    "reads it with `units_row: true` in the mapping's `file:`",
-)
+        return f"Lines {found.two_headers} and {found.two_headers + 1} both look like a header: name one, {how('N')}."
+    if found.header_row != dialect.header_row:
+        return f"The header looks to be in line {found.header_row}: {how(found.header_row)}."
+    rows, begins = text_rows(lines, dialect.delimiter)
+    names = rows[begins.index(found.header_row)] if found.header_row in begins else []
+    if any(names[1:-1]) and not all((names[0], names[-1])) and all(names[1:-1]):
+        return "`dxai data convert` reads a first column without a name, and leaves out an empty last one."
+    return ""
 
 
 def _frame(header: list[str], block: list[list[str]]) -> pl.DataFrame:
@@ -351,7 +362,7 @@ class _Ragged:
     """Rows of a file that do not have the cells of its header, counted block by block."""
 
     def __init__(self, width: int, path: Path, dialect: Dialect) -> None:
-        self.width, self.path, self._dialect = width, path, dialect
+        self.width, self.path, self.dialect = width, path, dialect
         self.first_row = dialect.first_row
         self.rows, self._count = 0, 0
         self._first: list[tuple[int, int]] = []
@@ -370,5 +381,5 @@ class _Ragged:
             raise DataError(
                 f"{self._count} rows do not have the {self.width} cells of the header: {told}.",
                 where=str(self.path),
-                fix=likely_place(self.path, self._dialect) or "Fill or quote the cells of these rows.",
+                fix=likely_place(self.path, self.dialect) or "Fill or quote the cells of these rows.",
             )  # fmt: skip

@@ -65,7 +65,10 @@ def format_of(path: Path) -> Literal["csv", "excel", "parquet"]:
 
 
 def as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every column as the text that a CSV file would hold; NaN is a gap, a time stamp at midnight a date, a duration its seconds."""
+    """Every column as the text that a CSV file would hold.
+
+    NaN is a gap, a time stamp at midnight a date, a duration the number of its seconds.
+    """
     return frame.select(_text(column) for column in frame)
 
 
@@ -73,7 +76,7 @@ def _text(column: pl.Series) -> pl.Series:
     if isinstance(column.dtype, pl.Datetime) and bool((column.dt.time() == time()).all()):
         column = column.dt.date()
     if isinstance(column.dtype, pl.Duration):
-        column = column.dt.total_nanoseconds() / 1e9
+        column = pl.Series(column.name, column.dt.total_nanoseconds().to_numpy() / 1e9)
     if column.dtype.is_float():
         column = column.fill_nan(None)
     if column.dtype.is_nested() or column.dtype == pl.Binary:

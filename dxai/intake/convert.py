@@ -115,7 +115,7 @@ def _rows(
     """Blocks in the contract's shape, with the lines of the file that their rows come from."""
     wide, steps = mapping.wide, None
     for table in tables:
-        first_line = log.read + 2
+        first_line = log.read + mapping.file.dialect.first_row
         log.read += len(table)
         if wide is None:
             yield Rows(table, pl.int_range(first_line, first_line + len(table), eager=True))
