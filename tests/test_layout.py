@@ -136,6 +136,7 @@ def test_empty_last_column_is_left_out(tmp_path: Path, ends: int, quote: str) ->
     [
         (["온도", "압력", "두께"], ["℃", "MPa", "mm"], ["온도 (℃)", "압력 (MPa)", "두께 (mm)"]),
         (["heat", "p", "y"], ["(degC)", "[bar]", "-"], ["heat (degC)", "p (bar)", "y"]),
+        (["I", "U", "t"], ["A", "V", "s"], ["I (A)", "U (V)", "t (s)"]),
         (["heat (℃)", "p", "y"], ["℃", "", "kN"], ["heat (℃)", "p", "y (kN)"]),
     ],
 )  # fmt: skip
@@ -164,6 +165,7 @@ def test_units_beside_columns_of_text(tmp_path: Path) -> None:
         [["x", "n"], ["", ""], ["1", "2"], ["3", "4"]],
         [["x", "n"], ["5", "m"], ["1", "2"], ["3", "4"]],
         [["a"], ["m"], ["k"]],
+        [["grade", "n"], ["m", "m"], ["1", "2"], ["3", "4"]],
         [["age", "", "water"], ["1", "2", "3"], ["4", "5", "6"]],
         [["a", "a"], ["1", "2"]],
         [],
@@ -418,6 +420,35 @@ def test_old_excel_file_is_read_where_it_is_converted(tmp_path: Path) -> None:
     assert (found.kind, read.columns) == ("excel", ["온도 (℃)", "y (kN)"])
     assert read.rows()[:2] == [("20.5", "0"), ("21.5", "1")]
     assert "dxai data convert" in refusal(tmp_path / "raw.xls").fix
+
+
+@pytest.mark.parametrize("at", [4, 8, 4 * 3])
+def test_old_excel_file_whose_sectors_run_in_a_circle_is_refused(tmp_path: Path, at: int) -> None:
+    path = old_excel(tmp_path / "raw.xls", [["a"], [1.0]])
+    content = bytearray(path.read_bytes())
+    content[512 + at : 516 + at] = struct.pack("<I", at // 4)
+    path.write_bytes(content)
+    assert "runs in a circle" in refusal(path, Dialect()).problem
+
+
+def test_old_excel_file_that_declares_too_much_is_refused(tmp_path: Path) -> None:
+    path = old_excel(tmp_path / "raw.xls", [["a"], [1.0]])
+    content, begin = path.read_bytes(), biff((0x0204, struct.pack("<HHHHB", 0, 0, 0, 1, 1) + "a".encode("utf-16-le")))
+    assert begin in content
+    declared = biff((0x0200, struct.pack("<IIHHH", 0, 1 << 31, 0, 255, 0)))
+    path.write_bytes(content.replace(begin, declared + begin, 1)[: len(content)])
+    assert "cells, empty ones counted" in refusal(path, Dialect()).problem
+
+
+def test_old_excel_file_with_a_changed_byte_gives_a_table_or_one_sentence(tmp_path: Path) -> None:
+    path = old_excel(tmp_path / "raw.xls", [["a", "b"], *([float(i), "x"] for i in range(20))])
+    content = path.read_bytes()
+    for place in [*range(8, 640, 7), *range(1024, 2600, 11)]:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            list(read_blocks(path, Dialect()))
+        except DataError as error:
+            assert str(path) in error.where
 
 
 def test_locked_excel_file_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from dxai.data.dialect import OLE, Dialect
 from dxai.data.layout import UNITS_HOW, how, layout_of, with_units
+from dxai.data.ole import cells_of
 from dxai.errors import DataError, DxaiError, NotFoundError, nearest
 
 _ROWS = 50_000
@@ -64,7 +65,7 @@ def open_sheet(path: Path, name: str = "") -> Sheet:
     from python_calamine import PasswordError, SheetTypeEnum, SheetVisibleEnum, load_workbook  # an Excel file is rare
 
     with _one_message(path), path.open("rb") as file:
-        _refuse_locked(path)
+        _refuse_bomb(path)
         try:
             book = load_workbook(file)
         except PasswordError:
@@ -91,7 +92,8 @@ def read_excel(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFr
     strict, dialect = dialect is None, dialect or Dialect()
     with path.open("rb") as file:
         if strict and file.read(4) == OLE:
-            _refuse_locked(path)
+            if _LOCKED in file.read(_EXCEL_LIMIT):
+                raise _locked(path)
             fix = "Save it as .xlsx or CSV UTF-8, or convert it: dxai data convert."
             raise DataError("The file is an old Excel file (.xls).", where=str(path), fix=fix)
     sheet = open_sheet(path, dialect.sheet)
@@ -169,13 +171,19 @@ def _flags(names: Sequence[str]) -> str:
     return " or ".join(f"--sheet {name!r}" for name in names[:3])
 
 
-def _refuse_locked(path: Path) -> None:
-    """Of a zip file its size; of the other kind, in which a password packs a new file as well, that."""
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a file that takes too much memory, or that a password locks: that packs a new file into an old one."""
     with path.open("rb") as file:
         if file.read(4) != OLE:
-            _refuse_zip_bomb(path)
-        elif _LOCKED in file.read(_EXCEL_LIMIT):
-            raise _locked(path)
+            return _refuse_zip_bomb(path)
+        file.seek(0)
+        content = file.read(_EXCEL_LIMIT)
+    if _LOCKED in content:
+        raise _locked(path)
+    if (cells := cells_of(content)) > _EXCEL_CELLS:
+        told = f"The sheets of the file have {cells:,} cells, empty ones counted: too many for a table."
+        raise DataError(told, where=str(path), fix="Save the table as CSV UTF-8.")
+    return None
 
 
 def _locked(path: Path) -> DataError:

@@ -11,6 +11,7 @@ from dxai.units import of_header, understand
 
 _NUMBER = re.compile(r"[+\-−]?\d[\d., ']*(?:[eE][+-]?\d+)?\s*%?")
 _GAPS = {"", "-", "–", "—", "na", "n/a", "nan", "nd", "null", "none"}
+_CLEAR_UNIT = re.compile(r"[^\W\d_].*[^\W\d_]|[%°]|[^\x00-\x7f]")
 _MOSTLY = 0.8
 _PAIR = 2
 """Cells of a line such as ``Operator;Kim`` above a table."""
@@ -121,12 +122,13 @@ def _numeric(rows: Sequence[Row], used: Sequence[int]) -> list[int]:
 def _is_of_units(row: Row, numeric: Sequence[int]) -> bool:
     """Whether most of what the row says is units, at least one over numbers, and nothing over numbers is a number.
 
-    The unit 1 alone makes no such row.
+    The unit 1 alone makes no such row, nor does one letter or mark in all places, which may be a value.
     """
     cells = {i: cell.strip() for i, cell in enumerate(row) if cell.strip().casefold() not in {*_GAPS, "1"}}
     units = {i for i, cell in cells.items() if _is_unit(cell)}
     over = [i for i in numeric if i in cells]
-    return bool(units.intersection(over)) and 2 * len(units) > len(cells) and units.issuperset(over)
+    clear = any(_CLEAR_UNIT.search(cells[i]) for i in over) or (len({cells[i] for i in over}) > 1 and len(cells) > 1)
+    return bool(over) and clear and 2 * len(units) > len(cells) and units.issuperset(over)
 
 
 def _is_unit(cell: str) -> bool:
