@@ -168,6 +168,7 @@ def test_units_beside_columns_of_text(tmp_path: Path) -> None:
         [["grade", "n"], ["m", "m"], ["1", "2"], ["3", "4"]],
         [["age", "", "water"], ["1", "2", "3"], ["4", "5", "6"]],
         [["a", "a"], ["1", "2"]],
+        [["lot", "grade"], [], ["L1", "A"], ["L2", "5"], ["L3", "B"], ["L4", "7"]],
         [],
     ],
 )
@@ -282,6 +283,14 @@ def test_unknown_encoding_is_told(tmp_path: Path) -> None:
         recognise(path, Given(encoding="klingon"))
     with pytest.raises(ValueError, match="no text encoding 'hex'"):
         FileDialect(encoding="hex")
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("name", ["utf8", "UTF-8", "utf-8", "utf_8_sig"])
+def test_utf8_takes_its_mark_by_any_name(tmp_path: Path, name: str, quote: str) -> None:
+    path = text(tmp_path, [f"{quote}온도{quote},y", "1,2"], encoding="utf-8-sig")
+    assert table(path, Given(encoding=name))[1].columns == ["온도", "y"]
+    assert next(iter(read_blocks(path, FileDialect(encoding=name).dialect))).columns == ["온도", "y"]
 
 
 # Excel

@@ -139,7 +139,7 @@ def encoding_of(path: Path) -> str:
 
 def require_encoding(path: Path, encoding: str) -> None:
     """Raise DataError where a file is not in the encoding that a person named, or Python has none of that name."""
-    bad = _first_bad_byte(path, known_encoding(encoding), zeros="16" in encoding)
+    bad = _first_bad_byte(path, known_encoding(encoding), zeros=encoding.lower().startswith(("utf-16", "utf-32")))
     if bad is None:
         return
     try:
@@ -151,7 +151,7 @@ def require_encoding(path: Path, encoding: str) -> None:
 
 
 def known_encoding(name: str) -> str:
-    """The name itself, where Python knows such a text encoding.
+    """The name itself, where Python knows such a text encoding; UTF-8 takes a byte order mark for what it is.
 
     Raises:
         DataError: It does not.
@@ -161,7 +161,7 @@ def known_encoding(name: str) -> str:
     except (LookupError, UnicodeError):
         fix = "Known are utf-8, cp949, windows-1252, shift_jis, gb18030 and Python's others."
         raise DataError(f"There is no text encoding {name!r}.", where="encoding", fix=fix) from None
-    return name
+    return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -101,10 +101,10 @@ def _header_at(rows: Sequence[Row], used: Sequence[int]) -> int:
     for blank in range(first + 1, len(rows) - 2):
         if len(filled[blank - 1]) > _PAIR:
             break
-        names, below = rows[blank + 1], [cell for row in rows[blank + 2 : blank + 4] for cell in row]
+        names = rows[blank + 1]
         if filled[blank] or not filled[blank + 1].issuperset(used) or not used:
             continue
-        if not any(map(_is_number, names)) and any(map(_is_number, below)):
+        if not any(map(_is_number, names)) and _numeric(rows[blank + 2 :], used):
             return blank + 1
     return first
 

@@ -87,7 +87,7 @@ def recognise(path: Path, given: Given = Given(), *, guess: bool = True) -> Reco
 def refuse_unfit(path: Path, given: Given) -> None:
     """Raise SettingsError or DataError where a file is not what a person says of it."""
     if _kind(path, given) == "csv" and given.encoding:
-        require_encoding(path, known_encoding(given.encoding))
+        require_encoding(path, given.encoding)
 
 
 def _kind(path: Path, given: Given) -> Literal["csv", "excel", "parquet"]:
@@ -101,9 +101,9 @@ def _kind(path: Path, given: Given) -> Literal["csv", "excel", "parquet"]:
 
 
 def _text(path: Path, given: Given, guess: bool) -> Recognised:
+    encoding = known_encoding(given.encoding) if given.encoding else encoding_of(path)
     if given.encoding:
-        require_encoding(path, known_encoding(given.encoding))
-    encoding = given.encoding or encoding_of(path)
+        require_encoding(path, encoding)
     lines = first_lines(path, encoding)
     dialect = dialect_of_lines(lines, encoding)
     rows, begins = text_rows(lines, dialect.delimiter)

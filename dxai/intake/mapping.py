@@ -140,6 +140,7 @@ class Mapping(BaseModel):
             return self
         refuse_unfit(path, given)
         told = {key: value for key, value in asdict(given).items() if value}
+        told |= {"encoding": known_encoding(given.encoding)} if given.encoding else {}
         return self.model_copy(update={"file": self.file.model_copy(update=told)})
 
     def sources(self, names: list[str], contract: Contract, where: str) -> dict[str, tuple[str, ...]]:
