@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from dxai.cli.main import cli
 from dxai.contract import load_contract
+from dxai.data import tables
 from dxai.data.dialect import Dialect, encoding_of
 from dxai.data.encodings import is_korean
 from dxai.data.layout import Layout, layout_of, with_units
@@ -470,11 +471,15 @@ def test_locked_excel_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["ns", "us", "ms"])
-def test_durations_of_parquet_are_seconds(tmp_path: Path, unit: Any) -> None:
+def test_durations_are_seconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unit: Any) -> None:
     times = pl.Series("cycle", [timedelta(minutes=1, milliseconds=250), None, timedelta(0)], dtype=pl.Duration(unit))
-    pl.DataFrame([times, pl.Series("day", [date(2025, 1, 1)] * 3)]).write_parquet(tmp_path / "raw.parquet")
+    frame = pl.DataFrame([times, pl.Series("day", [date(2025, 1, 1)] * 3)])
+    assert as_text(frame)["cycle"].to_list() == ["60.25", None, "0.0"]
+    frame.write_parquet(tmp_path / "raw.parquet")
+    monkeypatch.setattr(tables, "decoded", lambda *_: iter([frame.clear(), frame]))  # its child process
     found, read = table(tmp_path / "raw.parquet")
-    assert as_text(read)["cycle"].to_list() == ["60.25", None, "0.0"]
+    assert read["cycle"].to_list() == [60.25, None, 0.0]
+    assert read["day"].dtype == pl.Date
     assert found.line == ""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from dxai.data.decoder import decoded
 from dxai.data.dialect import OLE, Dialect
@@ -22,7 +23,7 @@ _ROWS = 50_000
 
 
 def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFrame]:
-    """Blocks of at most 50,000 rows, at least one; CSV and Excel as text, Parquet with its own types.
+    """Blocks of at most 50,000 rows, at least one; CSV and Excel as text, Parquet with its types, durations as seconds.
 
     Args:
         path: The file.
@@ -75,8 +76,7 @@ def as_text(frame: pl.DataFrame) -> pl.DataFrame:
 def _text(column: pl.Series) -> pl.Series:
     if isinstance(column.dtype, pl.Datetime) and bool((column.dt.time() == time()).all()):
         column = column.dt.date()
-    if isinstance(column.dtype, pl.Duration):
-        column = pl.Series(column.name, column.dt.total_nanoseconds().to_numpy() / 1e9)
+    column = _in_seconds(column)
     if column.dtype.is_float():
         column = column.fill_nan(None)
     if column.dtype.is_nested() or column.dtype == pl.Binary:
@@ -85,6 +85,13 @@ def _text(column: pl.Series) -> pl.Series:
             fix="Give every cell one number, date or text.",
         )
     return column.cast(pl.String)
+
+
+def _in_seconds(column: pl.Series) -> pl.Series:
+    """A duration as the number of its seconds; other columns as they are."""
+    if not isinstance(column.dtype, pl.Duration):
+        return column
+    return pl.Series(column.name, column.dt.total_nanoseconds().to_numpy() / 1e9, nan_to_null=True)
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 
 def _read_parquet(path: Path, rows: int = _ROWS) -> Iterator[pl.DataFrame]:
-    blocks = decoded(path, rows)
+    blocks = (block.with_columns(map(_in_seconds, block.select(cs.duration()))) for block in decoded(path, rows))
     empty = next(blocks)
     yield next(blocks, empty)
     yield from blocks
