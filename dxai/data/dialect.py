@@ -143,7 +143,7 @@ def require_encoding(path: Path, encoding: str) -> None:
     if bad is None:
         return
     try:
-        likely = f"it looks like {encoding_of(path)}: `encoding: {encoding_of(path)}` in the mapping, or --encoding"
+        likely = f"it looks like {(seen := encoding_of(path))}: `encoding: {seen}` in the mapping, or --encoding {seen}"
     except DataError as error:
         likely = error.fix.rstrip(".")
     told = f"The file is not {encoding}: byte {bad:,} breaks it."

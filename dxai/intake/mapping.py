@@ -40,7 +40,7 @@ class FileDialect(BaseModel):
         try:
             return known_encoding(name)
         except DataError as error:
-            raise ValueError(f"{error.problem} {error.fix}") from None
+            raise ValueError(f"{error.problem} {error.fix}".rstrip(".")) from None
 
     @property
     def dialect(self) -> Dialect:
