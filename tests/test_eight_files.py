@@ -147,13 +147,13 @@ def typed(file: File, checkout: Path) -> list[str]:
     else:
         lines = [
             f"dxai data describe {file.name}",
-            f"dxai data init {file.name} {file.init} --name own",
-            f"dxai data convert {file.name} -c own/contract.yaml -m own/mapping.yaml -o own/table.parquet",
-            "dxai data check own/table.parquet -c own/contract.yaml",
-            "dxai train data=own hydra.run.dir=runs/own/train",
-            "dxai release runs/own --to models/own",
-            "dxai inspect models/own --unsigned",
-            "dxai predict models/own own/table.parquet -o predictions.csv --unsigned",
+            f"dxai data init {file.name} {file.init} --name mine",
+            f"dxai data convert {file.name} -c mine/contract.yaml -m mine/mapping.yaml -o mine/table.parquet",
+            "dxai data check mine/table.parquet -c mine/contract.yaml",
+            "dxai train data=mine hydra.run.dir=runs/mine/train",
+            "dxai release runs/mine --to models/mine",
+            "dxai inspect models/mine --unsigned",
+            "dxai predict models/mine mine/table.parquet -o predictions.csv --unsigned",
         ]
     return [f"{lines[0]} --report looks.html", *(cut_short(line, file.short) for line in lines[1:])]
 

@@ -165,7 +165,6 @@ FILES: dict[str, Callable[[], bytes]] = {
     "column twice": lambda: lines(GOOD + ",1", header=HEADER + ",heat"),
     "two names of one column": lambda: lines(GOOD + ",1", header=HEADER + ",온도"),
     "column without a name": lambda: lines(GOOD + ",1", header=HEADER + ","),
-    "merged header": lambda: lines("code,heat,day,weight", GOOD, header="2026,,,"),
     "short row": lambda: lines(GOOD, "0012,1", GOOD),
     "long row": lambda: lines(GOOD, GOOD + ",1", GOOD),
     "blank line in between": lambda: lines(GOOD, "", GOOD),
@@ -204,7 +203,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 def test_a_wrong_file_is_told_in_one_short_message(
     kind: str, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dxai.data.tables._EXCEL_LIMIT", 1 << 26)  # a gigabyte takes a quarter of a minute
+    monkeypatch.setattr("dxai.data.excel._EXCEL_LIMIT", 1 << 26)  # a gigabyte takes a quarter of a minute
     with pytest.raises(DataError) as refused:
         converted(FILES[kind](), contract, tmp_path)
     told = refused.value.message()
@@ -215,6 +214,7 @@ def test_a_wrong_file_is_told_in_one_short_message(
 
 READ: dict[str, bytes] = {
     "as it should be": lines(GOOD),
+    "title above the header": lines("code,heat,day,weight", GOOD, header="2026,,,"),
     "byte order mark": b"\xef\xbb\xbf" + lines(GOOD),
     "CP949": ("부호,온도,날짜,무게\n" + GOOD + "\n").encode("cp949"),
     "UTF-16": lines(GOOD).decode().encode("utf-16"),

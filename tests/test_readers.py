@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from dxai.data.dialect import detect_dialect
+from dxai.data.layout import layout_of
 from dxai.data.readers import encoding_of, read_csv, read_table
 from dxai.errors import DataError, NotFoundError
 
@@ -245,6 +246,7 @@ def test_every_cell_comes_back_as_it_was_written(
 ) -> None:
     end = "\r\n" if windows else "\n"
     cells = [row[:width] for row in rows if any(row[:width])]  # a line without a character is no row
+    assume(not layout_of([[f"c{i}" for i in range(width)], *cells]).units_row)  # no row either, and refused
     content = "".join(",".join(line) + end for line in [[f"c{i}" for i in range(width)], *cells])
     found = outcome(tmp_path_factory.getbasetemp() / "table.csv", content.encode(), 3)
     expected = [tuple(cell or None for cell in row) for row in cells]

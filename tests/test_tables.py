@@ -18,7 +18,7 @@ import pytest
 import xlsxwriter
 from polars.testing import assert_frame_equal
 
-from dxai.data import tables
+from dxai.data import excel as excel_reader
 from dxai.data.tables import as_text, read_blocks, spooled
 from dxai.errors import DataError, NotFoundError
 
@@ -171,7 +171,7 @@ def test_empty_rows_and_columns_around_an_excel_table_are_left_out(tmp_path: Pat
 )  # fmt: skip
 def test_excel_sheet_without_a_header_on_top_is_refused(tmp_path: Path, rows: list[list[Any]]) -> None:
     error = refusal(excel(tmp_path / "t.xlsx", rows))
-    assert "first row of the first sheet is no header" in error.problem
+    assert "Row 1 of the sheet is no header" in error.problem
 
 
 def test_excel_header_alone_has_columns_and_no_rows(tmp_path: Path) -> None:
@@ -232,11 +232,11 @@ def test_zip_file_that_is_no_excel_file_is_refused(tmp_path: Path) -> None:
 def test_old_or_locked_excel_file_is_refused(tmp_path: Path) -> None:
     """Both are OLE files, which begin with D0 CF 11 E0."""
     (tmp_path / "t.xls").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
-    assert "no text" in refusal(tmp_path / "t.xls").problem
+    assert "old Excel file" in refusal(tmp_path / "t.xls").problem
 
 
 def test_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_EXCEL_LIMIT", 50 << 20)
+    monkeypatch.setattr(excel_reader, "_EXCEL_LIMIT", 50 << 20)
     bomb = zipped(tmp_path / "t.xlsx", sheet=bytes(51 << 20))
     assert bomb.stat().st_size < 100_000
     assert "50 MB" in refusal(bomb).problem

@@ -47,6 +47,18 @@ def complete_model(_ctx: click.Context, _param: click.Parameter, incomplete: str
     return [*names, CompletionItem(incomplete, type="dir")]
 
 
+def place_options(verb: _Verb) -> _Verb:
+    """Where in a file the table is and how it is written: ``sheet``, ``header_row`` and ``encoding``."""
+    options = (
+        click.option("--sheet", default="", help="Excel: the sheet. [default: the first visible one]"),
+        click.option("--header-row", type=click.IntRange(1), help="Line of the column names. [default: as recognised]"),
+        click.option("--encoding", default="", help="Of a text: cp949, windows-1252 … [default: as recognised]"),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
 def trust_options(verb: _Verb) -> _Verb:
     """How far a bundle is trusted: ``key`` and ``unsigned``."""
     key = click.option("--key", type=FILE, help="Public key (PEM) that must have signed the model.")

@@ -36,6 +36,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_text(path: Path, encoding: str) -> Iterator[TextIO]:
-    """The same as text, line ends as they are."""
+    """The same as text, line ends as they are.
+
+    Raises:
+        UnicodeDecodeError: The bytes are in another encoding; told when they are reached.
+    """
     with opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
         yield text

@@ -1,4 +1,4 @@
-"""How a text table is written: encoding, delimiter, decimal mark. Seen in the file, never guessed from its name."""
+"""How a table is written: encoding, delimiter, decimal mark, place. Seen in the file, never guessed from its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import codecs
 import csv
 import re
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from dxai.data.compressed import opened, opened_text
+from dxai.data.encodings import decodes_to_korean, first_strange_line, likely_encodings
+from dxai.data.layout import Layout, layout_of
 from dxai.errors import DataError, NotFoundError
 
 Delimiter = Literal[",", ";", "\t", "|"]
@@ -18,45 +21,87 @@ _DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 28
 _SAMPLE_LINES = 200
+_HALF = 0.5
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _LADDER = ("utf-8", "cp949")
+_SEP = re.compile(r"sep=([,;|\t])", re.IGNORECASE)
+OLE = b"\xd0\xcf\x11\xe0"
+"""First bytes of an old Excel file, ``.xls``, and of one that is locked by a password."""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table is written.
+    """How a table is written.
 
     Attributes:
         encoding: Python's name; ``utf-8-sig`` takes a byte order mark for what it is.
         delimiter: Between cells.
         decimal: Mark before the fraction of a number.
+        sheet: Of an Excel file; empty: the first visible one.
+        header_row: Line of the file, or row of the sheet, counted from 1; those above it are left out.
+        units_row: Whether the row below the header holds units: they go behind the names, in brackets.
+        fill_merged: Whether the empty cells of a merged range have the value of its first one.
     """
 
     encoding: str = "utf-8-sig"
     delimiter: Delimiter = ","
     decimal: Literal[".", ","] = "."
+    sheet: str = ""
+    header_row: int = 1
+    units_row: bool = False
+    fill_merged: bool = False
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first row of data: its line in the file."""
+        return Layout(self.header_row, self.units_row).first_row
 
 
-def detect_dialect(path: Path) -> Dialect:
-    """Encoding of the whole file; delimiter and decimal mark of its first lines.
+def detect_dialect(path: Path, encoding: str = "") -> Dialect:
+    """Encoding of the whole file; delimiter and decimal mark of its first lines. The header is taken to be in line 1.
 
     Raises:
         NotFoundError: No such file.
-        DataError: No encoding fits; names the byte offset.
+        DataError: No encoding fits, or not the one given; names the byte offset.
     """
-    encoding = encoding_of(path)
-    lines = _first_lines(path, encoding)
+    encoding = known_encoding(encoding) if encoding else encoding_of(path)
+    return dialect_of_lines(first_lines(path, encoding), encoding)
+
+
+def dialect_of_lines(lines: list[str], encoding: str) -> Dialect:
+    """The dialect of a text that begins with these lines."""
     delimiter = _delimiter(lines)
     comma = delimiter != "," and _has_decimal_commas(lines, delimiter)
     return Dialect(encoding, delimiter, "," if comma else ".")
+
+
+def text_layout(lines: list[str], delimiter: str, header_row: int = 0) -> Layout:
+    """Where the header of a text is that begins with these lines; 0 looks for it."""
+    rows, begins = text_rows(lines, delimiter)
+    found = layout_of(rows, begins.index(header_row) + 1 if header_row in begins else header_row)
+    if header_row:
+        return replace(found, header_row=header_row)
+    upper = found.two_headers
+    return Layout(begins[found.header_row - 1] if begins else 1, found.units_row, begins[upper - 1] if upper else 0)
+
+
+def text_rows(lines: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Rows of a text that begins with these lines, and the line, counted from 1, where each begins."""
+    reader, rows, begins, end = csv.reader(lines, delimiter=delimiter), list[list[str]](), list[int](), 0
+    with suppress(csv.Error):  # the reader tells it
+        for row in reader:
+            rows.append([] if not rows and _SEP.fullmatch(lines[0].strip()) else row)
+            begins.append(end + 1)
+            end = reader.line_num
+    return rows, begins
 
 
 def dialect_of(path: Path) -> Dialect | None:
     """The dialect of a text file; None for Excel and Parquet. Errors as in `detect_dialect`."""
     if path.is_file():
         with opened(path) as file:
-            if file.read(4) in (b"PAR1", b"PK\3\4"):
+            if file.read(4) in (b"PAR1", b"PK\3\4", OLE):
                 return None
     return detect_dialect(path)
 
@@ -68,7 +113,7 @@ def encoding_of(path: Path) -> str:
 
     Raises:
         NotFoundError: No such file.
-        DataError: NUL bytes, or no rung fits; names the byte offset.
+        DataError: NUL bytes, or no rung fits (names the byte offset), or what CP949 decodes is not Korean.
     """
     if not path.is_file():
         raise NotFoundError(f"There is no file {path.name!r}.", where=str(path), fix="Check the path.")
@@ -81,13 +126,54 @@ def encoding_of(path: Path) -> str:
     for encoding in _LADDER:
         bad = _first_bad_byte(path, encoding)
         if bad is None:
+            if encoding == "cp949" and not decodes_to_korean(path):
+                _refuse_foreign(path)
             return "utf-8-sig" if encoding == "utf-8" else encoding  # a byte order mark is no part of the header
         failures.append(bad)
     raise DataError(
         f"The file is neither UTF-8 (byte {failures[0]:,} breaks it) nor CP949 (byte {failures[1]:,} breaks it).",
         where=str(path),
-        fix="Save it as CSV UTF-8.",
+        fix=f"Save it as CSV UTF-8{_offered(path)}.",
     )
+
+
+def require_encoding(path: Path, encoding: str) -> None:
+    """Raise DataError where a file is not in the encoding that a person named, or Python has none of that name."""
+    bad = _first_bad_byte(path, known_encoding(encoding), zeros=encoding.lower().startswith(("utf-16", "utf-32")))
+    if bad is None:
+        return
+    try:
+        likely = f"it looks like {(seen := encoding_of(path))}: `encoding: {seen}` in the mapping, or --encoding {seen}"
+    except DataError as error:
+        likely = error.fix.rstrip(".")
+    told = f"The file is not {encoding}: byte {bad:,} breaks it."
+    raise DataError(told, where=str(path), fix=f"{likely[:1].upper()}{likely[1:]}.")
+
+
+def known_encoding(name: str) -> str:
+    """The name itself, where Python knows such a text encoding; UTF-8 takes a byte order mark for what it is.
+
+    Raises:
+        DataError: It does not.
+    """
+    try:
+        "a".encode(name)
+    except (LookupError, UnicodeError):
+        fix = "Known are utf-8, cp949, windows-1252, shift_jis, gb18030 and Python's others."
+        raise DataError(f"There is no text encoding {name!r}.", where="encoding", fix=fix) from None
+    return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
+
+
+def _refuse_foreign(path: Path) -> None:
+    told = f"The file is not UTF-8, and what CP949 makes of it is not Korean: {first_strange_line(path)!r}."
+    fix = f"Save it as CSV UTF-8{_offered(path)}. Should it be Korean: --encoding cp949."
+    raise DataError(told, where=str(path), fix=fix)
+
+
+def _offered(path: Path) -> str:
+    """Encodings to choose from, as the end of a sentence; empty where none decodes the file."""
+    likely = [f"--encoding {encoding} reads {line!r}" for encoding, line in likely_encodings(path)]
+    return f", or name its encoding for `dxai data init` and `dxai data convert`: {'; '.join(likely)}" if likely else ""
 
 
 def _whole(path: Path, encoding: str) -> str:
@@ -132,16 +218,40 @@ def _refuse_endless(unbroken: int, offset: int, path: Path) -> None:
         )  # fmt: skip
 
 
-def _first_lines(path: Path, encoding: str) -> list[str]:
-    with opened_text(path, encoding) as file:
-        text = file.read(_BLOCK)
-    lines = [line for line in text.splitlines()[: _SAMPLE_LINES + 1] if line]
+def first_lines(path: Path, encoding: str) -> list[str]:
+    """At most 200 of a text, blank ones included."""
+    try:
+        with opened_text(path, encoding) as file:
+            text = file.read(_BLOCK)
+    except UnicodeDecodeError:
+        require_encoding(path, encoding)
+        raise
+    lines = re.split(r"\r\n|\r|\n", text)[: _SAMPLE_LINES + 1]
+    lines = lines[:-1] if len(lines) > 1 and (len(text) < _BLOCK and not lines[-1]) else lines
     return lines if len(lines) == 1 or len(text) < _BLOCK else lines[:-1] or lines
 
 
 def _delimiter(lines: list[str]) -> Delimiter:
-    """The mark that parts the lines most often into as many cells as the header has; of equals the one with more."""
-    return max(_DELIMITERS, key=lambda mark: _agreement(lines, mark))
+    """What ``sep=`` says, or the mark that parts the lines most often into as many cells as the header has.
+
+    Of equals the one with more cells. Where no mark parts the first line so, the lines below it decide: it may stand
+    above the table.
+    """
+    said = _SEP.fullmatch(lines[0].strip()) if lines else None
+    if said:
+        return next(mark for mark in _DELIMITERS if mark == said[1])
+    filled = [line for line in lines if line]
+    best = max(_DELIMITERS, key=lambda mark: _agreement(filled, mark))
+    if _agreement(filled, best)[0] > _HALF:
+        return best
+    return max(_DELIMITERS, key=lambda mark: (_usual(filled[len(filled) // 2 :], mark), _agreement(filled, mark)))
+
+
+def _usual(lines: list[str], mark: str) -> tuple[float, int]:
+    """How many of the lines have the width that most have, and that width; nothing where it is 1."""
+    widths = Counter(len(row) for row in csv.reader(lines, delimiter=mark))
+    width, count = widths.most_common(1)[0] if widths else (1, 0)
+    return (count / widths.total(), width) if width > 1 else (0.0, 0)
 
 
 def _agreement(lines: list[str], mark: str) -> tuple[float, int]:

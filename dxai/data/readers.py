@@ -16,11 +16,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.data.compressed import opened, opened_text
-from dxai.data.dialect import Dialect, encoding_of
+from dxai.data.dialect import (
+    Dialect,
+    dialect_of_lines,
+    encoding_of,
+    first_lines,
+    known_encoding,
+    require_encoding,
+    text_layout,
+    text_rows,
+)
+from dxai.data.layout import UNITS_HOW, how, with_units
 from dxai.errors import DataError, bullet_list
 
 _BLOCK = 1 << 20
 _LONGEST_CELL = (1 << 31) - 1
+_NAMELESS = "\0"
+"""How the name of an empty column at the end begins until it is left out."""
 
 
 Numbers = Callable[[list[str]], Collection[str]]
@@ -51,8 +63,12 @@ def read_csv(path: Path, *, rows: int = 50_000, dialect: Dialect | None = None) 
     quote goes through polars' reader, which must find as many cells as there are delimiters; the standard library's
     reader, several times slower, takes the others.
 
+    A dialect also says where the header is and whether units stand below it; then a first column without a name is
+    called ``unnamed_1``, and columns without a name at the end are left out as long as they are empty.
+
     Raises:
-        DataError: Duplicate or empty headers, rows of another width, broken quoting; names rows and columns.
+        DataError: Duplicate or empty headers, rows of another width, broken quoting, another encoding than the
+            dialect's; names rows and columns.
     """
     for block in read_typed_csv(path, lambda _: (), rows=rows, dialect=dialect):
         yield from block.frame.iter_slices(rows) if len(block) else (block.frame,)
@@ -65,10 +81,22 @@ def read_typed_csv(
 
     Reading numbers at once takes half the time of reading text and then numbers from it.
     """
-    dialect = dialect or _plain_dialect(path)
-    if dialect.encoding != "utf-16" and _is_plain(path):
-        return _plain_blocks(path, dialect, numbers)
-    return map(Block, _quoted_blocks(path, dialect, rows))
+    strict, dialect = dialect is None, dialect or _plain_dialect(path)
+    if dialect.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32")) or not _is_plain(path):
+        return _decoded(map(Block, _quoted_blocks(path, dialect, rows, strict=strict)), path, dialect)
+    return _decoded(_plain_blocks(path, dialect, numbers, strict=strict), path, dialect)
+
+
+def _decoded(blocks: Iterator[Block], path: Path, dialect: Dialect) -> Iterator[Block]:
+    """The blocks; bytes in another encoding than the dialect's are told."""
+    known_encoding(dialect.encoding)
+    try:
+        if not dialect.units_row:
+            _refuse_units(path, dialect)
+        yield from blocks
+    except (UnicodeError, pl.exceptions.ComputeError):
+        require_encoding(path, dialect.encoding)
+        raise
 
 
 def _plain_dialect(path: Path) -> Dialect:
@@ -78,6 +106,20 @@ def _plain_dialect(path: Path) -> Dialect:
         fix = "Save the table as CSV UTF-8, or convert it: dxai data convert."
         raise DataError("The file is UTF-16.", where=str(path), fix=fix)
     return Dialect(encoding)
+
+
+def _refuse_units(path: Path, dialect: Dialect) -> None:
+    """A row of units below the header is no row of data; a line with a number in it is none of units."""
+    with opened_text(path, dialect.encoding) as file:
+        start = file.read(_BLOCK >> 4).split("\n", dialect.header_row + 1)
+    below = start[dialect.header_row] if dialect.header_row < len(start) else ""
+    cells = [cell.strip(' "\t\r') for cell in below.split(dialect.delimiter)]
+    if not any(cells) or any(cell[0].isdigit() or cell[0] in "+-." for cell in cells if len(cell) > 1):
+        return
+    lines = first_lines(path, dialect.encoding)
+    if text_layout(lines, dialect.delimiter, dialect.header_row).units_row:
+        line = dialect.header_row + 1
+        raise DataError(f"Line {line} holds units, no data.", where=f"{path}, line {line}", fix=UNITS_HOW)
 
 
 def _is_plain(path: Path) -> bool:
@@ -98,24 +140,35 @@ def _line_ends(block: bytes) -> int:
     return block.count(b"\r\n") + block.endswith(b"\r")
 
 
-def _plain_blocks(path: Path, dialect: Dialect, numbers: Numbers) -> Iterator[Block]:
+def _plain_blocks(path: Path, dialect: Dialect, numbers: Numbers, *, strict: bool) -> Iterator[Block]:
     with _opened_utf8(path, dialect.encoding) as (line, read):
-        header = _header([line().decode().rstrip("\r\n").split(dialect.delimiter)], path)
-        ragged, shape = _Ragged(len(header), path), _Shape(header, dialect.delimiter, numbers(header))
+        cells = (line().decode().rstrip("\r\n").split(dialect.delimiter) for _ in range(dialect.first_row))
+        header = _header(islice(cells, dialect.header_row - 1, None), path, dialect, strict=strict)
+        named = [name for name in header if not name.startswith(_NAMELESS)]
+        wanted = _wanted(numbers, named, path, dialect)
+        ragged, shape = _Ragged(len(header), path, dialect), _Shape(header, dialect.delimiter, wanted)
         for lines in _whole_lines(read, shape.names):
             block = shape.sound(lines)
             if block is None:
-                cells = _cells_of_lines(lines[len(shape.names) :], dialect.delimiter)
-                wrong = np.flatnonzero(cells != len(header))
-                sound = ragged.sound(len(cells), len(wrong), ((int(i), int(cells[i])) for i in wrong))
+                widths = _cells_of_lines(lines[len(shape.names) :], dialect.delimiter)
+                wrong = np.flatnonzero(widths != len(header))
+                sound = ragged.sound(len(widths), len(wrong), ((int(i), int(widths[i])) for i in wrong))
                 block = shape.block(lines) if sound else None
             else:
                 ragged.sound(len(block), 0, ())
             if block is not None:
-                yield block
+                yield block if named == header else _named(block, path, ragged)
         if not ragged.rows:
-            yield shape.block(shape.names)
+            yield _named(shape.block(shape.names), path, ragged)
         ragged.refuse()
+
+
+def _wanted(numbers: Numbers, names: list[str], path: Path, dialect: Dialect) -> Collection[str]:
+    try:
+        return numbers(names)
+    except DataError as error:
+        fix = likely_place(path, dialect)
+        raise DataError(error.problem, where=error.where, fix=fix or error.fix) from None
 
 
 @contextmanager
@@ -203,21 +256,26 @@ def _cells_of_lines(lines: bytes, delimiter: str) -> NDArray[np.int64]:
     return cells
 
 
-def _quoted_blocks(path: Path, dialect: Dialect, rows: int) -> Iterator[pl.DataFrame]:
+def _quoted_blocks(path: Path, dialect: Dialect, rows: int, *, strict: bool) -> Iterator[pl.DataFrame]:
     csv.field_size_limit(_LONGEST_CELL)
+    above = dialect.header_row - 1
     with opened_text(path, dialect.encoding) as file:
+        for _ in islice(file, above):
+            pass
         lines = csv.reader(file, strict=True, delimiter=dialect.delimiter)
         try:
-            header = _header(lines, path)
-            ragged = _Ragged(len(header), path)
+            header = _header(lines, path, dialect, strict=strict)
+            ragged = _Ragged(len(header), path, dialect)
             while (block := list(islice(lines, rows))) or ragged.rows == 0:
                 wrong = [(i, len(row)) for i, row in enumerate(block) if len(row) != ragged.width]
                 if ragged.sound(len(block), len(wrong), wrong):
-                    yield _frame(header, block)
+                    yield _named(Block(_frame(header, block)), path, ragged).frame
                 if not block:
                     break
         except csv.Error as error:
-            raise DataError(f"The quoting is broken: {error}.", where=f"{path}, line {lines.line_num}") from None
+            raise DataError(
+                f"The quoting is broken: {error}.", where=f"{path}, line {above + lines.line_num}"
+            ) from None
         ragged.refuse()
 
 
@@ -226,23 +284,70 @@ def read_table(path: Path) -> pl.DataFrame:
     return pl.concat(list(read_csv(path)))
 
 
-def _header(lines: Iterable[list[str]], path: Path) -> list[str]:
-    header = [name.strip() for name in next(iter(lines), [])]
+def _header(lines: Iterable[list[str]], path: Path, dialect: Dialect, *, strict: bool) -> list[str]:
+    """The names; strict ones as they are, others with the units below them, and those without a name named."""
+    rows = iter(lines)
+    header = [name.strip() for name in next(rows, [])]
     header = [] if header == [""] else header
+    if not strict:
+        header = _filled_in(header)
+    header = with_units(header, next(rows, [])) if dialect.units_row else header
     problems = [
         f"Column {name!r} stands there {header.count(name)} times."
         for name in sorted(set(header))
         if header.count(name) > 1
     ]
     problems += [f"Column {i + 1} has no name." for i, name in enumerate(header) if not name]
-    problems += [] if header else ["The file is empty."]
+    problems += [] if header else [_nothing(path, dialect)]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         problems += ["The columns are not separated by commas."]
     if problems:
-        raise DataError(
-            bullet_list(problems), where=f"{path}, line 1", fix="Give every column one name, separated by commas."
-        )
+        fix = likely_place(path, dialect) or "Give every column one name, separated by commas."
+        raise DataError(bullet_list(problems), where=f"{path}, line {dialect.header_row}", fix=fix)
     return header
+
+
+def _nothing(path: Path, dialect: Dialect) -> str:
+    with opened(path) as file:
+        return f"Line {dialect.header_row} is empty." if file.read(4).strip(b"\xef\xbb\xbf") else "The file is empty."
+
+
+def _filled_in(header: list[str]) -> list[str]:
+    """A name for a first column without one, as pandas writes its index; a mark for those at the end."""
+    last = len(header)
+    while last > 1 and not header[last - 1]:
+        last -= 1
+    marks = [f"{_NAMELESS}{i + 1}" for i in range(last, len(header))]
+    return [*(["unnamed_1"] if last > 1 and not header[0] else header[:1]), *header[1:last], *marks]
+
+
+def _named(block: Block, path: Path, ragged: _Ragged) -> Block:
+    """A block less the columns without a name; a value in one of them is no gap to be left out."""
+    nameless = [name for name in block.frame.columns if name.startswith(_NAMELESS)]
+    for name in nameless:
+        cells = block.frame[name]
+        if (found := cells.is_not_null().arg_true()).len():
+            row = ragged.first_row + ragged.rows - len(cells) + int(found[0])
+            told = f"Column {name[1:]} has no name, however a value in row {row}: {str(cells[found[0]])[:40]!r}."
+            fix = likely_place(path, ragged.dialect) or "Name it in the header, or take the value away."
+            raise DataError(told, where=str(path), fix=fix)
+    return Block(block.frame.drop(nameless), block.spelled) if nameless else block
+
+
+def likely_place(path: Path, dialect: Dialect) -> str:
+    """What to do where the header seems to be in another line than a dialect says; empty where it does not."""
+    lines = first_lines(path, dialect.encoding)
+    seen = dialect_of_lines(lines, dialect.encoding)
+    found = text_layout(lines, seen.delimiter)
+    if found.two_headers:
+        return f"Lines {found.two_headers} and {found.two_headers + 1} both look like a header: name one, {how('N')}."
+    if found.header_row != dialect.header_row:
+        return f"The header looks to be in line {found.header_row}: {how(found.header_row)}."
+    rows, begins = text_rows(lines, dialect.delimiter)
+    names = rows[begins.index(found.header_row)] if found.header_row in begins else []
+    if any(names[1:-1]) and not all((names[0], names[-1])) and all(names[1:-1]):
+        return "`dxai data convert` reads a first column without a name, and leaves out an empty last one."
+    return ""
 
 
 def _frame(header: list[str], block: list[list[str]]) -> pl.DataFrame:
@@ -256,14 +361,15 @@ def _frame(header: list[str], block: list[list[str]]) -> pl.DataFrame:
 class _Ragged:
     """Rows of a file that do not have the cells of its header, counted block by block."""
 
-    def __init__(self, width: int, path: Path) -> None:
-        self.width, self.path = width, path
+    def __init__(self, width: int, path: Path, dialect: Dialect) -> None:
+        self.width, self.path, self.dialect = width, path, dialect
+        self.first_row = dialect.first_row
         self.rows, self._count = 0, 0
         self._first: list[tuple[int, int]] = []
 
     def sound(self, rows: int, count: int, wrong: Iterable[tuple[int, int]]) -> bool:
         """Take note of one block (its rows, how many are wrong, and which, with their cells); whether all is well."""
-        first = self.rows + 2  # the number a spreadsheet shows for the first row of data
+        first = self.rows + self.first_row  # the number a spreadsheet shows for the first row of data
         self._first += [(first + i, cells) for i, cells in islice(wrong, 5 - len(self._first))]
         self.rows, self._count = self.rows + rows, self._count + count
         return not self._count
@@ -274,5 +380,6 @@ class _Ragged:
             told = ", ".join(f"row {row} has {cells}" for row, cells in self._first)
             raise DataError(
                 f"{self._count} rows do not have the {self.width} cells of the header: {told}.",
-                where=str(self.path), fix="Fill or quote the cells of these rows.",
+                where=str(self.path),
+                fix=likely_place(self.path, self.dialect) or "Fill or quote the cells of these rows.",
             )  # fmt: skip

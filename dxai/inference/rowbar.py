@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dxai.data.compressed import opened
+from dxai.data.dialect import OLE
 from dxai.errors import DataError
 
 _Rows = TypeVar("_Rows", bound=Sized)
@@ -44,7 +45,7 @@ def _rows(path: Path) -> int | None:
     """About the number of rows: the lines of a text; None for other files and for one that cannot be read."""
     try:
         with opened(path) as file:
-            if file.read(4) in (b"PAR1", b"PK\3\4"):
+            if file.read(4) in (b"PAR1", b"PK\3\4", OLE):
                 return None
             return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
     except (OSError, DataError):

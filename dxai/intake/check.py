@@ -140,18 +140,20 @@ def _divergence(shares: Iterable[float]) -> float:
     return 1 + sum(share * math.log(share, len(each)) for share in each if share)
 
 
-def plain_numbers(contract: Contract, where: str) -> Numbers:
+def plain_numbers(contract: Contract, where: str, header_row: int = 1) -> Numbers:
     """Which columns of a header a check wants to read as numbers: those in the contract's unit, keys left out."""
 
     def wanted(names: list[str]) -> list[str]:
-        header = _header(names, contract, where)
+        header = _header(names, contract, where, header_row)
         kept = {*contract.keys, *header.conversions}
         return [header.names[c.name] for c in contract.columns if c.kind == "number" and c.name not in kept]
 
     return wanted
 
 
-def check(blocks: Iterable[Block], contract: Contract, *, where: str, now: datetime | None = None) -> TableCheck:
+def check(
+    blocks: Iterable[Block], contract: Contract, *, where: str, now: datetime | None = None, header_row: int = 1
+) -> TableCheck:
     """Read a table once, block by block; only hashes of the keys stay in memory (8 bytes a row).
 
     Args:
@@ -159,6 +161,7 @@ def check(blocks: Iterable[Block], contract: Contract, *, where: str, now: datet
         contract: What the table should be.
         where: The file, for messages.
         now: Local time after which a ``time`` column lies in the future; None asks the clock.
+        header_row: Line of the file that the rows follow.
 
     Raises:
         DataError: Columns are missing.
@@ -167,20 +170,20 @@ def check(blocks: Iterable[Block], contract: Contract, *, where: str, now: datet
     latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series]]]()
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
         for block in blocks:
-            header = header if header.names else _header(block.frame.columns, contract, where)
-            waiting.append(pool.submit(_looked_at, block, header, contract, read + 2, latest))
+            header = header if header.names else _header(block.frame.columns, contract, where, header_row)
+            waiting.append(pool.submit(_looked_at, block, header, contract, read + header_row + 1, latest))
             read += len(block)
             if len(waiting) > _AT_ONCE:
                 _add(found, keys, *waiting.popleft().result())
         for last in waiting:
             _add(found, keys, *last.result())
     if contract.keys:
-        _count_repeated(pl.concat(keys), found)
+        _count_repeated(pl.concat(keys), found, header_row + 1)
     return found
 
 
-def _header(names: list[str], contract: Contract, where: str) -> Header:
-    return match_header(names, contract, target=True, where=f"{where}, line 1", advice=CONVERT_FIRST)
+def _header(names: list[str], contract: Contract, where: str, header_row: int) -> Header:
+    return match_header(names, contract, target=True, where=f"{where}, line {header_row}", advice=CONVERT_FIRST)
 
 
 def _looked_at(
@@ -263,7 +266,7 @@ def _key_hashes(block: pl.DataFrame, typed: pl.DataFrame, contract: Contract) ->
     return typed.select(contract.keys).with_columns(exact).hash_rows()
 
 
-def _count_repeated(keys: pl.Series, found: TableCheck) -> None:
+def _count_repeated(keys: pl.Series, found: TableCheck, first_row: int) -> None:
     ordered = keys.sort()  # a sort and a look-up of the few that are met again: a quarter of the time of a hash of all
     twice = ordered.filter(ordered == ordered.shift()).unique()
     if twice.is_empty():
@@ -271,7 +274,7 @@ def _count_repeated(keys: pl.Series, found: TableCheck) -> None:
     candidates = keys.is_in(twice.implode()).arg_true()
     again = candidates.filter(~keys.gather(candidates).is_first_distinct())
     found.repeated = len(again)
-    examples = [(row + 2, "its key stands above") for row in again.head(3)]
+    examples = [(row + first_row, "its key stands above") for row in again.head(3)]
     column = ", ".join(found.contract.keys)
     found.problems.add([Problem(column, _UNIQUE, found.repeated, examples)])
 

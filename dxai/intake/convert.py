@@ -116,7 +116,8 @@ def _rows(
     """Blocks in the contract's shape, with the lines of the file that their rows come from."""
     wide, steps = mapping.wide, None
     for table in tables:
-        lines = pl.int_range(log.read + 2, log.read + 2 + len(table), eager=True)
+        first_line = log.read + mapping.file.dialect.first_row
+        lines = pl.int_range(first_line, first_line + len(table), eager=True)
         log.read += len(table)
         rows = _without_totals(Rows(table, lines), mapping, log)
         if wide is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,14 @@ def proposal(look: Look, choices: Choices) -> list[Proposed]:
     ]
 
 
-def draft(look: Look, choices: Choices, dialect: Dialect | None) -> Draft:
+def draft(look: Look, choices: Choices, dialect: Dialect | None, guesses: Mapping[str, str] | None = None) -> Draft:
     """Draft both files, with a comment wherever a person has to decide.
+
+    Args:
+        look: What was seen.
+        choices: What a person chose.
+        dialect: How the file is written.
+        guesses: By key of the dialect, what a person should decide.
 
     Raises:
         SettingsError: The time column holds no dates, or dates of no step that is known.
@@ -69,7 +75,8 @@ def draft(look: Look, choices: Choices, dialect: Dialect | None) -> Draft:
     comments = [f"split: {why}", *(f"decide: {text}" for text in decisions)]
     values = {
         "choices": choices, "columns": columns, "comments": comments, "decimal": decimal_of(look.seen),
-        "dialect": dialect or Dialect(), "look": look, "seen": look.seen, "split": split, "version": VERSION,
+        "dialect": dialect or Dialect(), "place": _place(dialect or Dialect()), "guesses": guesses or {},
+        "look": look, "seen": look.seen, "split": split, "version": VERSION,
         "frequency": frequency, "season": SEASONS[frequency] if frequency else 1,
         "group": [c.id for c in columns if c.seen.name in split.group],
         "leave_out": {s.columns[0]: list(s.texts) for s in look.seen.suspicions if s.kind == "total"},
@@ -93,6 +100,12 @@ def _of_rows(look: Look) -> list[str]:
     """What a description says of the rows."""
     repeated = [s for s in look.seen.suspicions if s.kind == "duplicate-rows"]
     return [f"{s.message.en} `dxai data convert --drop-duplicates` removes them." for s in repeated]
+
+
+def _place(dialect: Dialect) -> dict[str, Any]:
+    """Keys of the dialect that an ordinary file does not need."""
+    keys = ("sheet", "header_row", "units_row", "fill_merged")
+    return {key: getattr(dialect, key) for key in keys if getattr(dialect, key) != getattr(Dialect(), key)}
 
 
 def _environment() -> jinja2.Environment:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dxai.contract import Column, Contract
-from dxai.data.dialect import Delimiter, Dialect, dialect_of
+from dxai.data.dialect import Delimiter, Dialect, known_encoding
 from dxai.data.header import match_header, unit_of
+from dxai.data.recognise import Given, Recognised, recognise, refuse_unfit
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError, NotFoundError, bullet_list, nearest
 from dxai.units import is_same, of_header, require_ucum, understand
@@ -27,11 +29,23 @@ class FileDialect(BaseModel):
     delimiter: Delimiter = ","
     decimal: Literal[".", ","] = "."
     thousands: Gap = ""
+    sheet: str = ""
+    header_row: Annotated[int, Field(ge=1)] = 1
+    units_row: bool = False
+    fill_merged: bool = False
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            return known_encoding(name)
+        except DataError as error:
+            raise ValueError(f"{error.problem} {error.fix}".rstrip(".")) from None
 
     @property
     def dialect(self) -> Dialect:
         """What the reader needs of it."""
-        return Dialect(self.encoding, self.delimiter, self.decimal)
+        return Dialect(**self.model_dump(exclude={"thousands"}))
 
 
 class ColumnMapping(BaseModel):
@@ -126,6 +140,19 @@ class Mapping(BaseModel):
     columns: dict[str, ColumnMapping]
     unused: tuple[str, ...] = ()
 
+    def read_as(self, path: Path, given: Given) -> Mapping:
+        """The same with what a person says of one file in place of its own words.
+
+        Raises:
+            SettingsError: The file has no such thing.
+        """
+        if given == Given():
+            return self
+        refuse_unfit(path, given)
+        told = {key: value for key, value in asdict(given).items() if value}
+        told |= {"encoding": known_encoding(given.encoding)} if given.encoding else {}
+        return self.model_copy(update={"file": self.file.model_copy(update=told)})
+
     def sources(self, names: list[str], contract: Contract, where: str) -> dict[str, tuple[str, ...]]:
         """The table's columns that each of the contract's columns is made of, in contract order.
 
@@ -210,16 +237,16 @@ def _major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def mapping_of(path: Path, contract: Contract) -> Mapping:
+def mapping_of(path: Path, contract: Contract, seen: Recognised | None = None) -> Mapping:
     """The mapping of a file that already has the contract's columns, under their ids or titles.
 
     Raises:
         DataError: Columns are missing.
     """
-    dialect = dialect_of(path) or Dialect()
+    dialect = (seen or recognise(path)).dialect
     header = next(iter(read_blocks(path, dialect))).columns
-    found = match_header(header, contract, target=True, where=f"{path}, line 1", convert_units=True)
-    file = FileDialect(encoding=dialect.encoding, delimiter=dialect.delimiter, decimal=dialect.decimal)
+    found = match_header(header, contract, target=True, where=f"{path}, line {dialect.header_row}", convert_units=True)
+    file = FileDialect(**asdict(dialect))
     columns = {
         name: ColumnMapping(source=source, unit=unit_of(source) if name in found.conversions else "")
         for name, source in found.names.items()

@@ -405,6 +405,8 @@ def _csv_again(text: str, delimiter: str) -> list[Row] | None:
         header, *lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)) or [[]]
     except csv.Error:
         return None
+    while lines and 2 * sum(bool(name.strip()) for name in header) <= len(KINDS):  # a title above the header
+        header, *lines = lines
     known = {**{name: name for name in KINDS}, **{title: name for name, title in _KOREAN.items()}}
     ids = [known.get(name.strip().casefold(), name) for name in header]
     if any(ids.count(name) != 1 for name in KINDS) or any(len(line) != len(ids) for line in lines):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dxai.cli.options import TABLE, Verb
+from dxai.cli.options import TABLE, Verb, place_options
 
 if TYPE_CHECKING:
     from dxai.intake.check import TableCheck
@@ -23,22 +23,25 @@ _MOST = 20
 @click.argument("file", type=TABLE)
 @click.option("--contract", "-c", "contract_path", type=TABLE, required=True, help="The contract (ODCS YAML).")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def check(file: Path, contract_path: Path, as_json: bool) -> None:
+@place_options
+def check(file: Path, contract_path: Path, as_json: bool, sheet: str, header_row: int | None, encoding: str) -> None:
     """Hold a FILE against a contract: every violation at once, by rule and column. Exit code 6 when there are any.
 
     Columns go by their ids, English or Korean titles.
     """
     from dxai.contract import load_contract
-    from dxai.data.dialect import dialect_of
+    from dxai.data.recognise import Given, recognise
     from dxai.data.tables import read_typed_blocks
     from dxai.inference.rowbar import row_bar
     from dxai.intake.check import check as checked
     from dxai.intake.check import plain_numbers
 
     contract = load_contract(contract_path)
+    seen = recognise(file, Given(sheet, header_row or 0, encoding), guess=False)
     with row_bar(file) as counted:
-        blocks = read_typed_blocks(file, plain_numbers(contract, str(file)), dialect_of(file))
-        found = checked(counted(blocks), contract, where=str(file))
+        numbers = plain_numbers(contract, str(file), seen.dialect.header_row)
+        blocks = read_typed_blocks(file, numbers, seen.dialect)
+        found = checked(counted(blocks), contract, where=str(file), header_row=seen.dialect.header_row)
     if as_json:
         click.echo(json.dumps(_record(found), ensure_ascii=False))
         raise SystemExit(6 if found.problems else 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dxai.cli.options import FILE, TABLE, Verb
+from dxai.cli.options import FILE, TABLE, Verb, place_options
 
 if TYPE_CHECKING:
     from dxai.intake.convert import Change, ConversionLog
@@ -31,9 +31,11 @@ _TOLD = 12
 @click.option(
     "--drop-duplicates", is_flag=True, help="Of rows with the same key (without keys: the same cells) the first."
 )
+@place_options
 def convert(
-    file: Path, contract_path: Path, mapping_path: Path | None, output: Path, sort: bool | None, drop_duplicates: bool
-) -> None:
+    file: Path, contract_path: Path, mapping_path: Path | None, output: Path, sort: bool | None, drop_duplicates: bool,
+    sheet: str, header_row: int | None, encoding: str,
+) -> None:  # fmt: skip
     """Convert a FILE (CSV, Excel, Parquet) to the table of a contract.
 
     Decodes, renames, converts units, casts and orders the columns; a column per step becomes a row per step. What
@@ -42,6 +44,7 @@ def convert(
     """
     from dxai.contract import load_contract
     from dxai.data.output import write_table
+    from dxai.data.recognise import Given, recognise
     from dxai.data.tables import read_blocks
     from dxai.files import write_whole
     from dxai.inference.rowbar import row_bar
@@ -51,7 +54,14 @@ def convert(
     from dxai.intake.order import arranged, order_of
 
     contract = load_contract(contract_path)
-    mapping = load_mapping(mapping_path, contract) if mapping_path else mapping_of(file, contract)
+    given = Given(sheet, header_row or 0, encoding)
+    if mapping_path:
+        mapping = load_mapping(mapping_path, contract).read_as(file, given)
+    else:
+        found = recognise(file, given)
+        mapping = mapping_of(file, contract, found)
+        if found.line:
+            click.echo(found.line)
     order, log = order_of(contract, told=sort), ConversionLog()
     with row_bar(file) as counted:
         table = converted(counted(read_blocks(file, mapping.file.dialect)), contract, mapping, log, where=str(file))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dxai.cli.options import FOLDER, TABLE, Verb
+from dxai.cli.options import FOLDER, TABLE, Verb, place_options
 
 if TYPE_CHECKING:
     from dxai.contract import Frequency
+    from dxai.data.recognise import Recognised
     from dxai.intake.choices import Choices
     from dxai.intake.draft import Draft
     from dxai.intake.look import Look
@@ -44,18 +45,19 @@ _LISTED = 40
 @click.option("--to", "folder", type=FOLDER, help="Folder to write to. [default: the name]")
 @click.option("--force", is_flag=True, help="Write over drafts that are there.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing, also on a terminal.")
+@place_options
 def init(
     file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"],
     series: tuple[str, ...], time: str, group: tuple[str, ...], frequency: Frequency | None,
     add_up: Literal["weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None, force: bool,
-    yes: bool,
+    yes: bool, sheet: str, header_row: int | None, encoding: str,
 ) -> None:  # fmt: skip
     """Draft a contract and a mapping for a FILE; a comment stands wherever a person has to decide.
 
     Korean headers get ASCII ids and stay as titles. A demand table may have a column per step of time: headers that are
     dates are recognised. On a terminal the open questions are asked.
     """
-    from dxai.data.dialect import dialect_of
+    from dxai.data.recognise import Given, recognise
     from dxai.errors import SettingsError
     from dxai.files import write_whole
     from dxai.intake.choices import Choices
@@ -73,12 +75,15 @@ def init(
     asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if not asked and not targets and kind == "quality":
         raise SettingsError("Which column is to be predicted?", where=str(file), fix="Name it: --target COLUMN.")
+    found = recognise(file, Given(sheet, header_row or 0, encoding))
+    if found.line:
+        click.echo(found.line)
     if asked and not targets:
-        choices = _with_target(file, choices)
-    look = _looked(file, choices)
+        choices = _with_target(file, choices, found)
+    look = _looked(file, choices, found)
     if asked:
         choices = _with_answers(look, choices)
-    made = draft(look, choices, dialect_of(file))
+    made = draft(look, choices, found.dialect, dict(found.guesses))
     folder.mkdir(parents=True, exist_ok=True)
     for place, text in ((contract, made.contract), (mapping, made.mapping)):
         write_whole(place, text.encode())
@@ -107,25 +112,22 @@ def _refuse_drafts(places: list[Path], *, force: bool) -> None:
         raise SettingsError("There is a draft already.", where=str(there[0]), fix="--force writes over it.")
 
 
-def _looked(file: Path, choices: Choices) -> Look:
+def _looked(file: Path, choices: Choices, found: Recognised) -> Look:
     """Read the file once, with a progress bar."""
-    from dxai.data.dialect import dialect_of
-    from dxai.data.tables import format_of, read_blocks
+    from dxai.data.tables import read_blocks
     from dxai.inference.rowbar import row_bar
     from dxai.intake.look import look
 
-    dialect = dialect_of(file)
-    encoding, delimiter = (dialect.encoding, dialect.delimiter) if dialect else (format_of(file), "")
     with row_bar(file) as counted:
-        blocks = counted(read_blocks(file, dialect))
-        return look(blocks, choices, where=file.name, encoding=encoding, delimiter=delimiter)
+        blocks = counted(read_blocks(file, found.dialect))
+        return look(blocks, choices, where=file.name, encoding=found.encoding, delimiter=found.delimiter)
 
 
-def _with_target(file: Path, choices: Choices) -> Choices:
+def _with_target(file: Path, choices: Choices, found: Recognised) -> Choices:
     """Ask for the kind of table and for the columns that only a person knows."""
     from dxai.intake.describe.words import shortened
 
-    seen = _looked(file, replace(choices, kind="quality", time="", series=(), group=())).seen
+    seen = _looked(file, replace(choices, kind="quality", time="", series=(), group=()), found).seen
     for column in seen.columns[:_LISTED]:
         click.echo(f"  {shortened(column.name)} ({column.type}{column.unit and f', {column.unit}'})", err=True)
     if len(seen.columns) > _LISTED:
