@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import polars as pl
 
 from dxai.data.dialect import OLE, Dialect
 from dxai.data.layout import UNITS_HOW, how, layout_of, with_units
+from dxai.data.number_formats import PERCENT, percent, units_of_columns
 from dxai.data.ole import cells_of
 from dxai.errors import DataError, DxaiError, NotFoundError, nearest
 
@@ -38,6 +39,7 @@ class Sheet:
         merged: Corners of the merged ranges, first and last cell as (row, column), counted from 0.
         hidden: Sheets in front of it that are hidden.
         others: Visible sheets beside it.
+        units: What the formats of a column's numbers show behind them, by its place.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Sheet:
     merged: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
     hidden: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    units: Mapping[int, str] = field(default_factory=dict)
 
     def texts(self) -> list[list[str]]:
         """The first rows as `dxai.data.layout.layout_of` takes them."""
@@ -83,8 +86,13 @@ def open_sheet(path: Path, name: str = "") -> Sheet:
         merged = tuple(opened.merged_cell_ranges or ())
     while rows and not any(cell != "" for cell in rows[-1]):
         rows.pop()
+    units = units_of_columns(path, chosen, rows)
+    for row in rows:
+        for i in (i for i, unit in units.items() if unit == PERCENT and i < len(row)):
+            value = row[i]
+            row[i] = percent(value) if isinstance(value, float) else value
     before = tuple(n for n in names[: names.index(chosen)] if n not in visible)
-    return Sheet(chosen, rows, merged, () if name else before, tuple(n for n in visible if n != chosen))
+    return Sheet(chosen, rows, merged, () if name else before, tuple(n for n in visible if n != chosen), units)
 
 
 def read_excel(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFrame]:
@@ -104,6 +112,7 @@ def read_excel(path: Path, dialect: Dialect | None = None) -> Iterator[pl.DataFr
     if not strict and len(header) > 1 and not header[0].strip():
         header[0] = "unnamed_1"
     _refuse_header(header, sheet, dialect, path)
+    header = with_units(header, [sheet.units.get(i, "") for i in range(len(header))])
     if dialect.units_row:
         header = with_units(header, [_cell(cell) or "" for cell in rows[at + 1]] if at + 1 < len(rows) else [])
     elif layout_of(sheet.texts(), dialect.header_row).units_row:
@@ -147,6 +156,10 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, float):
+        if value.is_integer() and 1e15 <= abs(value) < 1e21:
+            told = f"A cell holds {value:.0f}, however Excel keeps 15 digits of a number: the last ones are lost."
+            fix = "Bring codes as texts, from where they were exported, or as CSV UTF-8."
+            raise DataError(told, fix=fix)
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value) if value != "" else None
 
