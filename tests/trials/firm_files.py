@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -113,7 +114,8 @@ def whole_numbers(random: Random) -> Iterator[FirmFile]:
         rows: Table = [[head, "b", "y"], *([v, round(random.random(), 3), round(v / 1000 + random.gauss(0, 1), 2)]
                                            for v in values)]  # fmt: skip
         title = head.partition("(")[0].strip()
-        yield FirmFile("04 whole numbers", head, as_csv(rows), kinds={title: "number feature"}, truth={title: values})
+        yield FirmFile("04 whole numbers", head, as_csv(rows), kinds={title: "number feature"}, truth={title: values},
+                       told=rf"(?i){title}.*(left out|each row|rises|identif)")  # fmt: skip
 
 
 def totals(random: Random) -> Iterator[FirmFile]:
@@ -154,7 +156,7 @@ def clocks(random: Random) -> Iterator[FirmFile]:
         rows = linear(random, 120, lambda i, form=form: form(hours[i]), "at")  # type: ignore[misc]
         yield FirmFile("09 clocks", name, as_csv(rows), kinds={"at": "timestamp time"}, truth={"at": list(hours)})
     rows = linear(random, 120, lambda i: f"{hours[i]:%Y-%m-%d}" if i % 3 else f"{hours[i]:%d/%m/%Y}", "at")
-    yield FirmFile("09 clocks", "two formats of dates", as_csv(rows), told=r"(?i)format|dates? written|mixed")
+    yield FirmFile("09 clocks", "two formats of dates", as_csv(rows), told=r"(?i)\bformats?\b|dates? written|mixed")
 
 
 def censored(random: Random) -> Iterator[FirmFile]:
@@ -162,7 +164,9 @@ def censored(random: Random) -> Iterator[FirmFile]:
     for text in ("<0.5", ">100", "≤0.1", "ND", "n.d.", "불검출", "0.5 미만", "<LOQ"):
         values = [text if i % 5 == 0 else round(random.uniform(0.5, 9.5), 2) for i in range(200)]
         rows = linear(random, 200, values.__getitem__, "cu(ppm)")
-        yield FirmFile("10 censored", text, as_csv(rows), told=rf"(?i)censored|limit|detect|{text}.*(gap|missing)")
+        yield FirmFile(
+            "10 censored", text, as_csv(rows), told=rf"(?i)censored|limit|detect|{re.escape(text)}.*(gap|missing)"
+        )
 
 
 def long_codes(random: Random) -> Iterator[FirmFile]:
@@ -187,7 +191,9 @@ def placeholders(random: Random) -> Iterator[FirmFile]:
         values = [gap if i % 9 == 0 else round(random.gauss(50, 5), 2) for i in range(80)]
         rows = linear(random, 80, values.__getitem__)
         number = f"{float(gap):,.0f}" if float(gap).is_integer() else gap
-        yield FirmFile("14 placeholders", gap, as_csv(rows), told=rf"{gap}|{number}")
+        yield FirmFile(
+            "14 placeholders", gap, as_csv(rows), told=rf"(?i){re.escape(gap)}|{re.escape(number)}|{float(gap):.0f}"
+        )
 
 
 def shapes(random: Random) -> Iterator[FirmFile]:
@@ -199,7 +205,7 @@ def shapes(random: Random) -> Iterator[FirmFile]:
     for every, gap in ((5, ""), (3, "NA")):
         rows = [[*row[:2], gap if i and i % every == 0 else row[2]] for i, row in enumerate(linear(random, 200))]
         yield FirmFile("19 target gaps", f"every {every}rd, {gap!r}", as_csv(rows), refused="",
-                       checked=r"rows without a value of 'y'", told="y")  # fmt: skip
+                       checked=r"rows without a value of 'y'")  # fmt: skip
 
 
 def types(random: Random) -> Iterator[FirmFile]:
@@ -213,11 +219,14 @@ def types(random: Random) -> Iterator[FirmFile]:
     yield FirmFile("18 types", "merged cells", as_excel(lots, merged=0), ".xlsx", told="(?i)merged",
                    truth={"lot": column(lots, 0)})  # fmt: skip
     shares = [round(random.uniform(0.01, 0.09), 3) for _ in range(60)]
-    cells = linear(random, 60, lambda i: f"{100 * shares[i]:.1f}%", "moist")
-    yield FirmFile("01 percent", "3.9%", as_csv(cells), kinds={"moist": "number feature %"}, told=r"%")
-    excel = linear(random, 60, lambda i: shares[i], "moist")
-    yield FirmFile("01 percent", "Excel's format", as_excel(excel, percent=0), ".xlsx", told=r"(?i)percent|%",
-                   kinds={"moist": "number feature %"})  # fmt: skip
+    percents = {"moist": [round(100 * share, 1) for share in shares]}
+    told, kinds = r"(?i)percent", {"moist": "number feature %"}
+    cells = as_csv(linear(random, 60, lambda i: f"{100 * shares[i]:.1f}%", "moist"))
+    yield FirmFile("01 percent", "3.9%", cells, kinds=kinds, truth=percents, told=told)
+    excel = as_excel(linear(random, 60, lambda i: shares[i], "moist"), percent=0)
+    yield FirmFile("01 percent", "Excel's format", excel, ".xlsx", kinds=kinds, truth=percents, told=told)
+    header = as_csv(linear(random, 60, lambda i: f"{100 * shares[i]:.1f}", "moist (%)"))
+    yield FirmFile("01 percent", "in the header", header, kinds=kinds, truth=percents, told=told)
 
 
 def signs(random: Random) -> Iterator[FirmFile]:
@@ -240,7 +249,8 @@ def signs(random: Random) -> Iterator[FirmFile]:
         truth = {"a": [round(1000 * x, 2) if big else x for x in raw]}
         delimiter = ";" if "," in name else ","
         told = r"(?i)\ba\b.*(minus|negative|sign|bracket|thousand|number)"
-        yield FirmFile("22 signs", name, as_csv(rows, delimiter=delimiter), told=told, truth=truth)
+        yield FirmFile("22 signs", name, as_csv(rows, delimiter=delimiter), told=told, truth=truth,
+                       kinds={"a": "number feature"})  # fmt: skip
     days = [datetime(2024, 1, 1, 1) + timedelta(hours=i) for i in range(96)]
 
     def at(i: int) -> str:
@@ -256,22 +266,26 @@ def headers(random: Random) -> Iterator[FirmFile]:
     rows = linear(random, 60)
     body, truth = rows[1:], {"a": column(rows, 0), "y": column(rows, 2)}
     index: Table = [["", *rows[0]], *([i, *row] for i, row in enumerate(body))]
-    known = r"(?i)header|line \d|index|without a name|no name|sheet"
+    lines, index_told, units = r"(?i)header.?row|--header|header (stands|is|may)", r"(?i)\bindex\b", r"(?i)\bunits?\b"
     made = {
-        "pandas index": as_csv(index), "Unnamed: 0": as_csv([["Unnamed: 0", *rows[0]], *index[1:]]),
-        "units in line 2": as_csv([rows[0], ["℃", "MPa", "mm"], *body]),
-        "units in brackets in line 2": as_csv([rows[0], ["(kg)", "(s)", "(N)"], *body]),
-        "preamble": as_csv([["Recorder R-7"], ["2024-05-01 09:00"], [], *rows]),
-        "preamble without a gap": as_csv([["설비: 3호기"], ["작성: 품질팀"], *rows]),
-        "; at the end": as_csv([[*row, ""] for row in rows], delimiter=";"),
-        "sep=;": as_csv(rows, delimiter=";", head="sep=;\n"),
-        "two header rows": as_csv([["inputs", "", "output"], *rows]),
-    }  # fmt: skip
-    for name, content in made.items():
-        yield FirmFile("23 headers", name, content, told=known, truth=truth)
-    yield FirmFile("23 headers", "hidden first sheet", as_excel(rows, hidden=True), ".xlsx", told=known, truth=truth)
+        "pandas index": (index_told, as_csv(index)),
+        "Unnamed: 0": (index_told, as_csv([["Unnamed: 0", *rows[0]], *index[1:]])),
+        "units in line 2": (units, as_csv([rows[0], ["℃", "MPa", "mm"], *body])),
+        "units in brackets in line 2": (units, as_csv([rows[0], ["(kg)", "(s)", "(N)"], *body])),
+        "preamble": (lines, as_csv([["Recorder R-7"], ["2024-05-01 09:00"], [], *rows])),
+        "preamble without a gap": (lines, as_csv([["설비: 3호기"], ["작성: 품질팀"], *rows])),
+        "; at the end": (r"(?i)ends? with|trailing|last column", as_csv([[*row, ""] for row in rows], delimiter=";")),
+        "sep=;": ("sep=", as_csv(rows, delimiter=";", head="sep=;\n")),
+        "two header rows": (lines, as_csv([["inputs", "", "output"], *rows])),
+    }
+    for name, (told, content) in made.items():
+        yield FirmFile("23 headers", name, content, told=told, truth=truth,
+                       kinds={"Unnamed: 0": "number ignore"} if name == "Unnamed: 0" else {})  # fmt: skip
+    yield FirmFile(
+        "23 headers", "hidden first sheet", as_excel(rows, hidden=True), ".xlsx", told=r"(?i)\bsheets?\b", truth=truth
+    )
     old = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000)
-    yield FirmFile("23 headers", "old Excel", old, ".xls", told=r"(?i)\.xls|excel")
+    yield FirmFile("23 headers", "old Excel", old, ".xls", told=r"(?i)old.*excel|excel 97|\.xlsx")
 
 
 # --- demand tables ----------------------------------------------------------------------------------------------------
@@ -310,7 +324,7 @@ def steps(random: Random) -> Iterator[FirmFile]:
     yield FirmFile("21 steps", "daily", dated(lambda i: (monday + timedelta(i)).isoformat(), 200), words=DEMAND,
                    told=r"(?i)daily|aggregate", checked=days, refused=days)  # fmt: skip
     shifted = dated(lambda i: (monday + timedelta(7 * i - (i % 11 == 10))).isoformat())
-    yield FirmFile("21 steps", "holidays shift a week", shifted, words=DEMAND, told=r"(?i)grid|shift|weekday",
+    yield FirmFile("21 steps", "holidays shift a week", shifted, words=DEMAND,
                    checked="not on the weekly grid", refused="not on the weekly grid")  # fmt: skip
     forms: dict[str, Callable[[int], str]] = {
         "2023-W05": lambda i: f"{weeks[i].year}-W{weeks[i].week:02d}",
@@ -320,8 +334,10 @@ def steps(random: Random) -> Iterator[FirmFile]:
         "closing day 20": lambda i: f"{2015 + i // 12}-{i % 12 + 1:02d}-20",
     }
     for name, form in forms.items():
-        told = r"(?i)week.*(iso|주차|W\d|202305|month)|closing|day 20|holds no dates|last day"
-        yield FirmFile("21 steps", name, dated(form), words=DEMAND, told=told, checked="", refused="")
+        told = r"(?i)\biso\b|week of the year|closing|last day|" + re.escape(form(4))
+        closing = name.startswith("closing")
+        checked, refused = ("monthly grid|no violation", None) if closing else ("", "")
+        yield FirmFile("21 steps", name, dated(form), words=DEMAND, told=told, checked=checked, refused=refused)
 
 
 def firm_files(random: Random) -> Iterator[FirmFile]:
