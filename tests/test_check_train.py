@@ -29,6 +29,7 @@ CLASSES = quality("random", "").replace(
     "name: weight, logicalType: string, required: true, quality: [{metric: invalidValues, mustBe: 0, "
     "arguments: {validValues: [good, bad]}}],",
 )
+IN_ORDER = CLASSES.replace("value: random}", "value: ordered}")
 OPTIONAL = quality("random", "").replace(
     "name: weight, logicalType: number, required: true", "name: weight, logicalType: number"
 )
@@ -89,6 +90,10 @@ CASES = {
     "fewer groups than folds": (quality(), castings(12), "5 folds need 5 groups, however the table has 3"),
     "fewer rows than folds": (quality("random", ""), castings(4), "5 folds need 5 groups, however the table has 4"),
     "fewer times than tests": (quality("ordered", ""), castings(8), "5 folds need 12 times, however the table has 8"),
+    "class that came late": (
+        IN_ORDER, classes(30).with_columns(pl.col("made").reverse()),
+        "Fold 0 of the ordered split has no row to fit of the class 'bad'",
+    ),
     "ordered without a time": (
         quality("ordered", "").replace("role, value: time", "role, value: ignore"), castings(), "when a row was made",
     ),
@@ -147,7 +152,18 @@ def test_contract_without_a_feature_is_refused_by_both_when_it_is_read(workplace
 
 @pytest.mark.parametrize(
     ("contract", "table"),
-    [(quality(), castings()), (quality("ordered", ""), castings()), (CLASSES, classes(30)), (DEMAND, parts())],
+    [
+        (quality(), castings()),
+        (quality("ordered", ""), castings()),
+        (CLASSES, classes(30)),
+        (DEMAND, parts()),
+        (
+            CLASSES.replace("value: random}", "value: ordered}"),
+            classes(30).with_columns(
+                weight=pl.when(pl.int_range(80) % 3 > 0).then(pl.lit("good")).otherwise(pl.lit("bad"))
+            ),
+        ),
+    ],
 )
 def test_what_training_takes_is_not_refused(contract: str, table: pl.DataFrame, workplace: Path) -> None:
     folder = data_folder(workplace / "own-table", contract, table)

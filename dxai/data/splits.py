@@ -22,8 +22,16 @@ from sklearn.model_selection import (
 from dxai.config.settings import GroupedSplit, OrderedSplit, RandomSplit, RowSplit
 from dxai.contract import Contract
 from dxai.data.batch import class_array
-from dxai.data.trainable import few_groups, few_times, rare_classes, refuse, split_refusal, untimed_rows
-from dxai.errors import DataError
+from dxai.data.trainable import (
+    absent_class,
+    few_groups,
+    few_times,
+    last_to_fit,
+    rare_classes,
+    refuse,
+    split_refusal,
+    untimed_rows,
+)
 
 Rows = NDArray[np.int64]
 
@@ -118,28 +126,15 @@ def _ordered_folds(times: Rows, contract: Contract, split: OrderedSplit, classes
         _ordered_fold(np.flatnonzero(times <= test[0]), np.flatnonzero(np.isin(times - 1, test)), times, split)
         for _, test in blocks
     ]
-    for number, fold in enumerate(made):
-        if classes is not None:
-            _refuse_absent(classes, fold, number, contract)
+    if classes is not None:
+        refuse(absent_class(times, classes, contract, split.folds, split.calibration))
     return made
 
 
 def _ordered_fold(train: Rows, test: Rows, times: Rows, split: OrderedSplit) -> Fold:
     """The last rows of the training calibrate; rows of one time stay together."""
-    border = np.quantile(times[train], 1 - split.calibration, method="lower")
-    last = times[train] > min(border, times[train].max() - 1)
+    last = times[train] > last_to_fit(times[train], split.calibration)
     return Fold(train[~last], train[last], test)
-
-
-def _refuse_absent(classes: Rows, fold: Fold, number: int, contract: Contract) -> None:
-    """Every class must stand among the rows to fit and the rows to test."""
-    for rows, what in ((fold.fit, "to fit"), (fold.test, "to test")):
-        absent = [text for i, text in enumerate(contract.classes) if i not in classes[rows]]
-        if absent:
-            raise DataError(
-                f"Fold {number} of the ordered split has no row {what} of the class {absent[0]!r}.",
-                where=contract.target.name, fix="Lower split.folds, or merge classes.",
-            )  # fmt: skip
 
 
 def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Iterator[Fold]:

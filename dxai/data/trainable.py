@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dxai.contract import Contract
 from dxai.data.windows import numbered_steps
@@ -18,7 +20,7 @@ from dxai.errors import DataError, SettingsError
 Refusal = SettingsError | DataError
 Rule = Literal["grouped", "ordered", "random"]
 
-FOLDS, ORIGINS = 5, 1
+FOLDS, CALIBRATION, ORIGINS = 5, 0.15, 1
 """What own data are trained with unless `dxai train` is told others: configs/split, configs/experiment/own_*."""
 
 
@@ -137,6 +139,40 @@ def rare_classes(found: Mapping[str, int], contract: Contract, folds: int) -> Da
         f"{folds} folds need {fewest} {of} of every class, however there are fewer of: {', '.join(rare)}.",
         where=contract.target.name, fix="Bring more of them, merge classes, or lower split.folds.",
     )  # fmt: skip
+
+
+def absent_class(
+    times: NDArray[np.int64], classes: NDArray[np.integer], contract: Contract, folds: int, calibration: float
+) -> DataError | None:
+    """A class that is not among the rows to fit and the rows to test of every fold of an ordered split.
+
+    Args:
+        times: A number per row from 1 on ``[rows]`` that grows with time.
+        classes: Numbers of the classes ``[rows]``.
+        contract: Of a target with classes.
+        folds: Tests in a row, as many as `times_needed` allows.
+        calibration: Share of the training rows, the last ones, that are not fitted.
+    """
+    size, last = int(times.max()) // (folds + 1), int(times.max())
+    for number in range(folds):
+        first = last - (folds - number) * size + 1
+        train = times < first
+        fit = train & (times <= last_to_fit(times[train], calibration))
+        test = ~train & (times < first + size)
+        for rows, what in ((fit, "to fit"), (test, "to test")):
+            there = set(np.unique(classes[rows]).tolist())
+            absent = next((text for i, text in enumerate(contract.classes) if i not in there), None)
+            if absent is not None:
+                return DataError(
+                    f"Fold {number} of the ordered split has no row {what} of the class {absent!r}.",
+                    where=contract.target.name, fix="Lower split.folds, or merge classes.",
+                )  # fmt: skip
+    return None
+
+
+def last_to_fit(times: NDArray[np.int64], calibration: float) -> int:
+    """The last time of the rows to fit: what follows calibrates, and rows of one time stay together."""
+    return int(min(np.quantile(times, 1 - calibration, method="lower"), times.max() - 1))
 
 
 # --- demand -----------------------------------------------------------------------------------------------------------

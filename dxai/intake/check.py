@@ -225,7 +225,7 @@ def _add(
     of_keys: pl.Series,
     asked: pl.DataFrame,
 ) -> None:
-    facts.add(asked)
+    facts.add(asked, of_block.labels)
     found.problems.add(of_block.problems)
     found.rows += of_block.rows
     found.misshapen += of_block.misshapen

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
 from dxai.contract import Contract
 from dxai.data.trainable import (
+    CALIBRATION,
     FOLDS,
     ORIGINS,
     Histories,
     Refusal,
+    absent_class,
     constant_target,
     few_groups,
     few_times,
@@ -34,15 +37,15 @@ _EXAMPLES, _LINE = 3, "row of the file"
 class TrainingFacts:
     """What the rules need of a table, collected block by block in bounded memory; blocks that pass cost little.
 
-    Of a demand table 16 bytes a row are kept. Of a quality table: the least and greatest target, and groups or times
-    only until there are enough.
+    Of a demand table 16 bytes a row are kept, of classes that are split by time 12. Of any other quality table: the
+    least and greatest target, and groups or times only until there are enough.
     """
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.rule = split_rule(contract)
         self.values: tuple[float, float] | None = None
-        self.labels: dict[str, int] = {}
+        self.labels: Counter[str] = Counter()
         self.rows, self.labelled, self.untimed = 0, 0, 0
         self._ids = pl.DataFrame()
         self._names: dict[str, int] = {}
@@ -54,12 +57,12 @@ class TrainingFacts:
     def _cannot_split(self) -> bool:
         return split_refusal(self.contract, self.rule) is not None
 
-    def add(self, typed: pl.DataFrame) -> None:
-        """One more block, in the order of the file."""
+    def add(self, typed: pl.DataFrame, labels: Mapping[str, int]) -> None:
+        """One more block, in the order of the file; ``labels`` counts the classes of its target."""
         if self.contract.task == "demand":
             self._add_steps(typed)
         else:
-            self._add_rows(typed)
+            self._add_rows(typed, labels)
         self.rows += len(typed)
 
     def refusals(self, where: str, *, broken: frozenset[str] = frozenset()) -> Iterator[Refusal]:
@@ -73,32 +76,43 @@ class TrainingFacts:
 
     # Quality
 
-    def _add_rows(self, typed: pl.DataFrame) -> None:
+    def _add_rows(self, typed: pl.DataFrame, labels: Mapping[str, int]) -> None:
         target = typed[self.contract.target.name]
         self.labelled += len(target) - target.null_count()
         if self.contract.classes:
-            for text, count in target.drop_nulls().value_counts().iter_rows():
-                self.labels[text] = self.labels.get(text, 0) + count
+            self.labels.update(labels)
         elif target.null_count() < len(target):
             low, high = float(target.min()), float(target.max())  # type: ignore[arg-type]
             self.values = (min(low, *(self.values or (low,))), max(high, *(self.values or (high,))))
-        if not self._enough:
-            self._add_ids(typed, target)
-
-    def _add_ids(self, typed: pl.DataFrame, target: pl.Series) -> None:
-        """Different groups or times, of every class; a hash stands for a group."""
+        if self._enough:
+            return
         known = typed.filter(target.is_not_null()) if target.null_count() else typed
         if self.rule == "ordered":
-            time = known[self._time]
-            self.untimed += time.null_count()
-            if self._groups() >= times_needed(FOLDS):
-                return
-            ids = time.drop_nulls().to_physical().cast(pl.Int64).alias("id").to_frame()
+            self._add_times(known)
         else:
-            hashes = known.select(self.contract.group).hash_rows().alias("id")
-            ids = pl.DataFrame([hashes, known[target.name].alias("class")] if self.contract.classes else [hashes])
-        self._ids = pl.concat([self._ids, ids.unique()]).unique() if len(self._ids) else ids.unique()
-        self._enough = self.rule == "grouped" and self._has_enough_groups()
+            self._add_groups(known)
+
+    def _add_times(self, known: pl.DataFrame) -> None:
+        """Every time with its class, to see what each fold holds; without classes only so many as are needed."""
+        time = known[self._time]
+        self.untimed += time.null_count()
+        id_ = time.to_physical().cast(pl.Int64).alias("id")
+        if self.contract.classes:
+            texts = known[self.contract.target.name].cast(pl.Enum(self.contract.classes), strict=False)
+            self._parts.append(pl.DataFrame([id_, texts.to_physical().cast(pl.Int32).alias("class")]).drop_nulls())
+        elif len(self._ids) < times_needed(FOLDS):
+            ids = id_.drop_nulls().to_frame().unique()
+            self._ids = pl.concat([self._ids, ids]).unique() if len(self._ids) else ids
+
+    def _add_groups(self, known: pl.DataFrame) -> None:
+        """Different groups, of every class only so many as are needed; a hash stands for a group."""
+        ids = known.select(self.contract.group).hash_rows().alias("id").to_frame()
+        most = max(groups_needed(FOLDS), of_class_needed(FOLDS))
+        if self.contract.classes:
+            ids = ids.with_columns(known[self.contract.target.name].alias("class"))
+        ids = pl.concat([self._ids, ids.unique()]).unique() if len(self._ids) else ids.unique()
+        self._ids = ids.group_by("class").head(most).select("id", "class") if self.contract.classes else ids.head(most)
+        self._enough = self._has_enough_groups()
 
     def _has_enough_groups(self) -> bool:
         most, of_class = max(groups_needed(FOLDS), of_class_needed(FOLDS)), self._groups_by_class()
@@ -131,8 +145,7 @@ class TrainingFacts:
     def _folds_refusals(self, broken: frozenset[str]) -> Iterator[Refusal | None]:
         if self.rule == "ordered":
             if self._time not in broken:
-                untimed = untimed_rows(self._time, self.untimed)
-                yield untimed or few_times(self._groups(), FOLDS)
+                yield self._times_refusal()
             return
         if broken & {*self.contract.group}:
             return
@@ -141,6 +154,16 @@ class TrainingFacts:
         yield few
         if few is None and self.contract.classes:
             yield rare_classes(self._groups_by_class() if grouped else self.labels, self.contract, FOLDS)
+
+    def _times_refusal(self) -> DataError | None:
+        if (untimed := untimed_rows(self._time, self.untimed)) is not None:
+            return untimed
+        if not self.contract.classes:
+            return few_times(self._groups(), FOLDS)
+        rows = pl.concat(self._parts) if self._parts else pl.DataFrame(schema={"id": pl.Int64, "class": pl.Int32})
+        times, classes = rows["id"].rank("dense").cast(pl.Int64).to_numpy(), rows["class"].to_numpy()
+        few = few_times(int(times.max(initial=0)), FOLDS)
+        return few or absent_class(times, classes, self.contract, FOLDS, CALIBRATION)
 
     # Demand
 
