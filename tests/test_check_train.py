@@ -112,6 +112,14 @@ CASES = {
         "24 dates are not on the weekly grid (row 14: 2024-03-26",
     ),
     "repeated": (DEMAND, pl.concat([parts(), parts().tail(2)]), "4 rows repeat a step of their series, the first of "),
+    "no date": (
+        DEMAND.replace("name: month, logicalType: date, required: true", "name: month, logicalType: date"),
+        parts().with_columns(month=pl.when(pl.int_range(pl.len()) > 1).then("month")), "2 rows have no 'month'",
+    ),
+    "no series": (
+        DEMAND.replace("name: part, logicalType: string, required: true", "name: part, logicalType: string"),
+        parts().with_columns(part=pl.when(pl.int_range(pl.len()) > 2).then("part")), "3 rows have no 'part'",
+    ),
     "new products alone": (DEMAND, parts().filter(pl.col("month") > pl.date(2025, 9, 1)), "No series has the 12"),
     "short table": (
         DEMAND, parts().filter(pl.col("month") > pl.date(2024, 7, 1)), "1 origins of 3 steps need 21 steps, however",

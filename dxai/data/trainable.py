@@ -251,7 +251,7 @@ def histories(
     """The series of long rows (series, time, target), without the panel that training makes of them.
 
     Args:
-        table: At least one row; every one has a series and a date.
+        table: At least one row.
         contract: Of a demand task.
         origins: Of the split.
         where: The table, for messages.
@@ -259,7 +259,7 @@ def histories(
         names: Of the series, where the table holds their numbers.
 
     Raises:
-        DataError: Dates off the contract's grid, or repeated steps.
+        DataError: Rows without a series or a date, dates off the contract's grid, or repeated steps.
     """
     zero = contract.absent == "zero"
     steps = numbered_steps(table, contract, where=where, rows=rows, names=names).with_columns(

@@ -75,7 +75,8 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     With ``zero`` all series end at the table's last step.
 
     Raises:
-        DataError: Dates off the contract's grid, repeated steps, or a history that is too short.
+        DataError: Rows without a series or a date, dates off the contract's grid, repeated steps, or a history that is
+            too short.
     """
     assert contract.frequency is not None  # checked when the contract was read
     dates, table = frame[contract.only("time").name], numbered_steps(frame, contract, where=where)
@@ -109,17 +110,21 @@ def numbered_steps(
     """Long rows as ``series``, ``day``, ``step`` and ``value``, sorted by series and step.
 
     Args:
-        frame: At least one row; every one has a series and a date.
+        frame: At least one row.
         contract: Of a demand task.
         where: The table, for messages.
         rows: File line numbers of the rows; None: from 2 on.
         names: Of the series, where the frame holds their numbers.
 
     Raises:
-        DataError: Dates off the contract's grid, or repeated steps.
+        DataError: Rows without a series or a date, dates off the contract's grid, or repeated steps.
     """
     series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
     assert contract.frequency is not None  # checked when the contract was read
+    for name in (series, time):
+        if gaps := frame[name].null_count():
+            told = f"{gaps:,} rows have no {name!r}."
+            raise DataError(told, where=f"column {name}", fix="Fill them in, or leave those rows out.")
     steps = _steps(frame[time], contract.frequency, where, rows)
     table = frame.select(
         pl.col(series).alias("series"), pl.col(time).alias("day"), steps.alias("step"), pl.col(target).alias("value")

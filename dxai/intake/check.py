@@ -129,8 +129,8 @@ class TableCheck:
 
 
 def _of_training(refusal: Refusal, where: str) -> str:
-    place = "" if refusal.where == where else f" ({refusal.where})"
-    return f"dxai train would refuse this: {refusal.problem}{place}"
+    place = refusal.where.removeprefix(where).removeprefix(", ")
+    return f"dxai train would refuse this: {refusal.problem}" + (f" ({place})" if place else "")
 
 
 def _fix(problem: Problem, contract: Contract) -> str:

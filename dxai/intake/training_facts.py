@@ -176,11 +176,11 @@ class TrainingFacts:
                 pl.col(series).replace_strict(ids, codes, default=None, return_dtype=pl.UInt32),
                 pl.col(time), pl.col(target).cast(pl.Float32),
                 pl.int_range(self.rows + 2, self.rows + 2 + pl.len(), dtype=pl.UInt32).alias(_LINE),
-            ).drop_nulls([series, time])
+            )
         )  # fmt: skip
 
     def histories(self, where: str) -> Histories | None:
-        """The series; None where no row has a series and a date.
+        """The series; None where there is no row.
 
         Raises:
             DataError: As the function of this name.
