@@ -156,7 +156,9 @@ def clocks(random: Random) -> Iterator[FirmFile]:
         rows = linear(random, 120, lambda i, form=form: form(hours[i]), "at")  # type: ignore[misc]
         yield FirmFile("09 clocks", name, as_csv(rows), kinds={"at": "timestamp time"}, truth={"at": list(hours)})
     rows = linear(random, 120, lambda i: f"{hours[i]:%Y-%m-%d}" if i % 3 else f"{hours[i]:%d/%m/%Y}", "at")
-    yield FirmFile("09 clocks", "two formats of dates", as_csv(rows), told=r"(?i)\bformats?\b|dates? written|mixed")
+    yield FirmFile(
+        "09 clocks", "two formats of dates", as_csv(rows), told=r"(?i)\bformats?\b|dates? written|mixed|holds dates"
+    )
 
 
 def censored(random: Random) -> Iterator[FirmFile]:
@@ -165,7 +167,10 @@ def censored(random: Random) -> Iterator[FirmFile]:
         values = [text if i % 5 == 0 else round(random.uniform(0.5, 9.5), 2) for i in range(200)]
         rows = linear(random, 200, values.__getitem__, "cu(ppm)")
         yield FirmFile(
-            "10 censored", text, as_csv(rows), told=rf"(?i)censored|limit|detect|{re.escape(text)}.*(gap|missing)"
+            "10 censored",
+            text,
+            as_csv(rows),
+            told=rf"(?i)censored|limit|detect|{re.escape(text)}.*(gap|missing)|(?<!\w){re.escape(text)}(?!\w)",
         )
 
 
@@ -178,7 +183,7 @@ def long_codes(random: Random) -> Iterator[FirmFile]:
                        truth={"barcode": column(rows, 0)}, told=r"(?i)barcode.*(code|digits)")  # fmt: skip
     rows = linear(random, 60, lambda i: 10**19 + i, "id")
     yield FirmFile("12 long codes", "ids of 20 digits", as_csv(rows), told=r"(?i)\bid\b.*(code|digits|each row|ident)",
-                   kinds={"id": "category ignore"})  # fmt: skip
+                   kinds={"id": "category ignore"}, truth={"id": [str(code) for code in column(rows, 0)]})  # fmt: skip
     rows = linear(random, 60, lambda i: float(8809912345678901 + i % 4), "barcode")
     yield FirmFile(
         "12 long codes", "Excel's number", as_excel(rows), ".xlsx", told=r"(?i)15 digits|barcode.*(code|digits)"
@@ -308,7 +313,16 @@ def demand(random: Random) -> Iterator[FirmFile]:
     yield FirmFile("25 stores", "one id named", as_csv(rows), words=DEMAND, told=r"store.*product|product.*store",
                    checked=told, refused=told)  # fmt: skip
     twice = ("--kind", "demand", "--series", "store", "--series", "product", *DEMAND[4:])
-    yield FirmFile("25 stores", "--series twice", as_csv(rows), words=twice, told=r"--series|store.*product")
+    yield FirmFile(
+        "25 stores",
+        "--series twice",
+        as_csv(rows),
+        words=twice,
+        told=r"--series|store.*product",
+        truth={"qty": column(rows, 3)},
+        checked="no violation",
+        refused="",
+    )
 
 
 def steps(random: Random) -> Iterator[FirmFile]:
@@ -322,10 +336,10 @@ def steps(random: Random) -> Iterator[FirmFile]:
     weeks = [(monday + timedelta(7 * i)).isocalendar() for i in range(110)]
     days = r"(?i)daily|day|grid|aggregate|step"
     yield FirmFile("21 steps", "daily", dated(lambda i: (monday + timedelta(i)).isoformat(), 200), words=DEMAND,
-                   told=r"(?i)daily|aggregate", checked=days, refused=days)  # fmt: skip
-    shifted = dated(lambda i: (monday + timedelta(7 * i - (i % 11 == 10))).isoformat())
+                   told=r"(?i)daily|aggregate|by 1 day", checked=days, refused=days)  # fmt: skip
+    shifted = dated(lambda i: (monday + timedelta(7 * i + (i % 11 == 10))).isoformat())
     yield FirmFile("21 steps", "holidays shift a week", shifted, words=DEMAND,
-                   checked="not on the weekly grid", refused="not on the weekly grid")  # fmt: skip
+                   checked="not on the weekly grid|no violation")  # fmt: skip
     forms: dict[str, Callable[[int], str]] = {
         "2023-W05": lambda i: f"{weeks[i].year}-W{weeks[i].week:02d}",
         "2023W05": lambda i: f"{weeks[i].year}W{weeks[i].week:02d}",
