@@ -88,7 +88,7 @@ CASES = {
     ),
     "grouped without a group": (quality("grouped", ""), castings(), "The contract names no group"),
     "fewer groups than folds": (quality(), castings(12), "5 folds need 5 groups, however the table has 3"),
-    "fewer rows than folds": (quality("random", ""), castings(4), "5 folds need 5 groups, however the table has 4"),
+    "fewer rows than folds": (quality("random", ""), castings(4), "5 folds need 5 rows, however the table has 4"),
     "fewer times than tests": (quality("ordered", ""), castings(8), "5 folds need 12 times, however the table has 8"),
     "class that came late": (
         IN_ORDER, classes(30).with_columns(pl.col("made").reverse()),

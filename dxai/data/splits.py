@@ -87,7 +87,7 @@ def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold
     groups = groups_of(frame, contract)
     leak = _leak(groups, split) if split.kind == "random" and contract.group else ""
     refuse(split_refusal(contract, split.kind, leak=leak))
-    refuse(few_groups(len(np.unique(groups)), split.folds))
+    refuse(few_groups(len(np.unique(groups)), contract, split.folds))
     if classes is not None:
         found = [len(np.unique(groups[classes == number])) for number in range(len(contract.classes))]
         refuse(rare_classes(dict(zip(contract.classes, found, strict=True)), contract, split.folds))

@@ -109,9 +109,9 @@ def of_class_needed(folds: int) -> int:
     return folds + 2
 
 
-def few_groups(found: int, folds: int) -> DataError | None:
-    """Fewer groups than folds."""
-    return _few(found, groups_needed(folds), "groups", folds, most=found)
+def few_groups(found: int, contract: Contract, folds: int) -> DataError | None:
+    """Fewer groups, or rows where there are none, than folds."""
+    return _few(found, groups_needed(folds), "groups" if contract.group else "rows", folds, most=found)
 
 
 def few_times(found: int, folds: int) -> DataError | None:

@@ -150,7 +150,7 @@ class TrainingFacts:
         if broken & {*self.contract.group}:
             return
         grouped = self.rule == "grouped"
-        few = few_groups(self._groups() if grouped else self.labelled, FOLDS)
+        few = few_groups(self._groups() if grouped else self.labelled, self.contract, FOLDS)
         yield few
         if few is None and self.contract.classes:
             yield rare_classes(self._groups_by_class() if grouped else self.labels, self.contract, FOLDS)
