@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dxai.contract import Contract, load_contract
 from dxai.data.package import CONTRACT, open_package
+from dxai.data.trainable import split_rule
 from dxai.errors import SettingsError
 
 
@@ -61,12 +62,6 @@ def _chosen(folder: Path, contract: Contract) -> list[str]:
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     chosen = [f"experiment=own_{contract.task}", "data=own", "release=own"]
     if contract.task == "quality":
-        chosen.append(f"split={_split(contract)}")
+        chosen.append(f"split={split_rule(contract)}")
     name = re.sub(r"[^a-z0-9]+", "-", contract.id.lower()).strip("-") or "own"
     return [*chosen, f"data.name={name}", f"data.path='{quoted}'"]
-
-
-def _split(contract: Contract) -> str:
-    if contract.split in ("grouped", "ordered", "random"):
-        return contract.split
-    return "grouped" if contract.group else "random"

@@ -22,7 +22,16 @@ from sklearn.model_selection import (
 from dxai.config.settings import GroupedSplit, OrderedSplit, RandomSplit, RowSplit
 from dxai.contract import Contract
 from dxai.data.batch import class_array
-from dxai.errors import DataError, SettingsError
+from dxai.data.trainable import (
+    absent_class,
+    few_groups,
+    few_times,
+    last_to_fit,
+    rare_classes,
+    refuse,
+    split_refusal,
+    untimed_rows,
+)
 
 Rows = NDArray[np.int64]
 
@@ -55,13 +64,9 @@ def times_of(frame: pl.DataFrame, contract: Contract) -> Rows:
         SettingsError: The contract names no column of the time.
         DataError: A row has no time.
     """
-    time = next((c.name for c in contract.columns if c.role == "time"), None)
-    if time is None:
-        fix = "Give a column of the contract the role time, or use split=grouped or split=random."
-        raise SettingsError("An ordered split needs to know when a row was made.", where="split=ordered", fix=fix)
-    if gaps := frame[time].null_count():
-        fix = "Fill them in, or leave those rows out."
-        raise DataError(f"{gaps:,} rows have no time.", where=f"column {time}", fix=fix)
+    refuse(split_refusal(contract, "ordered"))
+    time = next(c.name for c in contract.columns if c.role == "time")
+    refuse(untimed_rows(time, frame[time].null_count()))
     return _ranks(frame, [time])
 
 
@@ -80,15 +85,12 @@ def folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> list[Fold
     if split.kind == "ordered":
         return _ordered_folds(times_of(frame, contract), contract, split, classes)
     groups = groups_of(frame, contract)
-    if split.kind == "random" and contract.group:
-        raise SettingsError(_leak_told(groups, contract, split), where="split=random", fix="Use split=grouped.")
-    if split.kind == "grouped" and not contract.group:
-        fix = "Name the columns of the group in the contract (`group`), or use split=random."
-        raise SettingsError("The contract names no group: these would be random folds.", where="split=grouped", fix=fix)
-    found = len(np.unique(groups))
-    _refuse_few(found, max(split.folds, 3), "groups", split, most=found)
+    leak = _leak(groups, split) if split.kind == "random" and contract.group else ""
+    refuse(split_refusal(contract, split.kind, leak=leak))
+    refuse(few_groups(len(np.unique(groups)), contract, split.folds))
     if classes is not None:
-        _refuse_rare(classes, groups, contract, split)
+        found = [len(np.unique(groups[classes == number])) for number in range(len(contract.classes))]
+        refuse(rare_classes(dict(zip(contract.classes, found, strict=True)), contract, split.folds))
     made = list(_folds(groups, split, classes))
     for fold in made:
         assert not _shared(fold, groups).any(), "a group stands on both sides of a split"
@@ -116,45 +118,23 @@ def _classes(frame: pl.DataFrame, contract: Contract) -> Rows | None:
     return class_array(frame, contract) if contract.classes else None
 
 
-def _refuse_few(found: int, needed: int, what: str, split: RowSplit, *, most: int) -> None:
-    if found < needed:
-        raise DataError(
-            f"{split.folds} folds need {needed} {what}, however the table has {found}.",
-            where="split.folds", fix=f"Use split.folds={max(most, 2)} or more data.",
-        )  # fmt: skip
-
-
 def _ordered_folds(times: Rows, contract: Contract, split: OrderedSplit, classes: Rows | None) -> list[Fold]:
     """Blocks of time in a row: the first only trains, each other is the test of all before it."""
-    found = int(times.max())
-    _refuse_few(found, 2 * (split.folds + 1), "times", split, most=found // 2 - 1)
+    refuse(few_times(int(times.max()), split.folds))
     blocks = TimeSeriesSplit(split.folds).split(np.arange(times.max()))
     made = [
         _ordered_fold(np.flatnonzero(times <= test[0]), np.flatnonzero(np.isin(times - 1, test)), times, split)
         for _, test in blocks
     ]
-    for number, fold in enumerate(made):
-        if classes is not None:
-            _refuse_absent(classes, fold, number, contract)
+    if classes is not None:
+        refuse(absent_class(times, classes, contract, split.folds, split.calibration))
     return made
 
 
 def _ordered_fold(train: Rows, test: Rows, times: Rows, split: OrderedSplit) -> Fold:
     """The last rows of the training calibrate; rows of one time stay together."""
-    border = np.quantile(times[train], 1 - split.calibration, method="lower")
-    last = times[train] > min(border, times[train].max() - 1)
+    last = times[train] > last_to_fit(times[train], split.calibration)
     return Fold(train[~last], train[last], test)
-
-
-def _refuse_absent(classes: Rows, fold: Fold, number: int, contract: Contract) -> None:
-    """Every class must stand among the rows to fit and the rows to test."""
-    for rows, what in ((fold.fit, "to fit"), (fold.test, "to test")):
-        absent = [text for i, text in enumerate(contract.classes) if i not in classes[rows]]
-        if absent:
-            raise DataError(
-                f"Fold {number} of the ordered split has no row {what} of the class {absent[0]!r}.",
-                where=contract.target.name, fix="Lower split.folds, or merge classes.",
-            )  # fmt: skip
 
 
 def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Iterator[Fold]:
@@ -183,28 +163,13 @@ def _fold(train: Rows, test: Rows, groups: Rows, split: GroupedSplit | RandomSpl
     return Fold(train[fit], train[calibration], test)
 
 
-def _refuse_rare(classes: Rows, groups: Rows, contract: Contract, split: GroupedSplit | RandomSplit) -> None:
-    """Every class must stand among the rows to fit and the rows to test of every fold."""
-    found = [len(np.unique(groups[classes == number])) for number in range(len(contract.classes))]
-    fewest = split.folds + 2
-    rare = [f"{text!r} ({count})" for text, count in zip(contract.classes, found, strict=True) if count < fewest]
-    if rare:
-        of = "groups" if contract.group else "rows"
-        raise DataError(
-            f"{split.folds} folds need {fewest} {of} of every class, however there are fewer of: {', '.join(rare)}.",
-            where=contract.target.name, fix="Bring more of them, merge classes, or lower split.folds.",
-        )  # fmt: skip
-
-
 def _shared(fold: Fold, groups: Rows) -> NDArray[np.bool_]:
     """Which test or calibration rows have a row of their group among the rows to fit."""
     return np.isin(groups[np.concatenate([fold.test, fold.calibration])], groups[fold.fit])
 
 
-def _leak_told(groups: Rows, contract: Contract, split: RandomSplit) -> str:
+def _leak(groups: Rows, split: RandomSplit) -> str:
+    """The share of test rows with a row of their group among the training rows, in words."""
     twin = _folds(np.arange(len(groups)), split, None)
     share = float(np.mean([np.isin(groups[f.test], groups[f.fit]).mean() for f in twin]))
-    return (
-        f"This split leaks: {share:.0%} of the test rows have a row of the same group ({', '.join(contract.group)}) "
-        "among the training rows."
-    )
+    return f"{share:.0%} of the"

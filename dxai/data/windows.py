@@ -75,15 +75,13 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     With ``zero`` all series end at the table's last step.
 
     Raises:
-        DataError: Dates off the contract's grid, repeated steps, or a history that is too short.
+        DataError: Rows without a series or a date, dates off the contract's grid, repeated steps, or a history that is
+            too short.
     """
-    series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
     assert contract.frequency is not None  # checked when the contract was read
-    index = _steps(frame[time], contract.frequency, where)
-    newest = int(index.to_numpy().max())
-    table = frame.select(pl.col(series), index.alias("step"), pl.col(target).alias("value")).sort(series, "step")
-    _refuse_repeats(table, series, where)
-    ends = table.group_by(series, maintain_order=True).agg(
+    dates, table = frame[contract.only("time").name], numbered_steps(frame, contract, where=where)
+    newest = int(table["step"].to_numpy().max())
+    ends = table.group_by("series", maintain_order=True).agg(
         pl.col("step").min().alias("first"), pl.col("step").max().alias("last")
     )
     if contract.absent == "zero":
@@ -93,15 +91,49 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     column = np.arange(length)[None, :]
     begin = (length - 1 - (last - first))[:, None]
     values = np.where((column >= begin) & (contract.absent == "zero"), np.float32(0), np.float32(np.nan))
-    row = np.repeat(np.arange(len(ends)), table.group_by(series, maintain_order=True).len()["len"].to_numpy())
+    row = np.repeat(np.arange(len(ends)), table.group_by("series", maintain_order=True).len()["len"].to_numpy())
     values[row, length - 1 - (last[row] - table["step"].to_numpy())] = table["value"].to_numpy()
-    ids = tuple(ends[series].to_list())
+    ids = tuple(ends["series"].to_list())
     _refuse_short(ids, values, contract, where)
-    day = {step: _day(step, contract.frequency, frame[time]) for step in set(last.tolist())}
+    day = {step: _day(step, contract.frequency, dates) for step in set(last.tolist())}
     return Panel(ids, values, np.array([day[step] for step in last.tolist()], dtype=np.int64))
 
 
-def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
+def numbered_steps(
+    frame: pl.DataFrame,
+    contract: Contract,
+    *,
+    where: str,
+    rows: pl.Series | None = None,
+    names: pl.Series | None = None,
+) -> pl.DataFrame:
+    """Long rows as ``series``, ``day``, ``step`` and ``value``, sorted by series and step.
+
+    Args:
+        frame: At least one row.
+        contract: Of a demand task.
+        where: The table, for messages.
+        rows: File line numbers of the rows; None: from 2 on.
+        names: Of the series, where the frame holds their numbers.
+
+    Raises:
+        DataError: Rows without a series or a date, dates off the contract's grid, or repeated steps.
+    """
+    series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
+    assert contract.frequency is not None  # checked when the contract was read
+    for name in (series, time):
+        if gaps := frame[name].null_count():
+            told = f"{gaps:,} rows have no {name!r}."
+            raise DataError(told, where=f"column {name}", fix="Fill them in, or leave those rows out.")
+    steps = _steps(frame[time], contract.frequency, where, rows)
+    table = frame.select(
+        pl.col(series).alias("series"), pl.col(time).alias("day"), steps.alias("step"), pl.col(target).alias("value")
+    ).sort("series", "step")
+    _refuse_repeats(table, where, names)
+    return table
+
+
+def _steps(dates: pl.Series, frequency: Frequency, where: str, lines: pl.Series | None) -> pl.Series:
     """Number of each date on the frequency's grid; the grid goes through the first date of the table."""
     if frequency == "weekly":
         days = dates.cast(pl.Int32) - _first_day(dates)
@@ -112,11 +144,13 @@ def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
         if frequency == "quarterly":
             off, steps = off | (dates.dt.month() % 3 != 0), steps // 3
     if off.any():
-        rows = ", ".join(f"row {i + 2}: {dates[i]}" for i in off.arg_true().head(3).to_list())
+        first = off.arg_true().head(3).to_list()
+        rows = ", ".join(f"row {i + 2 if lines is None else lines[i]}: {dates[i]}" for i in first)
         grid = {"weekly": "one weekday", "monthly": "the last day of a month", "quarterly": "the last day of a quarter"}
         raise DataError(
             f"{int(off.sum())} dates are not on the {frequency} grid ({rows}).",
-            where=f"{where}, column {dates.name!r}", fix=f"Use dates on {grid[frequency]} throughout.",
+            where=f"{where}, column {dates.name!r}",
+            fix=f"Use dates on {grid[frequency]} throughout: add up what lies between, or name another frequency.",
         )  # fmt: skip
     return steps
 
@@ -132,11 +166,18 @@ def _first_day(dates: pl.Series) -> int:
     return int(dates.cast(pl.Int32).to_numpy().min())
 
 
-def _refuse_repeats(table: pl.DataFrame, series: str, where: str) -> None:
-    repeated = table.filter(table.select(series, "step").is_duplicated())
-    if len(repeated):
+def _refuse_repeats(table: pl.DataFrame, where: str, names: pl.Series | None) -> None:
+    """Of steps in order, one that is the same as its neighbour stands there twice."""
+    again = ((pl.col("series") == pl.col("series").shift()) & (pl.col("step") == pl.col("step").shift())).fill_null(
+        False
+    )
+    twice = table.select(again.alias("again")).to_series()
+    repeated = twice | twice.shift(-1, fill_value=False)
+    if repeated.any():
+        first = table["series"][int(repeated.arg_true()[0])]
         raise DataError(
-            f"{len(repeated)} rows repeat a step of their series, the first of series {repeated[series][0]!r}.",
+            f"{int(repeated.sum())} rows repeat a step of their series, "
+            f"the first of series {first if names is None else names[first]!r}.",
             where=where, fix="Give every series one row per step: add up or drop the repeats.",
         )  # fmt: skip
 

@@ -16,10 +16,14 @@ from dxai.contract import Contract
 from dxai.data.checks import FINITE, REQUIRED, Problem, Problems, Spelled, cast, problem_of
 from dxai.data.header import CONVERT_FIRST, Header, match_header
 from dxai.data.readers import Block, Numbers
+from dxai.data.trainable import Refusal
 from dxai.errors import DataError, bullet_list
+from dxai.intake.training_facts import TrainingFacts
 
 _ROW = "any column"
 _UNIQUE, _NOT_YET = "names each row once", "does not lie in the future"
+_ASKED = ("target", "series", "time")
+"""Roles whose columns decide whether a table can be trained on."""
 _AT_ONCE = 2
 """Blocks that are looked at while the next one is read."""
 _EAST_OF_ALL = timedelta(hours=14)
@@ -59,6 +63,8 @@ class TableCheck:
         labels: Rows per class of the target.
         unseen: Cells of a feature that are none of its categories, which is no violation.
         newest: Latest date or time of the ``time`` column.
+        refusals: What `dxai train` would refuse although no cell breaks the contract.
+        notes: What training leaves out, and series that ended early; one line each.
     """
 
     contract: Contract
@@ -72,6 +78,8 @@ class TableCheck:
     labels: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
     newest: str = ""
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def measures(self) -> dict[str, float]:
@@ -108,16 +116,21 @@ class TableCheck:
         return found
 
     def refuse(self, where: str, *, most: int | None = None) -> None:
-        """Raise one DataError that tells the problems, at most so many, and how to mend each kind of them."""
-        problems = list(self.problems)
-        if problems:
-            told = bullet_list(map(str, problems), most)
-            fixes = dict.fromkeys(_fix(problem, self.contract) for problem in problems)
-            raise DataError(told, where=where, fix=" ".join(fixes))
+        """Raise one DataError of the problems and of what training would refuse, at most so many, with the fixes."""
+        found = [(str(problem), _fix(problem, self.contract)) for problem in self.problems]
+        found += [(_of_training(refusal, where), refusal.fix) for refusal in self.refusals]
+        if found:
+            told = bullet_list([told for told, _ in found], most)
+            raise DataError(told, where=where, fix=" ".join(dict.fromkeys(fix for _, fix in found)))
 
     @staticmethod
     def _share(part: int, whole: int) -> float:
         return part / whole if whole else 0.0
+
+
+def _of_training(refusal: Refusal, where: str) -> str:
+    place = refusal.where.removeprefix(where).removeprefix(", ")
+    return f"dxai train would refuse this: {refusal.problem}" + (f" ({place})" if place else "")
 
 
 def _fix(problem: Problem, contract: Contract) -> str:
@@ -167,18 +180,22 @@ def check(
         DataError: Columns are missing.
     """
     found, header, keys, read = TableCheck(contract), Header({}), list[pl.Series](), 0
-    latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series]]]()
+    latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series, pl.DataFrame]]]()
+    facts = TrainingFacts(contract)
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
         for block in blocks:
             header = header if header.names else _header(block.frame.columns, contract, where, header_row)
             waiting.append(pool.submit(_looked_at, block, header, contract, read + header_row + 1, latest))
             read += len(block)
             if len(waiting) > _AT_ONCE:
-                _add(found, keys, *waiting.popleft().result())
+                _add(found, keys, facts, *waiting.popleft().result())
         for last in waiting:
-            _add(found, keys, *last.result())
+            _add(found, keys, facts, *last.result())
     if contract.keys:
         _count_repeated(pl.concat(keys), found, header_row + 1)
+    broken = frozenset(problem.column for problem in found.problems)
+    found.refusals = list(facts.refusals(where, broken=broken))
+    found.notes = facts.notes(where, broken=broken)
     return found
 
 
@@ -188,8 +205,8 @@ def _header(names: list[str], contract: Contract, where: str, header_row: int) -
 
 def _looked_at(
     block: Block, header: Header, contract: Contract, first_row: int, latest: datetime
-) -> tuple[TableCheck, pl.Series]:
-    """What is found in one block, and the hashes of its keys."""
+) -> tuple[TableCheck, pl.Series, pl.DataFrame]:
+    """What is found in one block, the hashes of its keys, and the columns that training asks about."""
     found, cells = TableCheck(contract, rows=len(block)), header.columns(block.frame)
     rows_of, spelled = dict[str, dict[str, int]](), _spelled(block, header)
     typed, problems = cast(cells, contract, first_row=first_row, spelled=spelled, rows_of=rows_of)
@@ -199,10 +216,19 @@ def _looked_at(
     found.broken = pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
     _count_gaps(typed, problems, found)
     _count_texts(typed, found, rows_of)
-    return found, _key_hashes(cells, typed, contract)
+    asked = [c.name for c in contract.columns if c.role in _ASKED or c.name in contract.group]
+    return found, _key_hashes(cells, typed, contract), typed.select(asked)
 
 
-def _add(found: TableCheck, keys: list[pl.Series], of_block: TableCheck, of_keys: pl.Series) -> None:
+def _add(
+    found: TableCheck,
+    keys: list[pl.Series],
+    facts: TrainingFacts,
+    of_block: TableCheck,
+    of_keys: pl.Series,
+    asked: pl.DataFrame,
+) -> None:
+    facts.add(asked, of_block.labels)
     found.problems.add(of_block.problems)
     found.rows += of_block.rows
     found.misshapen += of_block.misshapen

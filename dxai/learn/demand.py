@@ -24,8 +24,9 @@ from dxai.contract import Contract
 from dxai.data import naive
 from dxai.data.datamodule import Rows
 from dxai.data.naive import Forecast
+from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
-from dxai.errors import DataError, SettingsError
+from dxai.errors import SettingsError
 from dxai.learn import metrics
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import ForecastLoss
@@ -87,37 +88,14 @@ class DemandTask:
         assert contract.frequency is not None  # checked when the contract was read
         self.contract, self.table, self.settings = contract, table, settings
         self.model, self.split, self.evaluation, self.frequency = model, split, evaluation, contract.frequency
-        whole = to_panel(table, contract.model_copy(update={"minimum_history": 1}), where=settings.data.name)
+        whole = to_panel(table, contract.model_copy(update={"minimum_history": 0}), where=settings.data.name)
         long_enough = whole.known_steps >= contract.minimum_history
         self.panel, self.left_out = whole.only(long_enough), int((~long_enough).sum())
-        self._refuse_short()
-        self._refuse_still()
+        found = histories(table, contract, origins=split.origins, where=settings.data.name)
+        refuse(next(found.refusals(split.origins, settings.data.name), None))
+        self._refuse_short_context()
 
-    def _refuse_still(self) -> None:
-        """Scores are differences held against the size of the demand and of its changes."""
-        values, tested = self.panel.values, self.contract.horizon * self.split.origins
-        told = ""
-        if not np.nansum(np.abs(np.diff(values, axis=1))):
-            told = "No series ever changes: there is nothing to forecast."
-        elif not np.nansum(np.abs(values[:, -tested:])):
-            told = f"Every value of the last {tested} steps, on which a forecast is tested, is 0."
-        if told:
-            fix = "Leave out what is no longer sold, or end the table where it was."
-            raise DataError(told, where=f"column {self.contract.target.name}", fix=fix)
-
-    def _refuse_short(self) -> None:
-        if not self.panel.ids:
-            raise DataError(
-                f"No series has the {self.contract.minimum_history} {self.frequency} steps that a forecast needs.",
-                where=self.settings.data.name, fix="Add earlier rows, or lower minimumHistory in the contract.",
-            )  # fmt: skip
-        steps, horizon = self.panel.values.shape[1], self.contract.horizon
-        needed = horizon * (self.split.origins + 2) + self.contract.minimum_history
-        if steps < needed:
-            raise DataError(
-                f"{self.split.origins} origins of {horizon} steps need {needed} steps, however the table has {steps}.",
-                where="split.origins", fix="Use fewer origins or a longer table.",
-            )  # fmt: skip
+    def _refuse_short_context(self) -> None:
         if self.model.residual == "seasonal_naive" and self.model.context <= self.contract.season:
             raise SettingsError(
                 f"residual=seasonal_naive looks back one season of {self.contract.season} steps, "

@@ -16,7 +16,7 @@ from dxai.config.settings import QualityEvaluation, RowSplit, RunSettings
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import feature_arrays
-from dxai.errors import DataError
+from dxai.data.trainable import constant_target, refuse
 from dxai.learn import metrics
 from dxai.learn.classification import ClassTarget
 from dxai.learn.module import Epoch, OnEpoch, fit
@@ -68,7 +68,8 @@ class QualityTask:
         self.contract, self.settings = contract, settings
         self.table = table.drop_nulls(contract.target.name)
         self.left_out = len(table) - len(self.table)
-        _refuse_constant(self.table[contract.target.name])
+        truth = self.table[contract.target.name]
+        refuse(constant_target(truth.name, truth.unique().head(2).to_list(), len(truth)))
         self.split, self.evaluation = split, evaluation
         self.columns = encode(feature_arrays(self.table, contract), contract)
         kind = ClassTarget if contract.classes else NumberTarget
@@ -188,13 +189,3 @@ class QualityTask:
             for i, c in enumerate(self.contract.categories)
         ]
         return torch.cat([numbers, *one_hot], dim=1).numpy()
-
-
-def _refuse_constant(truth: pl.Series) -> None:
-    found = truth.unique().head(2).to_list()
-    if len(found) < 2:
-        told = f"All {len(truth):,} rows have the value {found[0]!r}" if found else "No row has a value"
-        raise DataError(
-            f"{told} in {truth.name!r}: there is nothing to predict.", where=f"column {truth.name}",
-            fix="Bring rows in which it differs, or give another column the role target.",
-        )  # fmt: skip

@@ -19,6 +19,7 @@ from dxai.config.settings import (
 )
 from dxai.contract import Contract
 from dxai.data.table import contract_of, prepared_table
+from dxai.data.trainable import idle_roles, refuse
 from dxai.errors import SettingsError
 from dxai.learn.demand import DemandTask
 from dxai.learn.quality import QualityTask
@@ -53,7 +54,7 @@ def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> 
         DataError: The table is too short for the split.
     """
     _refuse_other_family(contract, settings)
-    _refuse_idle_roles(contract)
+    refuse(idle_roles(contract))
     family = QualityTask if contract.task == "quality" else DemandTask
     return family(contract, table, settings)
 
@@ -68,13 +69,3 @@ def _refuse_other_family(contract: Contract, settings: RunSettings) -> None:
             where=", ".join(wrong),
             fix=f"Choose among {_CHOICES[contract.task]}; or another data=NAME.",
         )
-
-
-def _refuse_idle_roles(contract: Contract) -> None:
-    idle = [column for column in contract.columns if column.role in ("known_future", "static")]
-    if idle:
-        told = ", ".join(f"{column.name!r} ({column.role})" for column in idle)
-        raise SettingsError(
-            f"No model uses these roles yet: {told}. They would have no effect.", where=f"contract {contract.id}",
-            fix="Give these columns the role ignore.",
-        )  # fmt: skip

@@ -25,7 +25,10 @@ _MOST = 20
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @place_options
 def check(file: Path, contract_path: Path, as_json: bool, sheet: str, header_row: int | None, encoding: str) -> None:
-    """Hold a FILE against a contract: every violation at once, by rule and column. Exit code 6 when there are any.
+    """Hold a FILE against a contract: every violation at once, and whatever dxai train would refuse.
+
+    Exit code 6 when there is any. Numbers that are settings of a training (split.folds, split.origins) have their
+    defaults here. Told without refusing: rows and series that training leaves out, and series that ended early.
 
     Columns go by their ids, English or Korean titles.
     """
@@ -44,7 +47,7 @@ def check(file: Path, contract_path: Path, as_json: bool, sheet: str, header_row
         found = checked(counted(blocks), contract, where=str(file), header_row=seen.dialect.header_row)
     if as_json:
         click.echo(json.dumps(_record(found), ensure_ascii=False))
-        raise SystemExit(6 if found.problems else 0)
+        raise SystemExit(6 if found.problems or found.refusals else 0)
     click.echo(f"{file}: {found.rows:,} rows against {contract.id} {contract.version}")
     for line in _told(found):
         click.echo(f"  {line}")
@@ -63,7 +66,7 @@ def _told(found: TableCheck) -> list[str]:
     lines += [f"cells that are none of the listed categories, to a model unseen ones: {', '.join(unseen)}"] * bool(
         unseen
     )
-    return lines + ([f"newest: {found.newest}"] if found.newest else [])
+    return [*lines, *([f"newest: {found.newest}"] if found.newest else []), *found.notes]
 
 
 def _floored(share: float) -> float:
@@ -77,5 +80,6 @@ def _record(found: TableCheck) -> dict[str, object]:
         "contract": found.contract.id, "version": found.contract.version, "rows": found.rows,
         "measures": found.measures, "iso_iec_5259_2": [asdict(measure) for measure in found.quality],
         "unseen": {name: count for name, count in found.unseen.items() if count}, "newest": found.newest,
-        "problems": problems,
+        "problems": problems, "notes": found.notes,
+        "training": [{"problem": r.problem, "where": r.where, "fix": r.fix} for r in found.refusals],
     }  # fmt: skip
