@@ -208,8 +208,8 @@ def test_series_of_several_columns_have_one_name() -> None:
 def test_what_is_left_out_is_said_with_the_reason() -> None:
     rows = [f"{i + 1},{i % 5}.5,same,{i * 3 % 11}.25,{(i * 3 % 11) * 2}.5,note {i}" for i in range(60)]
     _, told = table("no,a,b,y,z,text", rows, "-t", "y")
-    assert "left out: no, text: it names rows" in told
-    assert "left out: b: it says the same in every row" in told
-    assert "left out: z: it tells the target" in told
+    assert "decide: no, text: left out, it names rows" in told
+    assert "decide: b: left out, it says the same in every row" in told
+    assert "decide: z: left out, it tells the target" in told
     contract = Path("own/contract.yaml").read_text()
     assert contract.count("# decide: left out: it") == 4

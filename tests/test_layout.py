@@ -478,7 +478,7 @@ def test_durations_are_seconds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     frame.write_parquet(tmp_path / "raw.parquet")
     monkeypatch.setattr(tables, "decoded", lambda *_: iter([frame.clear(), frame]))  # its child process
     found, read = table(tmp_path / "raw.parquet")
-    assert read["cycle"].to_list() == [60.25, None, 0.0]
+    assert read["cycle (s)"].to_list() == [60.25, None, 0.0]
     assert read["day"].dtype == pl.Date
     assert found.line == ""
 

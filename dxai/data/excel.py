@@ -247,5 +247,7 @@ def _one_message(path: Path) -> Iterator[None]:
     except BaseException as error:  # calamine, in Rust, panics with an exception that is no Exception
         if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
             raise
-        told = f"The Excel file cannot be read: {(str(error).splitlines() or [''])[0][:200]}"
+        with path.open("rb") as file:
+            kind = "old Excel file (.xls)" if file.read(4) == OLE else "Excel file"
+        told = f"The {kind} cannot be read: {(str(error).splitlines() or [''])[0][:200]}"
         raise DataError(told, where=str(path), fix="Write the file again, or save it as CSV UTF-8.") from None

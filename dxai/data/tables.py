@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import polars as pl
-import polars.selectors as cs
 
 from dxai.data.decoder import decoded
 from dxai.data.dialect import OLE, Dialect
 from dxai.data.excel import read_excel
+from dxai.data.layout import with_units
 from dxai.data.readers import Block, Numbers, read_csv, read_typed_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
 
@@ -108,7 +108,16 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 
 def _read_parquet(path: Path, rows: int = _ROWS) -> Iterator[pl.DataFrame]:
-    blocks = (block.with_columns(map(_in_seconds, block.select(cs.duration()))) for block in decoded(path, rows))
+    blocks = decoded(path, rows)
     empty = next(blocks)
-    yield next(blocks, empty)
-    yield from blocks
+    yield _timed(next(blocks, empty))
+    yield from map(_timed, blocks)
+
+
+def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Durations as seconds, which their headers then say: ``soak (s)``."""
+    names = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Duration)]
+    if not names:
+        return frame
+    seconds = frame.with_columns(_in_seconds(frame[name]) for name in names)
+    return seconds.rename(dict(zip(names, with_units(names, ["s"] * len(names)), strict=True)))

@@ -9,13 +9,31 @@ from datetime import datetime
 
 import polars as pl
 
+BELOW_LIMIT = (
+    "ND",
+    "N.D.",
+    "<LOQ",
+    "<LOD",
+    "< LOQ",
+    "< LOD",
+    "<DL",
+    "<MDL",
+    "BDL",
+    "BLQ",
+    "불검출",
+    "미검출",
+    "검출안됨",
+    "검출한계미만",
+)
+"""Texts of a laboratory: what was looked for lies below what can be seen."""
+
 MISSING_TEXTS = tuple(
     dict.fromkeys(
         spelt
         for text in (
             "-", "--", "---", "?", ".", "*", "N/A", "NA", "N.A.", "#N/A", "#NA", "NaN", "null", "None", "nil",
-            "missing", "ND", "N.D.", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "없음",
-            "해당없음", "해당 없음", "결측", "미측정", "미입력", "불검출", "미검출", "－", "—", "–", "…",
+            "missing", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "없음",
+            "해당없음", "해당 없음", "결측", "미측정", "미입력", "－", "—", "–", "…", *BELOW_LIMIT,
         )
         for spelt in (text, text.lower(), text.upper(), text.capitalize())
     )
@@ -65,7 +83,8 @@ def is_total(texts: pl.Series) -> pl.Series:
 def plainly_signed(texts: pl.Series) -> pl.Series:
     """The same texts with the sign of a number in front of it as ``+`` or ``-``, and with plain spaces.
 
-    A sign may be a true minus, a triangle, a minus behind the number, or brackets around it.
+    A sign may be a true minus, a triangle as in Korean accounts, a minus behind the number, or brackets around it; a
+    sign of money in front is taken off.
 
     >>> plainly_signed(pl.Series(["−1.5", "△1.5", "(1,234)", "1.234,56-", "(a)"])).to_list()
     ['-1.5', '-1.5', '-1,234', '-1.234,56', '(a)']
@@ -76,7 +95,8 @@ def plainly_signed(texts: pl.Series) -> pl.Series:
 def _plainly_signed(text: pl.Expr) -> pl.Expr:
     plain = text.str.replace_many(list(_MINUS) + list(_SPACES), ["-"] * len(_MINUS) + [" "] * len(_SPACES))
     plain = plain.str.strip_chars().str.replace(r"^([+-])\s+([\d.,])", "$1$2")
-    plain = plain.str.replace(r"^[△▵∆]\s*([\d.,])", "-$1")
+    plain = plain.str.replace(r"^[△▲▵∆]\s*([\d.,])", "-$1").str.replace(r"^([+-]?)[₩￦$€¥£]\s*([\d.,])", "$1$2")
+    plain = plain.str.replace(r"^[₩￦$€¥£]\s*([+-][\d.,])", "$1")
     plain = plain.str.replace(r"^[（(]\s*([\d.,][\d., '’]*)\s*[)）]", "-$1")
     return plain.str.replace(r"^([\d.,][\d., '’]*)-$", "-$1")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dxai.contract import Frequency, Role
 from dxai.errors import NotFoundError, nearest
+from dxai.units import of_header
 
 TableKind = Literal["quality", "demand"]
 
@@ -40,6 +41,27 @@ class Choices:
     add_up: Literal["", "weekly", "monthly"] = ""
     units: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
+
+
+def header_of(told: str, names: Sequence[str]) -> str:
+    """The header that is told without its unit: ``y`` for ``y (MPa)``; the same where none, or several, are.
+
+    >>> header_of("y", ["x (mm)", "y (MPa)"]), header_of("z", ["x (mm)"])
+    ('y (MPa)', 'z')
+    """
+    if told in names:
+        return told
+    likely = [name for name in names if of_header(name)[0] == told]
+    return likely[0] if len(likely) == 1 else told
+
+
+def resolved(choices: Choices, names: Sequence[str]) -> Choices:
+    """The choices by the headers of the file."""
+    return replace(
+        choices, targets=tuple(header_of(name, names) for name in choices.targets),
+        series=tuple(header_of(name, names) for name in choices.series), time=header_of(choices.time, names),
+        group=tuple(header_of(name, names) for name in choices.group),
+    )  # fmt: skip
 
 
 def refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> None:

@@ -250,9 +250,11 @@ class _Conversion:
         """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
         dates = read_dates(cells, written, self.contract.time_zone or "UTC")
         what, is_day = f"date written as {written}", self.column.kind == "date"
-        if mapped_to_week := self.mapping.columns[self.name].period == "week":
-            dates, what = week_end(dates), f"{what}, to the Sunday of its week"
-        if self.column.role == "time" and not mapped_to_week and (from_start or names_period(written)):
+        period = self.mapping.columns[self.name].period
+        if period in ("week", "month"):
+            dates = week_end(dates) if period == "week" else dates.dt.month_end()
+            what = f"{what}, to the last day of its {period}"
+        elif self.column.role == "time" and (from_start or names_period(written)):
             off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
             self._refuse(f"is the first day of a step, {self.contract.frequency}", off & from_start, cells)
             dates, what = period_end(dates, self.contract.frequency), f"{what}, to the last day of its step"

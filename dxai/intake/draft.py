@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jinja2
+import polars as pl
 import yaml
 
-from dxai.contract import Frequency
+from dxai.contract import Frequency, Role
 from dxai.data.dialect import Dialect
 from dxai.errors import SettingsError
 from dxai.intake.choices import Choices
@@ -19,7 +20,7 @@ from dxai.intake.dates import SEASONS, frequency_of, has_offset, read_dates, ste
 from dxai.intake.describe.record import NUMERIC, Description
 from dxai.intake.ids import ascii_ids
 from dxai.intake.look import Look
-from dxai.intake.proposed import Proposed, proposed
+from dxai.intake.proposed import NOT_USED, Proposed, proposed
 from dxai.intake.split import split_of, told
 
 VERSION = "1.0.0"
@@ -51,9 +52,13 @@ def proposal(look: Look, choices: Choices) -> list[Proposed]:
     """
     split, decimal = split_of(look, choices), decimal_of(look.seen)
     ids = ascii_ids(column.title or column.name for column in look.seen.columns)
-    return [
-        proposed(id_, seen, look, choices, split, decimal) for id_, seen in zip(ids, look.seen.columns, strict=True)
-    ]
+    named = list(zip(ids, look.seen.columns, strict=True))
+    columns = [proposed(id_, seen, look, choices, split, decimal) for id_, seen in named]
+    if choices.kind == "quality" and not any(column.role == "feature" for column in columns):
+        told: dict[str, Role] = {c.seen.name: "feature" for c in columns if c.role_comment.endswith(NOT_USED["leak"])}
+        kept = replace(choices, roles={**told, **choices.roles})  # without a feature there is nothing to predict from
+        columns = [proposed(id_, seen, look, kept, split, decimal) for id_, seen in named]
+    return columns
 
 
 def draft(look: Look, choices: Choices, dialect: Dialect | None, guesses: Mapping[str, str] | None = None) -> Draft:
@@ -99,7 +104,16 @@ def _left_out(columns: Sequence[Proposed]) -> dict[str, tuple[str, ...]]:
 def _of_rows(look: Look) -> list[str]:
     """What a description says of the rows."""
     repeated = [s for s in look.seen.suspicions if s.kind == "duplicate-rows"]
-    return [f"{s.message.en} `dxai data convert --drop-duplicates` removes them." for s in repeated]
+    told = [f"{s.message.en} `dxai data convert --drop-duplicates` removes them." for s in repeated]
+    if look.series and look.time and not look.choices.add_up:
+        again = look.texts.select(pl.struct(look.series, look.time).is_duplicated().sum()).item()
+        others = [c.name for c in look.seen.columns if c.name not in (look.series, look.time, look.target)]
+        if again and others:
+            flags = f"--series {shlex.quote(look.series)} --series {shlex.quote(others[0])}"
+            told.append(
+                f"a series of {look.series!r} has several rows of one date: does its name need a column more? {flags}"
+            )
+    return told
 
 
 def _place(dialect: Dialect) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import polars as pl
 from dxai.contract import Frequency
 from dxai.data.tables import as_text
 from dxai.errors import SettingsError
-from dxai.intake.choices import Choices, refuse_unknown
+from dxai.intake.choices import Choices, refuse_unknown, resolved
 from dxai.intake.dates import dated_headers, frequency_of, read_dates
 from dxai.intake.describe import Description, describe
 from dxai.intake.describe.sample import RowSample
@@ -63,6 +63,7 @@ class Look:
     Attributes:
         target, series, time: Headers in the described table; empty where there is none.
         texts: Rows drawn at random, in the order of the file.
+        choices: By the headers of the file.
     """
 
     shape: Shape
@@ -71,6 +72,7 @@ class Look:
     series: str
     time: str
     texts: pl.DataFrame
+    choices: Choices
 
 
 def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encoding: str, delimiter: str) -> Look:
@@ -82,6 +84,7 @@ def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encodi
     """
     blocks = iter(tables)
     first = next(blocks)
+    choices = resolved(choices, first.columns)
     shape = _shape(first.columns, choices, where)
     width = first.width if shape.wide is None else 3
     sample = RowSample(width)
@@ -97,7 +100,7 @@ def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encodi
     series = shape.joint_name or next(iter(choices.series), "")
     series = series or (_only_other(first.columns, shape, where) if wide else "")
     seen = describe(shaped(), target=target, where=where, encoding=encoding, delimiter=delimiter)
-    return Look(shape, seen, target, series, wide.time if wide else choices.time, sample.rows()[0])
+    return Look(shape, seen, target, series, wide.time if wide else choices.time, sample.rows()[0], choices)
 
 
 def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

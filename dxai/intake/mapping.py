@@ -63,7 +63,7 @@ class ColumnMapping(BaseModel):
             is below it, or a ``gap``; empty: such cells are refused.
         date: How dates are written in the file, as in ``strptime``, ``serial`` as Excel counts days; empty: ISO 8601.
         period: ``start`` where a date is the first day of a month or quarter that the contract dates by its last day;
-            ``week`` where it is any day of a week, which is dated by its Sunday.
+            ``week`` and ``month`` where it is any day of one, which is dated by its last day.
         missing: Texts that mean a gap, beside those of the whole file.
         values: Texts of the file, by what the contract says instead.
     """
@@ -80,7 +80,7 @@ class ColumnMapping(BaseModel):
     full_width: bool = False
     censored: Literal["", "limit", "half", "gap"] = ""
     date: str = ""
-    period: Literal["", "start", "week"] = ""
+    period: Literal["", "start", "week", "month"] = ""
     missing: tuple[str, ...] = ()
     values: dict[str, str] = {}
 

@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from dxai.contract import Role
-from dxai.intake.cells import SERIAL, plainly_signed
+from dxai.intake.cells import BELOW_LIMIT, SERIAL, plainly_signed
 from dxai.intake.choices import Choices
 from dxai.intake.dates import begins_period, frequency_of, names_period, read_dates
 from dxai.intake.describe.record import FEWEST, TEMPORAL, ColumnDescription
@@ -23,8 +23,9 @@ _LOGICAL = {
     "integer": "integer", "number": "number", "boolean": "integer", "category": "string", "text": "string",
     "date": "date", "timestamp": "timestamp", "empty": "string",
 }  # fmt: skip
-_NOT_USED = {"leak": "tells the target", "id": "names rows", "constant": "says the same in every row"}
-_NOT_USED |= {"empty": "is empty"}
+NOT_USED = {"leak": "tells the target", "id": "names rows", "constant": "says the same in every row"}
+NOT_USED |= {"empty": "is empty"}
+"""Why a column is left out, by the kind of suspicion."""
 _MOST_CATEGORIES = 200
 _IN_BRACKETS = re.compile(r"[(\[（［]([^()\[\]（）［］]*\S)\s*[)\]）］]$")
 _TYPES = {
@@ -106,7 +107,7 @@ def proposed(id_: str, seen: ColumnDescription, look: Look, choices: Choices, sp
     period = _period(texts, seen) if role == "time" and choices.kind == "demand" and not choices.add_up else ""
     return Proposed(
         id_, seen, role, logical, unit if number else "", _sureness(seen, logical, choices),
-        tuple(_decisions(seen, look, logical, decimal, choices, period)),
+        tuple(_decisions(seen, look, role, logical, decimal, choices, period)),
         tuple(sorted({*gaps, *(text for text, _ in seen.missing_texts)})), why,
         classes=one_hot or (_classes(texts, seen) if logical == "string" and role in ("target", "feature") else ()),
         one_hot=one_hot, joined=look.shape.joined if seen.name == look.shape.joint_name else (),
@@ -121,7 +122,7 @@ def _role(seen: ColumnDescription, look: Look, choices: Choices, split: Split) -
     if seen.name in named:
         return named[seen.name], ""
     about = look.seen.about(seen.name)
-    reason = next((why for kind, why in _NOT_USED.items() if any(s.kind == kind for s in about)), "")
+    reason = next((why for kind, why in NOT_USED.items() if any(s.kind == kind for s in about)), "")
     if seen.name in choices.group:
         return ("group" if seen.type in ("category", "text") or reason else "feature"), ""
     if reason:
@@ -160,15 +161,17 @@ def _thousands(texts: pl.Series, seen: ColumnDescription, decimal: str) -> str:
     return next((mark for mark, pattern in patterns.items() if texts.str.contains(pattern).any()), "")
 
 
-def _period(texts: pl.Series, seen: ColumnDescription) -> Literal["", "start", "week"]:
-    """Whether dates are the first days of their steps, or any day of a week."""
+def _period(texts: pl.Series, seen: ColumnDescription) -> Literal["", "start", "week", "month"]:
+    """Whether dates are the first days of their steps, or any day of a week or a month, such as a closing day."""
     if not seen.date_formats or names_period(seen.date_formats[0]):
         return ""
     dates = read_dates(texts, seen.date_formats[0]).drop_nulls()
     frequency = frequency_of(dates)
     if frequency == "weekly":
         return "week" if dates.dt.weekday().n_unique() > 1 else ""
-    return "start" if begins_period(dates, frequency).all() else ""
+    if begins_period(dates, frequency).all():
+        return "start"
+    return "month" if frequency == "monthly" and (dates != dates.dt.month_end()).any() else ""
 
 
 def strange_unit(seen: ColumnDescription) -> str:
@@ -201,7 +204,7 @@ def _sureness(seen: ColumnDescription, logical: str, choices: Choices) -> str:
 
 
 def _decisions(
-    seen: ColumnDescription, look: Look, logical: str, decimal: str, choices: Choices, period: str
+    seen: ColumnDescription, look: Look, role: Role, logical: str, decimal: str, choices: Choices, period: str
 ) -> Iterator[str]:
     """What only a person can know of a column: all that a description calls ``care`` among it."""
     number, strange = logical in ("integer", "number"), strange_unit(seen)
@@ -211,8 +214,8 @@ def _decisions(
         yield "whole numbers under a header of dates: days as Excel counts them?"
     if seen.date_formats and "%V" in seen.date_formats[0]:
         yield "weeks as ISO 8601 counts them, each dated by its Monday?"
-    if period == "week":
-        yield "the days of the week differ: each date is moved to the Sunday of its week"
+    if period in ("week", "month"):
+        yield f"days of a {period}: each date is moved to the last day of its {period}"
     if seen.mixed_marks:
         yield "decimal commas and decimal points in one column"
     if number and strange and seen.name not in choices.units:
@@ -221,6 +224,8 @@ def _decisions(
         yield "several units behind the numbers; only one is taken off"
     if number and seen.unit == "%" and _is_share(seen):
         yield "percent, or shares of 1? All numbers lie between 0 and 1"
+    if number and (below := [text for text, _ in seen.missing_texts if text.upper() in BELOW_LIMIT]):
+        yield f"{', '.join(below)} is taken as a gap; below a limit of detection? `values` may name half of it"
     if seen.missing_texts and not number:
         yield f"is {seen.missing_texts[0][0]!r} a gap or a value?"
     if number and decimal == "," and seen.decimal_mark == ".":
@@ -230,11 +235,12 @@ def _decisions(
     if seen.variants:
         yield f"{seen.variants:,} texts differ from another only in spaces, width or case; `values` makes them one"
     if seen.misfits:
-        yield f"{seen.misfits:,} cells are no {TYPES[seen.type].en}: name them in `missing` or `values`"
+        written = f" written as {seen.date_formats[0]}" if seen.date_formats else ""
+        yield f"{seen.misfits:,} cells are no {TYPES[seen.type].en}{written}: name them in `missing` or `values`"
     for found in look.seen.about(seen.name):
         if found.kind == "placeholder" and number:
             yield f"{', '.join(found.texts)} is taken as a gap; take it out of `missing` where it is a value"
-        elif found.kind in ("far", "maybe-id"):
+        elif found.kind in ("far", "maybe-id") or (found.kind == "leak" and role == "feature"):
             yield found.message.en.removeprefix(f"{seen.name}: ")
         elif found.kind == "total":
             yield f"rows with {', '.join(found.texts)} are left out as totals; see `leave_out`"

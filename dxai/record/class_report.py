@@ -106,15 +106,16 @@ def _draw(
 ) -> tuple[Figure, ...]:
     classes, probability = task.contract.classes, target.probabilities(rows)
     truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
-    # The pictures' font has no Hangul: there classes go by their numbers, and the caption says which is which.
-    labels = classes if all(text.isascii() for text in classes) else tuple(map(str, range(len(classes))))
+    # Classes that no font of this machine can draw go by their numbers, and the caption says which is which.
+    drawn = tuple(figures.drawable(text, "") for text in classes)
+    labels = classes if all(drawn) else tuple(map(str, range(len(classes))))
     key = "" if labels == classes else " " + ", ".join(f"{i}: {text}" for i, text in enumerate(classes)) + "."
     curves = {labels[c]: (truth == c, probability[:, c]) for c in target.counted}
     class_figures.confusion(folder / "confusion.png", confusion(truth, predicted, len(classes)), labels)
     class_figures.precision_recall_curves(folder / "precision_recall.png", curves)
     marks, told = (np.concatenate(parts) for parts in zip(*curves.values(), strict=True))
     class_figures.reliability(folder / "reliability.png", marks, told)
-    titles = {c.name: c.title_en for c in task.contract.columns}
+    titles = {c.name: figures.drawable(c.title_en, c.name) for c in task.contract.columns}
     figures.importance(folder / "importance.png", rises, titles, change="fall of PR-AUC when the column is shuffled")
     return (
         Figure(

@@ -83,7 +83,7 @@ def _cell(metric: str, score: dict[str, float]) -> str:
 def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figure, ...]:
     target = task.contract.target
     countless = target.unit in ("1", "{unit}")
-    label = target.title_en.lower() + ("" if countless else f" [{target.unit}]")
+    label = figures.drawable(target.title_en.lower(), target.name) + ("" if countless else f" [{target.unit}]")
     figures.fans(folder / "fans.png", _fans(task, held_out), label=label)
     errors = _errors(task, held_out)
     figures.error_by_horizon(folder / "error_by_horizon.png", errors, label=f"mean absolute error, {label}")
@@ -118,7 +118,11 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., len(QUANTILES) // 2], past)
     return [
         figures.Fan(
-            f"{name}: {task.panel.ids[i]}", past[i, -shown:], rows["truth"][i], rows["quantiles"][i], rows["mean"][i]
+            f"{name}: {figures.drawable(task.panel.ids[i], f'series {i + 1}')}",
+            past[i, -shown:],
+            rows["truth"][i],
+            rows["quantiles"][i],
+            rows["mean"][i],
         )
         for name, i in chosen.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 
 Array = NDArray[np.floating]
@@ -41,10 +43,34 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_KOREAN = (
+    "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Nanum Gothic", "Malgun Gothic", "Apple SD Gothic Neo",
+    "Noto Serif CJK KR", "Source Han Sans KR", "UnDotum",
+)  # fmt: skip
+"""Fonts with Hangul, of which the first one that is installed draws what the usual one cannot."""
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    there = set(font_manager.get_font_names())
+    return ("DejaVu Sans", *[name for name in _KOREAN if name in there][:1])
+
+
+@cache
+def _letters() -> frozenset[int]:
+    files = (font_manager.findfont(name) for name in _fonts())
+    return frozenset().union(*(font_manager.get_font(file).get_charmap() for file in files))
+
+
+def drawable(text: str, otherwise: str) -> str:
+    """A text if the fonts of this machine have all its letters, else another one, such as an id."""
+    return text if text.isascii() or all(ord(letter) in _letters() for letter in text) else otherwise
+
+
 @contextmanager
 def canvas(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
     """Axes side by side, written to ``path`` at the end; width and height in inches."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(_STYLE | {"font.family": list(_fonts())}):
         figure, axes = plt.subplots(1, columns, figsize=(width, height), squeeze=False)
         yield list(axes[0])
         # No version or date inside the file: the same run draws the same bytes.

@@ -80,9 +80,9 @@ def _score_row(name: str, score: dict[str, float]) -> tuple[str, ...]:
 
 
 def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
-    target, titles = task.contract.target, {c.name: c.title_en for c in task.contract.columns}
+    target, titles = task.contract.target, {c.name: figures.drawable(c.title_en, c.name) for c in task.contract.columns}
     truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
-    label, unit = target.title_en.lower(), target.unit
+    label, unit = figures.drawable(target.title_en.lower(), target.name), target.unit
     figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=unit)
     figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=unit)
     figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=unit)

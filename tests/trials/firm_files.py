@@ -219,7 +219,8 @@ def types(random: Random) -> Iterator[FirmFile]:
     frame = pl.DataFrame(rows[1:], schema=rows[0], orient="row")
     seconds = [float(s) for s in random.sample(range(30, 900), 60)]
     frame.with_columns(pl.duration(seconds=pl.Series(seconds)).alias("a")).write_parquet(out)
-    yield FirmFile("18 types", "durations", out.getvalue(), ".parquet", kinds={"a": "number"}, told=r"(?i)duration")
+    yield FirmFile("18 types", "durations", out.getvalue(), ".parquet", kinds={"a": "number feature s"},
+                   truth={"a": seconds})  # fmt: skip
     lots = linear(random, 60, lambda i: f"L{i // 2}", "lot")
     yield FirmFile("18 types", "merged cells", as_excel(lots, merged=0), ".xlsx", told="(?i)merged",
                    truth={"lot": column(lots, 0)})  # fmt: skip

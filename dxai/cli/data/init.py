@@ -81,6 +81,7 @@ def init(
     if asked and not targets:
         choices = _with_target(file, choices, found)
     look = _looked(file, choices, found)
+    choices = look.choices
     if asked:
         choices = _with_answers(look, choices)
     made = draft(look, choices, found.dialect, dict(found.guesses))
@@ -188,7 +189,7 @@ def _tell(made: Draft) -> None:
     from dxai.intake.describe.words import listed, shortened
 
     for reason, names in made.left_out.items():
-        click.echo(f"left out: {listed(names)}: {reason}")
+        click.echo(f"decide: {listed(names)}: left out, {reason}")
     for text in made.decisions[:_DECISIONS]:
         click.echo(f"decide: {shortened(text, 200)}")
     if len(made.decisions) > _DECISIONS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import polars as pl
@@ -13,6 +14,9 @@ from dxai.data.checks import Problem
 from dxai.inference.fit.record import ColumnFit
 from dxai.inference.fit.statistics import drift
 
+_TEXTS, _TOLD = 1_000, 5
+"""Different texts that no category is, which are counted, and of which the commonest are told."""
+
 
 class ColumnTally:
     """Counts the values of one column into the bins of its profile."""
@@ -22,13 +26,16 @@ class ColumnTally:
         self._counts = profile.counts(pl.Series([], dtype=pl.Float64 if column.kind == "number" else pl.String))
         self._rows = self._below = self._above = 0
         self._smallest, self._largest = math.inf, -math.inf
+        self._unseen = Counter[str]()
 
     def add(self, values: pl.Series) -> None:
         """Count one more block; null is missing."""
         self._rows += len(values)
         self._counts = self._counts + self.profile.counts(values)
         if self.column.kind == "category":
-            self._above += int((~values.is_in(self.column.categories)).sum())
+            strange = values.filter(~values.is_in(self.column.categories)).drop_nulls()
+            self._above += len(strange)
+            self._unseen.update(dict(strange.value_counts().iter_rows()) if len(self._unseen) < _TEXTS else {})
             return
         if len(known := values.drop_nulls().to_numpy()):
             self._smallest, self._largest = min(self._smallest, known.min()), max(self._largest, known.max())
@@ -48,6 +55,7 @@ class ColumnTally:
             self.column, self.profile, shares=tuple((self._counts / max(known, 1)).tolist()), missing=1 - share,
             below=self._below / max(known, 1), above=self._above / max(known, 1),
             smallest=self._smallest, largest=self._largest, drift=found,
+            unseen=tuple(self._unseen.most_common(_TOLD)),
         )  # fmt: skip
 
 

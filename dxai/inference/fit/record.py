@@ -67,6 +67,7 @@ class ColumnFit:
             contract lacks.
         smallest, largest: Known value here; infinity where there is none, and of a category.
         drift: Difference between the two spreads.
+        unseen: Texts of a category that the contract lacks, the commonest ones, and how many rows have each.
     """
 
     column: Column
@@ -78,6 +79,7 @@ class ColumnFit:
     smallest: float
     largest: float
     drift: Drift
+    unseen: tuple[tuple[str, int], ...] = ()
 
     @property
     def outside(self) -> float:

@@ -167,13 +167,24 @@ def _range(evidence: Evidence) -> Iterator[Reason]:
         return
     share = evidence.outside / evidence.units
     surely = share_bounds(share * evidence.cases, evidence.cases, alarms=ALARMS).low
-    worst = sorted((c for c in _judged(evidence) if c.outside), key=lambda c: -c.outside)[:3]
-    yield Reason(_grade(surely > MOST, surely > OUTSIDE + evidence.chance_outside), say(
-        "outside", share=percent(share), units=counted(evidence.units, evidence.contract), columns=Text(
-            en=", ".join(f"{c.column.title_en} {percent(c.outside)}" for c in worst),
-            ko=", ".join(f"{c.column.title_ko} {percent(c.outside)}" for c in worst),
-        ),
-    ))  # fmt: skip
+    grade = _grade(surely > MOST, surely > OUTSIDE + evidence.chance_outside)
+    of = {"share": percent(share), "units": counted(evidence.units, evidence.contract)}
+    worst = sorted((c for c in _judged(evidence) if c.outside), key=lambda c: -c.outside)
+    if numbers := [c for c in worst if c.column.kind == "number"][:3]:
+        yield Reason(grade, say("outside", **of, columns=Text(
+            en=", ".join(f"{c.column.title_en} {percent(c.outside)}" for c in numbers),
+            ko=", ".join(f"{c.column.title_ko} {percent(c.outside)}" for c in numbers),
+        )))  # fmt: skip
+    if strange := [c for c in worst if c.unseen][:3]:
+        yield Reason(grade, say("unseen", **of, columns=Text(
+            en=", ".join(f"{c.column.title_en} {_named(c.unseen)}" for c in strange),
+            ko=", ".join(f"{c.column.title_ko} {_named(c.unseen)}" for c in strange),
+        )))  # fmt: skip
+
+
+def _named(texts: tuple[tuple[str, int], ...]) -> str:
+    """``'Seoul' (1), 'Jeju' (2)``, each with its rows."""
+    return ", ".join(f"{text!r} ({count:,})" for text, count in texts)
 
 
 def _drift(evidence: Evidence) -> Iterator[Reason]:

@@ -160,6 +160,10 @@ SENTENCES = {
         en="{share} of {units} have a value outside the range of training: {columns}.",
         ko="{units} 중 {share}에 학습 범위를 벗어난 값이 있습니다: {columns}.",
     ),
+    "unseen": Text(
+        en="Categories that the model never saw, among the {share} of {units} that are not like training: {columns}.",
+        ko="모델이 본 적 없는 범주({units} 중 학습과 다른 {share} 가운데): {columns}.",
+    ),
     "care drift": Text(
         en="{column} is spread very differently than in training: PSI {psi}, by chance up to {chance}.",
         ko="{column}의 분포가 학습 때와 크게 다릅니다: PSI {psi}, 우연으로는 {chance}까지.",

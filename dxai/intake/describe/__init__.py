@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from dxai.errors import DataError, nearest
+from dxai.intake.choices import header_of
 from dxai.intake.describe.profile import decimal_mark, profile
 from dxai.intake.describe.record import (
     Bars,
@@ -47,6 +48,7 @@ def describe(
     """
     blocks = (part for table in tables for part in _parts(table))
     first = next(blocks)
+    target = header_of(target, first.columns)
     if target and target not in first.columns:
         raise _unknown_target(target, first.columns)
     tallies = [ColumnTally(name) for name in first.columns]

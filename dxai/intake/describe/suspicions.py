@@ -17,7 +17,9 @@ from dxai.intake.describe.words import TYPES, percent, plain, suspect
 _MOST_FAR = 3
 _FAR, _ENOUGH = 100, 10
 """Widths of all other values, of which so many differ, that a value stands off."""
-_PLACEHOLDERS = tuple(sign * int(digit * length) for digit in "98" for length in range(3, 8) for sign in (-1, 1))
+_PLACEHOLDERS = {float(sign * int(digit * length)) for digit in "98" for length in range(3, 8) for sign in (-1, 1)}
+_PLACEHOLDERS |= {-99.0, -88.0, *(sign * float(f"{'9' * length}.9") for length in range(1, 5) for sign in (-1, 1))}
+_PLACEHOLDERS |= {-(2.0**15), 2.0**15 - 1, 2.0**16 - 1, -(2.0**31), 2.0**31 - 1, 2.0**32 - 1}
 
 
 def suspicions(sample: Sample, *, rows: int, duplicates: int) -> tuple[Suspicion, ...]:
