@@ -12,10 +12,9 @@ import pytest
 
 from dxai.data.tables import as_text, read_blocks
 from dxai.errors import DataError
-from dxai.intake.describe import Bars, ColumnDescription, Description, Histogram, describe
+from dxai.intake.describe import Bars, ColumnDescription, Description, Histogram, RepeatedRows, RowSample, describe
 from dxai.intake.describe.record import Kind
 from dxai.intake.describe.report import write_report
-from dxai.intake.describe.sample import RepeatedRows, RowSample
 
 
 def table(**columns: list[object]) -> Description:

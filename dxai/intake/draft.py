@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import polars as pl
@@ -15,13 +15,11 @@ import yaml
 from dxai.contract import Frequency, Role
 from dxai.data.dialect import Dialect
 from dxai.errors import SettingsError
-from dxai.intake.choices import Choices
 from dxai.intake.dates import SEASONS, frequency_of, has_offset, read_dates, step
 from dxai.intake.describe.record import NUMERIC, Description
 from dxai.intake.ids import ascii_ids
-from dxai.intake.look import Look
-from dxai.intake.proposed import NOT_USED, Proposed, proposed
-from dxai.intake.split import split_of, told
+from dxai.intake.look import Choices, Look
+from dxai.intake.proposed import NOT_USED, Proposed, proposed, split_of, strange_unit, told
 
 VERSION = "1.0.0"
 """Of a contract that was just drafted."""
@@ -177,3 +175,45 @@ def _yaml(value: Any) -> str:
 def _comment(text: str) -> str:
     """A text on one line, however strange a header in it is."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+MOST = 12
+"""Questions that people answer with care."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one column; Enter leaves the draft as it is.
+
+    Attributes:
+        about: A UCUM code is wanted, or whether the column stays left out.
+    """
+
+    column: str
+    about: Literal["unit", "left out"]
+    text: str
+
+
+def questions(columns: Sequence[Proposed]) -> list[Question]:
+    """Columns left out that might be features; then units that were not understood; then units that nobody named."""
+    left_out = [
+        c for c in columns if c.role_comment.removeprefix("left out: it ") in ("tells the target", "names rows")
+    ]
+    numbers = [c for c in columns if c.is_number and c.role in ("feature", "target") and c.seen.type != "boolean"]
+    no_unit = sorted((c for c in numbers if not c.unit), key=lambda c: not strange_unit(c.seen))
+    found = [
+        Question(c.seen.name, "left out", f"{c.seen.name}: {c.role_comment[10:]}. Leave it out?") for c in left_out
+    ]
+    for c in no_unit:
+        found.append(Question(c.seen.name, "unit", f"Unit of {c.seen.name}, UCUM"))
+    return found[:MOST]
+
+
+def with_unit(choices: Choices, column: str, unit: str) -> Choices:
+    """The choices, and the unit of one column."""
+    return replace(choices, units={**choices.units, column: unit})
+
+
+def as_feature(choices: Choices, column: str) -> Choices:
+    """The choices, and one column that is not to be left out."""
+    return replace(choices, roles={**choices.roles, column: "feature"})

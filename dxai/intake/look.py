@@ -1,22 +1,76 @@
-"""The first look at a file whose contract is to be drafted: its shape, its description, and rows drawn at random."""
+"""What a person chose of a file, and the first look at it: its shape, its description, and rows drawn at random."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import polars as pl
 
-from dxai.contract import Frequency
+from dxai.contract import Frequency, Role
 from dxai.data.tables import as_text
-from dxai.errors import SettingsError
-from dxai.intake.choices import Choices, refuse_unknown, resolved
+from dxai.errors import NotFoundError, SettingsError, nearest
 from dxai.intake.dates import dated_headers, frequency_of, read_dates
-from dxai.intake.describe import Description, describe
-from dxai.intake.describe.sample import RowSample
+from dxai.intake.describe import Description, RowSample, describe, header_of
 from dxai.intake.mapping import Wide
 from dxai.intake.shape import Steps, lengthened, one_of, steps_of
+
+TableKind = Literal["quality", "demand"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen on the command line or answered; columns by their headers.
+
+    Attributes:
+        name: Id of the contract.
+        targets: To be predicted; several are the columns of one one-hot code.
+        class_name: Of the column that takes the place of several targets.
+        series: Columns that together name a series of a demand table.
+        time: Of a demand table, or of rows in the order of time.
+        add_up: Step to which a demand table of shorter steps is added up.
+        group: Rows that share these stay on one side of a split.
+        frequency, horizon: Of a demand table; empty: as the dates say.
+        units, roles: Answers, by column.
+    """
+
+    name: str
+    targets: tuple[str, ...] = ()
+    class_name: str = "class"
+    kind: TableKind = "quality"
+    series: tuple[str, ...] = ()
+    time: str = ""
+    group: tuple[str, ...] = ()
+    frequency: Frequency | Literal[""] = ""
+    horizon: int = 12
+    add_up: Literal["", "weekly", "monthly"] = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+
+def resolved(choices: Choices, names: Sequence[str]) -> Choices:
+    """The choices by the headers of the file."""
+    return replace(
+        choices, targets=tuple(header_of(name, names) for name in choices.targets),
+        series=tuple(header_of(name, names) for name in choices.series), time=header_of(choices.time, names),
+        group=tuple(header_of(name, names) for name in choices.group),
+    )  # fmt: skip
+
+
+def refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> None:
+    """Refuse a header that the file has not.
+
+    Raises:
+        NotFoundError: The first such header, with the nearest one.
+    """
+    for header in headers:
+        if header and header not in names:
+            hint = nearest(header, names)
+            fix = f"Did you mean {hint!r}?" if hint else "`dxai data describe` lists the columns."
+            raise NotFoundError(f"The file has no column {header!r}.", where=where, fix=fix)
+
 
 _STEP_NAMES: dict[Frequency, str] = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}
 

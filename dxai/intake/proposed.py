@@ -1,4 +1,4 @@
-"""Proposed columns of a contract: role, type, unit and spelling of each, how sure that is, and why."""
+"""Proposed columns of a contract, and the split: role, type, unit and spelling of each, how sure that is, and why."""
 
 from __future__ import annotations
 
@@ -10,14 +10,61 @@ from typing import Literal
 import polars as pl
 
 from dxai.contract import Role
+from dxai.contract.model import SplitRule
+from dxai.errors import SettingsError
 from dxai.intake.cells import BELOW_LIMIT, SERIAL, plainly_signed
-from dxai.intake.choices import Choices
 from dxai.intake.dates import begins_period, frequency_of, names_period, read_dates
 from dxai.intake.describe.record import FEWEST, TEMPORAL, ColumnDescription
-from dxai.intake.describe.words import TYPES
-from dxai.intake.look import Look
-from dxai.intake.split import Split, names_classes
+from dxai.intake.describe.words import TYPES, listed
+from dxai.intake.look import Choices, Look
 from dxai.units import understand
+
+
+@dataclass(frozen=True)
+class Split:
+    """A rule, and the columns it goes by: the group's, or the one of the time."""
+
+    rule: SplitRule
+    group: tuple[str, ...] = ()
+    time: str = ""
+
+
+def split_of(look: Look, choices: Choices) -> Split:
+    """What was chosen; otherwise as the rows follow each other in time or share a recipe; otherwise random.
+
+    Raises:
+        SettingsError: The time column holds no dates.
+    """
+    if look.time and look.seen.column(look.time).type not in TEMPORAL:
+        fix = "Name a column of dates; `dxai data describe` lists the types."
+        raise SettingsError(f"The column {look.time!r} holds no dates.", where="--time", fix=fix)
+    if choices.kind == "demand":
+        return Split("rolling", time=look.time)
+    if choices.group:
+        return Split("grouped", choices.group, look.time)
+    reported = {suspicion.kind: suspicion.columns for suspicion in look.seen.suspicions}
+    if time := look.time or next(iter(reported.get("time-order", ())), ""):
+        return Split("ordered", time=time)
+    return Split("grouped", reported["group"]) if "group" in reported else Split("random")
+
+
+def told(split: Split) -> str:
+    """One sentence: the rule, and why."""
+    match split.rule:
+        case "grouped":
+            group = listed(split.group) if len(split.group) < 4 else f"recipe ({len(split.group)} columns)"
+            return f"grouped by {group}: the report of a training tells what a random split would have hidden"
+        case "ordered":
+            return f"ordered by {split.time}: the report of a training tells what a random split would have hidden"
+        case "rolling":
+            return "rolling: each test is later than what it is trained on"
+    return "random: rows seem independent; if they share a lot, a machine or a day, name it: --group COLUMN"
+
+
+def names_classes(target: ColumnDescription) -> bool:
+    """Whether its values are names: -1 and 1, or 1 and 2, as well as 0 and 1; numbers otherwise."""
+    return target.type not in ("integer", "number") or (target.type == "integer" and target.distinct == 2)
+
 
 _LOGICAL = {
     "integer": "integer", "number": "number", "boolean": "integer", "category": "string", "text": "string",

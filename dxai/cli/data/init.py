@@ -16,9 +16,8 @@ from dxai.cli.options import FOLDER, TABLE, Verb, place_options
 if TYPE_CHECKING:
     from dxai.contract import Frequency
     from dxai.data.recognise import Recognised
-    from dxai.intake.choices import Choices
     from dxai.intake.draft import Draft
-    from dxai.intake.look import Look
+    from dxai.intake.look import Choices, Look
 
 _DECISIONS = 20
 _LISTED = 40
@@ -60,9 +59,9 @@ def init(
     from dxai.data.recognise import Given, recognise
     from dxai.errors import SettingsError
     from dxai.files import write_whole
-    from dxai.intake.choices import Choices
     from dxai.intake.draft import draft
     from dxai.intake.ids import ascii_id
+    from dxai.intake.look import Choices
 
     name = name or re.sub("_", "-", ascii_id(file.name.partition(".")[0]))
     folder = folder or Path(name)
@@ -164,8 +163,7 @@ def _asked(text: str, names: list[str], default: str) -> str:
 def _with_answers(look: Look, choices: Choices) -> Choices:
     """Ask what the draft would leave open."""
     from dxai.errors import DxaiError
-    from dxai.intake.draft import proposal
-    from dxai.intake.questions import as_feature, questions, with_unit
+    from dxai.intake.draft import as_feature, proposal, questions, with_unit
     from dxai.units import require_ucum
 
     def ucum(answer: str) -> str:
