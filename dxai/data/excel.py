@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ _EXCEL_LIMIT = 1 << 30
 """Bytes that an Excel file may have when it is unpacked: twice the largest sheet of plain numbers."""
 _EXCEL_CELLS = 1 << 25
 """Cells of a sheet's rectangle, empty ones counted: they are all held in memory."""
+_OF_A_CODE = 13
+"""Digits that a measurement does not have."""
 _CELL_NAME = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
 
@@ -156,12 +159,17 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, float):
-        if value.is_integer() and 1e15 <= abs(value) < 1e21:
+        if value.is_integer() and abs(value) >= 1e15 and _significant_digits(value) >= _OF_A_CODE:
             told = f"A cell holds {value:.0f}, however Excel keeps 15 digits of a number: the last ones are lost."
             fix = "Bring codes as texts, from where they were exported, or as CSV UTF-8."
             raise DataError(told, fix=fix)
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value) if value != "" else None
+
+
+def _significant_digits(value: float) -> int:
+    """13 of 8,809,912,345,678,000; 1 of 1e20."""
+    return len("".join(map(str, Decimal(repr(value)).as_tuple().digits)).rstrip("0"))
 
 
 def _refuse_header(header: list[str], sheet: Sheet, dialect: Dialect, path: Path) -> None:
