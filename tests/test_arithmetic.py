@@ -121,11 +121,8 @@ import hashlib, json, sys
 from pathlib import Path
 import pipelines
 from dxai.config.compose import settings_from
-from dxai.evaluate import evaluate
 from dxai.learn.task import task_of
 from dxai.record.progress import fit_bar
-from dxai.release import release
-from dxai.ship.export import export_quality
 from dxai.train import train
 
 checkout, digests = Path.cwd(), {}
@@ -137,9 +134,12 @@ for experiment, overrides in json.load(sys.stdin).items():
     task = task_of(settings, checkout)
     (folder / "scores.json").write_text(json.dumps(task.scores(run.held_out)))
     if experiment == "concrete_tabm" and sys.argv[1] == "release":  # emulated, a report and a release take a minute
+        from dxai.evaluate import evaluate
+        from dxai.release import release
         evaluate(run, folder / "evaluate", checkout)
         release(run, folder / "evaluate", folder / "bundle", checkout)
     elif experiment == "concrete_tabm":
+        from dxai.ship.export import export_quality
         predictor = task.predictor()
         predictor.load_state_dict(run.state("final"))
         (folder / "bundle").mkdir()
