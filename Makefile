@@ -31,7 +31,7 @@ demo: install ## Fetch the real data, reproduce both reference models, predict w
 quick: install ## Run the tests that need no process, training, browser or network (about a minute on two cores)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not process and not browser and not network"
 
-test: install ## Run all tests (some 18 minutes on two cores)
+test: install ## Run all tests (some 15 minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: install ## Check style, types and the direction of imports

@@ -89,6 +89,7 @@ def open_sheet(path: Path, name: str = "") -> Sheet:
         merged = tuple(opened.merged_cell_ranges or ())
     while rows and not any(cell != "" for cell in rows[-1]):
         rows.pop()
+    _refuse_lost_digits(rows, path)
     units = units_of_columns(path, chosen, rows)
     for row in rows:
         for i in (i for i, unit in units.items() if unit == PERCENT and i < len(row)):
@@ -159,17 +160,18 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, float):
-        if value.is_integer() and abs(value) >= 1e15 and _significant_digits(value) >= _OF_A_CODE:
-            told = f"A cell holds {value:.0f}, however Excel keeps 15 digits of a number: the last ones are lost."
-            fix = "Bring codes as texts, from where they were exported, or as CSV UTF-8."
-            raise DataError(told, fix=fix)
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return str(value) if value != "" else None
 
 
-def _significant_digits(value: float) -> int:
-    """13 of 8,809,912,345,678,000; 1 of 1e20."""
-    return len("".join(map(str, Decimal(repr(value)).as_tuple().digits)).rstrip("0"))
+def _refuse_lost_digits(rows: list[list[Any]], path: Path) -> None:
+    """Refuse codes of more digits than Excel keeps; 1e20 is a number."""
+    for value in (cell for row in rows for cell in row if isinstance(cell, float) and 1e15 <= abs(cell) < 1e21):
+        digits = "".join(map(str, Decimal(repr(value)).as_tuple().digits)).rstrip("0")
+        if value.is_integer() and len(digits) >= _OF_A_CODE:
+            told = f"A cell holds {value:.0f}, however Excel keeps 15 digits of a number: the last ones are lost."
+            fix = "Bring codes as texts, from where they were exported, or as CSV UTF-8."
+            raise DataError(told, where=str(path), fix=fix)
 
 
 def _refuse_header(header: list[str], sheet: Sheet, dialect: Dialect, path: Path) -> None:
