@@ -88,6 +88,7 @@ def test_a_limit_is_what_the_mapping_says(low: str, high: str, how: str, taken: 
     assert "a limit taken as" in told and ", 20 (row 2:" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "written",
     [
