@@ -175,7 +175,7 @@ def _role(seen: ColumnDescription, look: Look, choices: Choices, split: Split) -
     if reason:
         return "ignore", f"left out: it {reason}"
     if choices.kind == "demand":
-        return "ignore", "decide: static (one value per series), known_future, or left out"
+        return "ignore", "left out: no model of demand uses it yet"
     if seen.type in (*TEMPORAL, "text"):
         return "ignore", f"left out: a {TYPES[seen.type].en} is no input of a table model"
     return "feature", ""
