@@ -73,6 +73,7 @@ def test_brackets_around_a_word_or_a_note_are_no_minus() -> None:
     assert cells.written_numbers(pl.Series(["1-2", "5 - 7", "(a)", "2024-01-05"]))["style"].null_count() == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("low", "high"), [("<0.5", ">100"), ("≤0.5", "≥ 100"), ("0.5 미만", "100 초과"), ("＜0.5", "＞100")]
 )
