@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import RowCodec
 
 PROMISE = 1.5
 
@@ -51,7 +51,7 @@ def measure(folder: Path, rows: int, repeats: int, work: Path) -> dict[str, obje
     numbered = (f"{number},{row}" for number, row in enumerate(islice(cycle(golden), rows)))
     source.write_text("\n".join([f"id,{header}", *numbered]) + "\n", "utf-8")
     session = _session(bundle.read(MODEL))
-    arrays = feature_arrays(pl.read_csv(source).select(c.name for c in bundle.contract.features), bundle.contract)
+    arrays = RowCodec(bundle.contract).encode(pl.read_csv(source)).arrays
     bare, ours = [], []
     for _ in range(repeats):
         bare.append(_bare_loop(source, work / "bare.csv", session, arrays))

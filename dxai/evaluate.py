@@ -13,19 +13,13 @@ from dxai.config.settings import RunSettings
 from dxai.contract.terms import Terms
 from dxai.data.table import terms_of_data
 from dxai.files import whole_folder
-from dxai.learn.predictor import ClassPredictor
-from dxai.learn.quality import QualityTask
-from dxai.learn.task import Task, task_of
-from dxai.record.class_report import class_report
-from dxai.record.demand_report import demand_report
-from dxai.record.quality_report import quality_report
+from dxai.learn.families import AnyTask, task_of
+from dxai.record.findings import Facts, Findings
 from dxai.record.report import Report
+from dxai.record.reports import REPORTS
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
-
-Facts = tuple[tuple[str, str], ...]
-"""Names and values at the head of a report."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,8 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
         facts = _facts(task, run, terms_of_data(settings.data, checkout))
-        report = _report(task, run, held_out, scores, facts, work / "figures")
+        made = Findings(task, run, held_out, scores, facts, work / "figures")
+        report = REPORTS[task.contract.family](made)
         report.write(work)
         _write_plots(task, held_out, work / "plots")
         (work / "metrics.json").write_text(json.dumps(_rounded(scores), indent=2) + "\n", "utf-8")
@@ -65,23 +60,7 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     return Evaluation(folder, scores, report)
 
 
-def _report(
-    task: Task, run: Run, held_out: pl.DataFrame, scores: dict[str, Any], facts: Facts, figures: Path
-) -> Report:
-    if isinstance(task, QualityTask):
-        predictors = {f.label: task.predictor() for f in task.honest}
-        for label, predictor in predictors.items():
-            predictor.load_state_dict(run.state(label))
-            predictor.eval()
-        rises = task.importance(predictors, task.evaluation.permutations)
-        if isinstance(released := task.predictor(), ClassPredictor):
-            released.load_state_dict(run.state("final"))
-            return class_report(task, held_out, scores, rises, released, facts, figures)
-        return quality_report(task, held_out, scores, rises, facts, figures)
-    return demand_report(task, held_out, scores, facts, figures)
-
-
-def _facts(task: Task, run: Run, terms: Terms) -> Facts:
+def _facts(task: AnyTask, run: Run, terms: Terms) -> Facts:
     settings, made_from = task.settings, run.provenance
     versions = ", ".join(f"{name} {number}" for name, number in made_from.packages.items())
     return (
@@ -97,14 +76,11 @@ def _facts(task: Task, run: Run, terms: Terms) -> Facts:
     )
 
 
-def _left_out(task: Task) -> str:
-    if not task.left_out:
-        return ""
-    what = "rows without a true value" if isinstance(task, QualityTask) else "series with too short a history"
-    return f", {task.left_out:,} {what} left out"
+def _left_out(task: AnyTask) -> str:
+    return f", {task.left_out:,} {task.left_out_as} left out" if task.left_out else ""
 
 
-def _write_plots(task: Task, held_out: pl.DataFrame, folder: Path) -> None:
+def _write_plots(task: AnyTask, held_out: pl.DataFrame, folder: Path) -> None:
     """Numbers behind two pictures, for `dvc plots`."""
     folder.mkdir()
     for name, frame in task.plots(held_out).items():

@@ -23,7 +23,6 @@ from dxai.bundle.manifest import (
     Manifest,
     write_manifest,
 )
-from dxai.bundle.profile import Profile, profile_panel, profile_rows
 from dxai.config.settings import RunSettings
 from dxai.contract import Contract, load_contract
 from dxai.contract.terms import Terms
@@ -34,17 +33,15 @@ from dxai.files import whole_folder
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
-from dxai.learn.predictor import DemandPredictor, RowPredictor
-from dxai.learn.quality import QualityTask
-from dxai.learn.task import Task, task_of
+from dxai.learn.families import AnyTask, task_of
 from dxai.record.provenance import bundle_code
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
 from dxai.ship.card import card
-from dxai.ship.export import export_demand, export_quality
-from dxai.ship.golden import TrainedModel, golden_rows
-from dxai.ship.parity import Parity, demand_parity, quality_parity
+from dxai.ship.export import export
+from dxai.ship.golden import TrainedModel
+from dxai.ship.parity import Parity, parity
 from dxai.ship.sbom import ml_bom
 from dxai.ship.slsa import provenance_statement
 
@@ -74,16 +71,19 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
     _refuse_other_model(folder, contract_of(settings.data, checkout))
     task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
     run.refuse_other_table(task.table)
-    predictor = _released_predictor(task, run)
-    graph, parity = _export(task, predictor)
-    model = Model(graph, task.contract, context=_context(task))
+    predictor = task.restored(run.state("final"))
+    graph = export(predictor, task.contract, context=task.context)
+    model = Model(graph, task.contract, context=task.context)
+    proven = parity(
+        predictor, task.parity_cases(), model, scale=task.spread, tolerance=settings.release.tolerance
+    )  # fmt: skip
     with whole_folder(folder) as work:
         (work / MODEL).write_bytes(graph)
         shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
         shutil.copytree(evaluation / "figures", work / "figures")
         shutil.copyfile(evaluation / "metrics.json", work / METRICS)
-        (work / CARD).write_text(_card(task, terms, evaluation, model, parity), "utf-8")
-        _write_golden(task, TrainedModel(predictor, model), work)
+        (work / CARD).write_text(_card(task, terms, evaluation, model, proven), "utf-8")
+        _write_golden(task, TrainedModel(predictor, task.context), work)
         _write_records(task, terms, _manifest(task, run), work)
         load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
     _log(run, folder, checkout)
@@ -100,76 +100,41 @@ def _refuse_other_model(folder: Path, contract: Contract) -> None:
         )  # fmt: skip
 
 
-def _released_predictor(task: Task, run: Run) -> RowPredictor | DemandPredictor:
-    predictor = task.predictor()
-    predictor.load_state_dict(run.state("final"))
-    return predictor.eval()
-
-
-def _export(task: Task, predictor: RowPredictor | DemandPredictor) -> tuple[bytes, Parity]:
-    """Bytes of the graph and its proven parity."""
-    tolerance = task.settings.release.tolerance
-    if isinstance(task, QualityTask):
-        graph = export_quality(predictor, task.contract)  # type: ignore[arg-type]
-        parity = quality_parity(predictor, task.contract, _unseen_rows(task), Model(graph, task.contract), tolerance)  # type: ignore[arg-type]
-        return graph, parity
-    graph = export_demand(predictor, task.contract)  # type: ignore[arg-type]
-    model = Model(graph, task.contract, context=_context(task))
-    return graph, demand_parity(predictor, task.panel, model, tolerance)  # type: ignore[arg-type]
-
-
-def _context(task: Task) -> int:
-    """Steps of history that the model looks at; 0 for quality."""
-    return 0 if isinstance(task, QualityTask) else task.model.context
-
-
-def _unseen_rows(task: QualityTask) -> pl.DataFrame:
-    """The rows that calibrated the final model: it was not fitted on them."""
-    return task.table[task.folds[-1].rows.calibration]
-
-
-def _card(task: Task, terms: Terms, evaluation: Path, model: Model, parity: Parity) -> str:
+def _card(task: AnyTask, terms: Terms, evaluation: Path, model: Model, proven: Parity) -> str:
     settings = task.settings
     return card(
         task.contract, terms, bundle=settings.release.bundle, version=settings.release.version,
-        context=model.context, outputs=model.outputs, parity=parity,
+        context=model.context, outputs=model.outputs, parity=proven,
         summary=json.loads((evaluation / "summary.json").read_text("utf-8")),
         figures=sorted(p.name for p in (evaluation / "figures").iterdir()),
     )  # fmt: skip
 
 
-def _write_golden(task: Task, model: Model, work: Path) -> None:
+def _write_golden(task: AnyTask, model: Model, work: Path) -> None:
     """A few rows with the outputs that a healthy copy of the model gives, through the same door as a firm's rows."""
     (work / GOLDEN_ROWS).parent.mkdir()
-    golden_rows(task).write_csv(work / GOLDEN_ROWS)
+    task.golden_rows().write_csv(work / GOLDEN_ROWS)
     rows = pl.read_csv(work / GOLDEN_ROWS, infer_schema=False)
     write_table(Prediction(model).blocks([rows]), work / GOLDEN_OUTPUTS)
 
 
-def _write_records(task: Task, terms: Terms, manifest: Manifest, work: Path) -> None:
+def _write_records(task: AnyTask, terms: Terms, manifest: Manifest, work: Path) -> None:
     """What programs read: terms, profile, parts list, provenance and, last of all, the manifest."""
     metrics = json.loads((work / METRICS).read_text("utf-8"))
     (work / TERMS).write_text(terms.model_dump_json(indent=2) + "\n", "utf-8")
-    (work / PROFILE).write_text(_profile(task).model_dump_json(indent=2) + "\n", "utf-8")
+    (work / PROFILE).write_text(task.profile().model_dump_json(indent=2) + "\n", "utf-8")
     (work / SBOM).write_text(ml_bom(work, manifest, task.contract, terms, metrics), "utf-8")
     (work / PROVENANCE).write_text(provenance_statement(work, manifest), "utf-8")
     write_manifest(work, manifest)
 
 
-def _profile(task: Task) -> Profile:
-    if isinstance(task, QualityTask):
-        rows = task.folds[-1].rows
-        return profile_rows(task.table[[*rows.fit, *rows.calibration]], task.contract)
-    return profile_panel(task.panel, task.contract)
-
-
-def _manifest(task: Task, run: Run) -> Manifest:
+def _manifest(task: AnyTask, run: Run) -> Manifest:
     settings, made_from = task.settings, run.provenance
     return Manifest(
         name=settings.release.bundle,
         version=settings.release.version,
         task=task.contract.task,
-        context=_context(task),
+        context=task.context,
         files={},
         versions=made_from.packages,
         settings=settings.model_dump(

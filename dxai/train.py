@@ -10,8 +10,8 @@ import polars as pl
 from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
+from dxai.learn.families import AnyTask, task_of
 from dxai.learn.module import Epoch
-from dxai.learn.task import Task, task_of
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
@@ -57,15 +57,15 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     return Run(folder)
 
 
-def _fit_all(task: Task, work: Path, tracker: Tracker, run_id: str, progress: FitProgress) -> pl.DataFrame:
+def _fit_all(task: AnyTask, work: Path, tracker: Tracker, run_id: str, progress: FitProgress) -> pl.DataFrame:
     """Fit, store and apply one predictor per fold; returns all held-out predictions."""
     settings, held_out = task.settings, []
     progress.start(settings.name, len(task.folds), settings.trainer.max_epochs)
     for fold in task.folds:
         progress.fit(fold.label)
-        predictor, curve = task.fit(fold, progress.epoch)  # type: ignore[arg-type]
+        predictor, curve = task.fit(fold, progress.epoch)
         tracker.log_curve(run_id, fold.label, curve)
         Run.write_predictor(work, fold.label, predictor)
         if fold.is_test:
-            held_out.append(task.held_out(predictor, fold))  # type: ignore[arg-type]
+            held_out.append(task.held_out(predictor, fold))
     return pl.concat(held_out)

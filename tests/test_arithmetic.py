@@ -17,7 +17,7 @@ import torch
 
 from dxai import arithmetic
 from dxai.config.compose import settings_from
-from dxai.learn.task import task_of
+from dxai.learn.families import task_of
 
 REFERENCES = ("concrete_tabm", "retail_nhits")
 DIFFERENT = {"sqrt", "sqrt_", "gelu", "gelu_backward", "_foreach_sqrt", "_foreach_sqrt_"}
@@ -92,8 +92,8 @@ def test_reference_runs_use_no_operator_that_differs(experiment: str, checkout: 
     short = ["trainer.max_epochs=1", *(["trainer.epoch_batches=2"] if "retail" in experiment else [])]
     task = task_of(settings_from([f"experiment={experiment}", *short], checkout=checkout), checkout)
     with Operators() as seen:
-        predictor, _ = task.fit(task.folds[0], lambda _: None)  # type: ignore[arg-type]
-        task.held_out(predictor, task.folds[0])  # type: ignore[arg-type]
+        predictor, _ = task.fit(task.folds[0], lambda _: None)
+        task.held_out(predictor, task.folds[0])
     assert {"addmm", "_fused_adamw_"} & seen.names, "the watch sees nothing"
     assert seen.names & DIFFERENT == set()
 
@@ -121,7 +121,7 @@ import hashlib, json, sys
 from pathlib import Path
 import pipelines
 from dxai.config.compose import settings_from
-from dxai.learn.task import task_of
+from dxai.learn.families import task_of
 from dxai.record.progress import fit_bar
 from dxai.train import train
 
@@ -139,11 +139,11 @@ for experiment, overrides in json.load(sys.stdin).items():
         evaluate(run, folder / "evaluate", checkout)
         release(run, folder / "evaluate", folder / "bundle", checkout)
     elif experiment == "concrete_tabm":
-        from dxai.ship.export import export_quality
+        from dxai.ship.export import export
         predictor = task.predictor()
         predictor.load_state_dict(run.state("final"))
         (folder / "bundle").mkdir()
-        (folder / "bundle/model.onnx").write_bytes(export_quality(predictor.eval(), task.contract))
+        (folder / "bundle/model.onnx").write_bytes(export(predictor.eval(), task.contract))
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     digests |= {str(f.relative_to(checkout)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 print(json.dumps(digests))

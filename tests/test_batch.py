@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from dxai.contract import Column, Contract
-from dxai.data.batch import feature_arrays, target_array
+from dxai.data.batch import RowCodec, target_array
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def frame() -> pl.DataFrame:
 
 
 def test_features_come_in_contract_order_without_the_target(frame: pl.DataFrame, contract: Contract) -> None:
-    assert list(feature_arrays(frame, contract)) == ["water", "plant"]
+    assert list(RowCodec(contract).encode(frame).arrays) == ["water", "plant"]
 
 
 def test_numbers_are_float32_with_nan_for_missing(frame: pl.DataFrame, contract: Contract) -> None:
-    water = feature_arrays(frame, contract)["water"]
+    water = RowCodec(contract).encode(frame).arrays["water"]
     assert water.dtype == np.float32
     np.testing.assert_array_equal(water, np.array([np.nan, 162.5], dtype=np.float32))
 
 
 def test_categories_are_text_objects_with_an_empty_text_for_missing(frame: pl.DataFrame, contract: Contract) -> None:
-    plant = feature_arrays(frame, contract)["plant"]
+    plant = RowCodec(contract).encode(frame).arrays["plant"]
     assert plant.dtype == object
     assert plant.tolist() == ["부산", ""]
 
@@ -54,13 +54,13 @@ def test_column_of_gaps_only_keeps_its_type(contract: Contract) -> None:
     empty = pl.DataFrame(
         {"water": [None, None], "plant": [None, None]}, schema={"water": pl.Float64, "plant": pl.String}
     )
-    arrays = feature_arrays(empty, contract)
+    arrays = RowCodec(contract).encode(empty).arrays
     assert np.isnan(arrays["water"].astype(float)).all()
     assert arrays["plant"].tolist() == ["", ""]
 
 
 def test_frame_without_rows_gives_arrays_without_rows(frame: pl.DataFrame, contract: Contract) -> None:
-    arrays = feature_arrays(frame.clear(), contract)
+    arrays = RowCodec(contract).encode(frame.clear()).arrays
     assert {name: (array.shape, array.dtype) for name, array in arrays.items()} == {
         "water": ((0,), np.dtype(np.float32)),
         "plant": ((0,), np.dtype(object)),

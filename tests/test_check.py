@@ -19,11 +19,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scipy import stats
 
+from dxai import metrics
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import CONTRACT, METRICS, MODEL, PROFILE, Manifest, write_manifest
 from dxai.bundle.profile import profile_numbers, profile_panel, profile_rows
 from dxai.contract import parse_contract
 from dxai.data import naive
+from dxai.data.batch import SeriesCodec
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
 from dxai.inference.fit import classes, quality
@@ -34,7 +36,6 @@ from dxai.inference.fit.statistics import drift, ratio_bounds, share_bounds
 from dxai.inference.fit.verdict import judge
 from dxai.inference.fit.words import SENTENCES, YARDSTICKS
 from dxai.inference.model import Model
-from dxai.learn import metrics
 
 NOISE = 2.0
 """Standard deviation of the true values around the model's prediction."""
@@ -488,7 +489,7 @@ def test_a_large_file_is_scored_on_a_sample_of_its_rows(check: Checker, monkeypa
 
 def test_scores_are_those_of_the_card(check: Checker, check_shop: Checker, shop: Bundle, plant: Bundle) -> None:
     rows = rows_of(200, 24)
-    answer = model_of(plant).predict_rows(rows)
+    answer = model_of(plant).predict(rows)
     truth, made, lower, upper = (c.to_numpy() for c in (rows["y"], *answer))
     scores = check(rows).truth.scores
     assert scores["rmse"] == pytest.approx(metrics.rmse(truth, made))
@@ -500,11 +501,12 @@ def test_scores_are_those_of_the_card(check: Checker, check_shop: Checker, shop:
     table = sales(50, 1).filter(~((pl.col("item") == "item 3") & (pl.col("month").dt.month() == 11)))
     panel = to_panel(table, shop.contract, where="")
     past, truth = panel.values[:, :-4], panel.values[:, -4:]
-    forecast = model_of(shop).forecast(panel.until(4, "monthly"))
+    model, before = model_of(shop), panel.until(4, "monthly")
+    forecast = model.answer(SeriesCodec(shop.contract, model.context).encode_panel(before))
     quantiles = np.stack([forecast[f"units_q{q}"].to_numpy().reshape(-1, 4) for q in range(10, 100, 10)], axis=-1)
     bounds = [forecast[f"units_{end}"].to_numpy().reshape(-1, 4) for end in ("lower", "upper")]
     scores = check_shop(table).truth.scores
-    assert scores["wql"] == pytest.approx(metrics.weighted_quantile_loss(truth, quantiles))
+    assert scores["wql"] == pytest.approx(metrics.wql(truth, quantiles))
     assert scores["wape"] == pytest.approx(metrics.wape(truth, quantiles[..., 4]))
     assert scores["mase"] == pytest.approx(metrics.mase(truth, quantiles[..., 4], past, 1))
     assert scores["bias"] == pytest.approx(metrics.bias(truth, quantiles[..., 4]))

@@ -22,7 +22,7 @@ from dxai.data.readers import Block
 from dxai.data.trainable import FOLDS, ORIGINS
 from dxai.errors import DxaiError
 from dxai.intake.check import TableCheck, check
-from dxai.learn.task import task_of
+from dxai.learn.families import task_of
 
 CLASSES = quality("random", "").replace(
     "name: weight, logicalType: number, required: true,",

@@ -17,11 +17,11 @@ from test_check import HEAD, as_text, bundle_of, column, graph_of, model_of, tab
 from dxai.bundle.folder import Bundle
 from dxai.bundle.profile import profile_rows
 from dxai.contract import parse_contract
-from dxai.inference.class_metrics import average_precision, class_scores
 from dxai.inference.fit.check import check_table
 from dxai.inference.fit.record import Check, ClassTruth
 from dxai.inference.fit.report import write_report
 from dxai.inference.fit.statistics import pr_auc_bounds
+from dxai.metrics import CLASS, average_precision, score
 
 Array = NDArray[np.float64]
 
@@ -95,7 +95,8 @@ def card_of(classes: tuple[str, ...]) -> dict[str, float]:
     probability = probabilities(rows["x0"].to_numpy(), classes)
     truth = rows["fault"].replace_strict(classes, range(len(classes))).to_numpy()
     predicted = (probability[:, 1] > THRESHOLD).astype(int) if len(classes) == 2 else probability.argmax(axis=1)
-    return class_scores(truth, predicted, probability, 1 if len(classes) == 2 else None)
+    positive = 1 if len(classes) == 2 else None
+    return score(CLASS, truth=truth, prediction=predicted, probability=probability, positive=positive)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_scores_are_those_of_scikit_learn(classes: tuple[str, ...], bundles: Bun
     rows = rows_of(classes, 3000, 3)
     truth = truth_of(check(bundles[classes], rows))
     number = rows["fault"].replace_strict(classes, range(len(classes))).to_numpy()
-    probability = model_of(bundles[classes]).predict_rows(rows).select(pl.col("^fault_p_.*$")).to_numpy()
+    probability = model_of(bundles[classes]).predict(rows).select(pl.col("^fault_p_.*$")).to_numpy()
     one_hot = np.eye(len(classes))[number]
     areas = [reference.average_precision_score(one_hot[:, c], probability[:, c]) for c in range(len(classes))]
     expected = areas[1] if len(classes) == 2 else float(np.mean(areas))

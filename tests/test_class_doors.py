@@ -32,7 +32,8 @@ from dxai.bundle.folder import Bundle
 from dxai.bundle.profile import profile_rows
 from dxai.cli.main import cli
 from dxai.contract import parse_contract
-from dxai.inference.graph import answer_names, refuse_other_interface, walk
+from dxai.contract.signature import signature_of
+from dxai.inference.graph import refuse_other_interface, walk
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
@@ -172,8 +173,8 @@ def test_a_careful_loader_takes_it(name: str, folders: dict[str, Path]) -> None:
     graph = walk(bundle.read("model.onnx"))
     refuse_other_interface(graph, bundle.contract)
     assert bundle.contract.classes == CLASSES[name]
-    assert tuple(value.name for value in graph.outputs) == answer_names(bundle.contract)
-    assert load_model(bundle).outputs == list(answer_names(bundle.contract))
+    assert tuple(value.name for value in graph.outputs) == tuple(signature_of(bundle.contract).columns)
+    assert load_model(bundle).outputs == signature_of(bundle.contract).columns
 
 
 @every
@@ -264,7 +265,7 @@ def expected(folder: Path) -> pl.DataFrame:
     bundle = Bundle.open(folder)
     prediction = Prediction(Model(bundle.read("model.onnx"), bundle.contract), bundle.profile)
     (answer,) = prediction.blocks([pl.read_csv(io.StringIO(AS_TABLE), infer_schema=False)])
-    return answer.select(answer_names(bundle.contract))
+    return answer.select(signature_of(bundle.contract).columns)
 
 
 @every

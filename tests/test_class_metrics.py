@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 from sklearn.preprocessing import label_binarize
 
-from dxai.inference import class_metrics
+from dxai import metrics
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature
 
 Array = NDArray[np.float64]
@@ -35,14 +35,14 @@ def test_average_precision_of_one_class_equals_scikit_learn(seed: int, decimals:
     truth, probability = answers(seed, 2)
     score = probability[:, 1].round(decimals)  # one decimal: many ties
     expected = reference.average_precision_score(truth == 1, score)
-    assert class_metrics.average_precision(truth == 1, score) == pytest.approx(expected)
+    assert metrics.average_precision(truth == 1, score) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_of_many_classes_equal_scikit_learn(seed: int) -> None:
     truth, probability = answers(seed, 5)
     predicted = probability.argmax(axis=1)
-    found = class_metrics.class_scores(truth, predicted, probability, None)
+    found = metrics.score(metrics.CLASS, truth=truth, prediction=predicted, probability=probability, positive=None)
     one_hot = label_binarize(truth, classes=range(5))
     assert found["pr_auc"] == pytest.approx(reference.average_precision_score(one_hot, probability, average="macro"))
     assert found["log_loss"] == pytest.approx(reference.log_loss(truth, probability))
@@ -56,12 +56,12 @@ def test_scores_of_many_classes_equal_scikit_learn(seed: int) -> None:
 def test_scores_of_two_classes_equal_scikit_learn(positive: int) -> None:
     truth, probability = answers(7, 2)
     predicted = probability.argmax(axis=1)
-    found = class_metrics.class_scores(truth, predicted, probability, positive)
+    found = metrics.score(metrics.CLASS, truth=truth, prediction=predicted, probability=probability, positive=positive)
     score = probability[:, positive]
     assert found["pr_auc"] == pytest.approx(reference.average_precision_score(truth == positive, score))
     assert found["brier"] == pytest.approx(reference.brier_score_loss(truth == positive, score))
-    share, told = calibration_curve(truth == positive, score, n_bins=class_metrics.BINS)
-    counts = np.histogram(score, bins=class_metrics.BINS, range=(0, 1))[0]
+    share, told = calibration_curve(truth == positive, score, n_bins=metrics.BINS)
+    counts = np.histogram(score, bins=metrics.BINS, range=(0, 1))[0]
     expected = np.sum(np.abs(share - told) * counts[counts > 0]) / len(truth)
     assert found["ece"] == pytest.approx(expected)
 
@@ -71,7 +71,9 @@ def test_a_class_without_rows_is_left_out_of_means() -> None:
         np.array([0, 0, 1, 1]),
         np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0, 1, 0], [0.1, 0.4, 0.5]]),
     )
-    found = class_metrics.class_scores(truth, probability.argmax(axis=1), probability, None)
+    found = metrics.score(
+        metrics.CLASS, truth=truth, prediction=probability.argmax(axis=1), probability=probability, positive=None
+    )
     assert found["pr_auc"] == pytest.approx(1)
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     assert found["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
@@ -79,13 +81,13 @@ def test_a_class_without_rows_is_left_out_of_means() -> None:
 
 
 def test_a_certain_mistake_has_a_finite_log_loss() -> None:
-    assert 80 < class_metrics.log_loss(np.array([1]), np.array([[1.0, 0.0]])) < 100
+    assert 80 < metrics.log_loss(np.array([1]), np.array([[1.0, 0.0]])) < 100
 
 
 def test_confusion_counts_true_classes_in_rows() -> None:
     truth, predicted = np.array([0, 0, 2, 2, 2]), np.array([0, 1, 2, 2, 0])
     expected = reference.confusion_matrix(truth, predicted, labels=range(3))
-    np.testing.assert_array_equal(class_metrics.confusion(truth, predicted, 3), expected)
+    np.testing.assert_array_equal(metrics.confusion(truth, predicted, 3), expected)
 
 
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 3.0])
@@ -95,17 +97,17 @@ def test_temperature_takes_sharpness_back(sharpness: float, classes: int) -> Non
     found = temperature(np.log(probability), truth)
     assert found == pytest.approx(sharpness, rel=0.08)
     raw, honest = probability, softmax(np.log(probability) / found)
-    assert class_metrics.log_loss(truth, honest) <= class_metrics.log_loss(truth, raw)
+    assert metrics.log_loss(truth, honest) <= metrics.log_loss(truth, raw)
     if sharpness != 1:
-        before, after = (class_metrics.calibration_error(truth, p, None) for p in (raw, honest))
+        before, after = (metrics.ece(truth, p, None) for p in (raw, honest))
         assert after < before / 2
 
 
 def test_no_other_temperature_has_a_smaller_log_loss() -> None:
     truth, probability = answers(2, 3, sharpness=2.5)
     logits = np.log(probability)
-    best = class_metrics.log_loss(truth, softmax(logits / temperature(logits, truth)))
-    assert all(best <= class_metrics.log_loss(truth, softmax(logits / t)) + 1e-9 for t in np.geomspace(0.2, 20, 200))
+    best = metrics.log_loss(truth, softmax(logits / temperature(logits, truth)))
+    assert all(best <= metrics.log_loss(truth, softmax(logits / t)) + 1e-9 for t in np.geomspace(0.2, 20, 200))
 
 
 def test_temperature_stays_finite_where_every_row_is_right() -> None:

@@ -36,7 +36,7 @@ from test_site_browser import (
 from dxai.bundle.folder import Bundle
 from dxai.catalog.site.build import build_site, site_files
 from dxai.catalog.site.words import texts
-from dxai.inference.graph import answer_names
+from dxai.contract.signature import signature_of
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
 from dxai.serve.app import create_app
@@ -144,7 +144,7 @@ def test_a_dropped_file_gets_the_columns_of_dxai_predict(
     upload(page, PLATES.encode("cp949"))
     page.wait_for_selector("#file-answer .scroll")
     expected, _ = flagged(shelf[name][0], PLATES.encode(), tmp_path)
-    assert list(expected.columns[-2 - len(CLASSES[name]) : -1]) == list(answer_names(shelf[name][0].contract))
+    assert list(expected.columns[-2 - len(CLASSES[name]) : -1]) == signature_of(shelf[name][0].contract).columns
     same_table(download(page), expected, tmp_path)
     rows = page.locator("#file-answer table").last
     assert [f"{text} 확률" in rows.inner_text() for text in CLASSES[name]] == [True] * len(CLASSES[name])

@@ -7,7 +7,7 @@ answer, in whatever script it is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,29 +26,30 @@ from dxai.catalog.repository import Catalog
 from dxai.config.compose import settings_from
 from dxai.config.settings import GroupedSplit, RandomSplit, RunSettings
 from dxai.contract import Column, Contract
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import terms_of
 from dxai.data import splits
-from dxai.data.batch import class_array, feature_arrays
+from dxai.data.batch import Arrays, RowCodec, class_array
 from dxai.data.table import _made_from
 from dxai.data.table import contract_of as contract_in
 from dxai.errors import DataError, ModelError
 from dxai.evaluate import Evaluation, evaluate
-from dxai.inference.graph import answer_names, refuse_other_interface, walk
+from dxai.inference.graph import refuse_other_interface, walk
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
-from dxai.learn.classification import ClassTarget
+from dxai.learn.classification import ClassTask
+from dxai.learn.families import task_for
 from dxai.learn.predictor import ClassPredictor
-from dxai.learn.quality import QualityTask
-from dxai.learn.task import task_for
+from dxai.learn.rows import row_cases
 from dxai.learn.transform import encode
 from dxai.record.figures import drawable
 from dxai.record.progress import fit_bar
 from dxai.record.runs import Run
 from dxai.release import release
 from dxai.ship.card import card
-from dxai.ship.export import export_quality
-from dxai.ship.parity import quality_parity
+from dxai.ship.export import export
+from dxai.ship.parity import Parity, parity
 from dxai.train import train
 
 KINDS = {
@@ -95,6 +96,11 @@ def castings(classes: tuple[str, ...], rows: int = 400, seed: int = 0) -> pl.Dat
     )
 
 
+def proven(predictor: ClassPredictor, cases: Mapping[str, Arrays], model: Model) -> Parity:
+    """The proof of a release."""
+    return parity(predictor, cases, model, scale=1.0, tolerance=TOLERANCE)
+
+
 def settings(checkout: Path, *overrides: str) -> RunSettings:
     short = ["trainer.max_epochs=3", "trainer.batch_size=64", "split.folds=2", "evaluate.permutations=1"]
     return settings_from(["experiment=concrete_tabm", "split=random", *short, *overrides], checkout=checkout)
@@ -103,8 +109,7 @@ def settings(checkout: Path, *overrides: str) -> RunSettings:
 @dataclass(frozen=True)
 class Fitted:
     contract: Contract
-    task: QualityTask
-    target: ClassTarget
+    task: ClassTask
     predictor: ClassPredictor
     graph: bytes
 
@@ -119,11 +124,10 @@ class Fitted:
 
 def fitted(contract: Contract, table: pl.DataFrame, made_with: RunSettings) -> Fitted:
     task = task_for(contract, table, made_with)
-    assert isinstance(task, QualityTask)
-    assert isinstance(task.target, ClassTarget)
+    assert isinstance(task, ClassTask)
     predictor = task.fit(task.folds[-1], lambda _: None)[0].eval()
     assert isinstance(predictor, ClassPredictor)
-    return Fitted(contract, task, task.target, predictor, export_quality(predictor, contract))
+    return Fitted(contract, task, predictor, export(predictor, contract))
 
 
 Make = Callable[[str, str], Fitted]
@@ -150,11 +154,11 @@ every = pytest.mark.parametrize(("kind", "classes"), [(k, c) for k in KINDS for 
 @every
 def test_probabilities_add_up_to_one_and_the_favoured_class_is_predicted(kind: str, classes: str, make: Make) -> None:
     one = make(kind, classes)
-    answers = one.target.answers(one.predictor, encode(feature_arrays(one.unseen, one.contract), one.contract))
+    answers = one.task.answers(one.predictor, encode(RowCodec(one.contract).encode(one.unseen).arrays, one.contract))
     predicted, probability = answers["predicted"], np.stack(list(answers.values())[1:], axis=1)
     assert probability.shape == (len(one.unseen), len(CLASSES[classes]))
     np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-5)
-    if (threshold := one.target.threshold(one.predictor)) is not None:
+    if (threshold := one.task.threshold(one.predictor)) is not None:
         np.testing.assert_array_equal(predicted == 1, probability[:, 1] > threshold)
     else:
         np.testing.assert_array_equal(predicted, probability.argmax(axis=1))
@@ -166,8 +170,8 @@ def test_graph_repeats_torch_and_has_the_interface_of_its_contract(kind: str, cl
     one = make(kind, classes)
     graph = walk(one.graph)
     refuse_other_interface(graph, one.contract)
-    assert tuple(value.name for value in graph.outputs) == answer_names(one.contract)
-    parity = quality_parity(one.predictor, one.contract, one.unseen, one.model, TOLERANCE)
+    assert tuple(value.name for value in graph.outputs) == tuple(signature_of(one.contract).columns)
+    parity = proven(one.predictor, row_cases(one.unseen, one.contract), one.model)
     assert parity.worst < TOLERANCE / 4
     assert {"missing values", "unseen categories", "10,000 rows"} <= set(parity.cases)
 
@@ -190,17 +194,18 @@ def test_a_graph_of_another_calibration_is_refused(buffer: str, make: Make) -> N
     tensor = getattr(other, buffer)
     tensor.copy_(tensor * 0.5 if buffer == "temperature" else torch.tensor([5.0, -5.0]))
     with pytest.raises(ModelError, match="does not repeat the trained model"):
-        quality_parity(other, one.contract, one.unseen, one.model, TOLERANCE)
+        proven(other, row_cases(one.unseen, one.contract), one.model)
 
 
 @pytest.mark.slow
 def test_a_class_on_the_edge_of_its_threshold_is_no_difference(make: Make) -> None:
     one = make("tabm", "two")
     predictor = fitted(one.contract, one.task.table, one.task.settings).predictor
-    p = one.target.answers(predictor, encode(feature_arrays(one.unseen.head(1), one.contract), one.contract))["p1"]
+    first = encode(RowCodec(one.contract).encode(one.unseen.head(1)).arrays, one.contract)
+    p = one.task.answers(predictor, first)["p1"]
     predictor.favour = torch.as_tensor(np.array([p[0], 1 - p[0]], np.float32))  # the first row stands on the edge
-    graph = export_quality(predictor, one.contract)
-    parity = quality_parity(predictor, one.contract, one.unseen, Model(graph, one.contract), TOLERANCE)
+    graph = export(predictor, one.contract)
+    parity = proven(predictor, row_cases(one.unseen, one.contract), Model(graph, one.contract))
     assert parity.worst < TOLERANCE / 4
 
 
@@ -240,7 +245,7 @@ def test_a_table_of_bad_rows_only_has_an_answer(mode: Any, make: Make) -> None:
     ],
 )
 def test_probabilities_have_readable_names_or_numbers(classes: tuple[str, ...], names: list[str]) -> None:
-    assert answer_names(contract_of(classes)) == tuple(f"fault_{name}" for name in ("predicted", *names))
+    assert tuple(signature_of(contract_of(classes)).columns) == tuple(f"fault_{name}" for name in ("predicted", *names))
 
 
 def parts(fold: splits.Fold) -> list[splits.Rows]:
@@ -291,10 +296,12 @@ def test_a_row_with_another_class_is_refused_with_its_text(checkout: Path) -> No
 
 
 @pytest.mark.parametrize("classes", [("양품", "불량"), ("불량", "양품")])
-def test_the_rarer_of_two_classes_is_the_one_looked_for(classes: tuple[str, ...]) -> None:
-    target = ClassTarget(contract_of(classes), castings(("양품", "불량")))
-    assert target.positive == classes.index("불량")
-    assert target.counted == (target.positive,)
+def test_the_rarer_of_two_classes_is_the_one_looked_for(classes: tuple[str, ...], checkout: Path) -> None:
+    made_with = settings(checkout, "model=linear")
+    task = task_for(contract_of(classes), castings(("양품", "불량")), made_with)
+    assert isinstance(task, ClassTask)
+    assert task.positive == classes.index("불량")
+    assert task.counted == (task.positive,)
 
 
 def checkout_with(folder: Path, contract: Contract, table: pl.DataFrame, real: Path) -> RunSettings:
@@ -416,7 +423,7 @@ def test_a_group_shows_what_a_random_split_would_hide(checkout: Path) -> None:
     )
     contract = contract_of(CLASSES["two"], group=("lot",))
     task = task_for(contract, table, settings(checkout, "split=grouped", "split.folds=2", "trainer.max_epochs=30"))
-    assert isinstance(task, QualityTask)
+    assert isinstance(task, ClassTask)
     held_out = pl.concat([task.held_out(task.fit(f, lambda _: None)[0], f) for f in task.folds if f.is_test])
     assert task.scores(held_out)["random_split"]["pr_auc_gap"] > 0.1
 
@@ -432,7 +439,7 @@ def test_card_says_classes_and_their_columns(make: Make) -> None:
     text = card(
         one.contract, terms_of(one.contract), bundle="casting-fault", version="1.0.0", context=0,
         outputs=one.model.outputs, summary=summary, figures=["confusion.png"],
-        parity=quality_parity(one.predictor, one.contract, one.unseen, one.model, TOLERANCE),
+        parity=proven(one.predictor, row_cases(one.unseen, one.contract), one.model),
     )  # fmt: skip
     assert "fault_predicted, fault_p_0, fault_p_1: the number of the predicted class" in text
     assert "양품, 불량." in text
@@ -488,7 +495,7 @@ def test_tabm_beats_every_yardstick_on_real_tables(
     scores = one.task.scores(held_out)
     assert scores["model"]["pr_auc"] > max(yard["pr_auc"] for yard in scores["yardstick"].values()) + 0.03
     assert scores["model"]["ece"] < 0.05
-    assert quality_parity(one.predictor, contract, one.unseen, one.model, TOLERANCE).worst < TOLERANCE / 4
+    assert proven(one.predictor, row_cases(one.unseen, contract), one.model).worst < TOLERANCE / 4
 
 
 @pytest.mark.slow
@@ -498,14 +505,14 @@ def test_importance_of_a_wide_or_long_table_takes_fewer_shuffles_and_rows(
     task = make("linear", "two").task
     predictors = {fold.label: task.fit(fold, lambda _: None)[0].eval() for fold in task.honest}
     few = len(task.contract.features)
-    monkeypatch.setattr("dxai.learn.quality._MOST_SHUFFLES", few * 3 + 1)
+    monkeypatch.setattr("dxai.learn.rows._MOST_SHUFFLES", few * 3 + 1)
     whole = task.importance(predictors, repeats=5)
     assert {len(rises) for rises in whole.values()} == {3}
     assert {len(rises) for rises in task.importance(predictors, repeats=1).values()} == {2}
-    monkeypatch.setattr("dxai.learn.quality._MOST_SHUFFLES", few - 1)
+    monkeypatch.setattr("dxai.learn.rows._MOST_SHUFFLES", few - 1)
     assert {len(rises) for rises in task.importance(predictors, repeats=5).values()} == {1}
     seen, error = set(), task.target.error
     monkeypatch.setattr(task.target, "error", lambda *told: seen.add(len(told[2])) or error(*told))
-    monkeypatch.setattr("dxai.learn.quality._MOST_ROWS", 50)
+    monkeypatch.setattr("dxai.learn.rows._MOST_ROWS", 50)
     task.importance(predictors, repeats=1)
     assert seen == {50}

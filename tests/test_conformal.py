@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from dxai.contract.signature import COVERAGE
 from dxai.errors import DataError
 from dxai.learn.conformal import conformal_quantile
-from dxai.learn.metrics import COVERAGE
 
 
 @pytest.mark.parametrize("rows", [4, 5, 9, 10, 37, 100])

@@ -7,7 +7,7 @@ what the trained predictor answers on real, broken and unseen rows; a graph that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +21,17 @@ from onnx import TensorProto
 from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings
 from dxai.contract import Column, Contract
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import Arrays, RowCodec, SeriesCodec
 from dxai.data.windows import Panel
 from dxai.errors import ModelError
 from dxai.inference.model import Model
-from dxai.learn.demand import DemandTask
-from dxai.learn.predictor import DemandPredictor, QualityPredictor
-from dxai.learn.quality import QualityTask
+from dxai.learn.demand import DemandTask, history_cases
+from dxai.learn.predictor import DemandPredictor, Predictor, QualityPredictor
+from dxai.learn.regression import RegressionTask
+from dxai.learn.rows import row_cases
 from dxai.learn.transform import encode
-from dxai.ship.export import export_demand, export_quality
-from dxai.ship.parity import demand_parity, quality_parity
+from dxai.ship.export import export
+from dxai.ship.parity import Parity, parity
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +48,13 @@ FORECASTS = {
     "dlinear seasonal": ["model=dlinear", "model.context=30", "model.kernel=5", "model.residual=seasonal_naive"],
 }
 TOLERANCE = 1e-4
+
+
+def proven(predictor: Predictor, cases: Mapping[str, Arrays], model: Model) -> Parity:
+    """The proof of a release, in units of the target's spread."""
+    numbers = isinstance(predictor, QualityPredictor)
+    scale = float(predictor.scale.spread) if numbers else float(np.nanstd(cases["longer than the context"]["history"]))
+    return parity(predictor, cases, model, scale=scale, tolerance=TOLERANCE)
 
 
 def column(name: str, kind: str, role: str, **more: object) -> Column:
@@ -115,7 +123,7 @@ def settings(checkout: Path, experiment: str, overrides: list[str]) -> RunSettin
 
 
 def fitted_quality(checkout: Path, overrides: list[str], contract: Contract = CASTING) -> QualityPredictor:
-    task = QualityTask(contract, castings(300), settings(checkout, "concrete_tabm", ["split=random", *overrides]))
+    task = RegressionTask(contract, castings(300), settings(checkout, "concrete_tabm", ["split=random", *overrides]))
     return task.fit(task.folds[-1], lambda _: None)[0]
 
 
@@ -127,7 +135,7 @@ def quality(checkout: Path) -> Callable[[str], tuple[QualityPredictor, bytes]]:
     def of(kind: str) -> tuple[QualityPredictor, bytes]:
         if kind not in made:
             predictor = fitted_quality(checkout, SMALL[kind])
-            made[kind] = predictor, export_quality(predictor, CASTING)
+            made[kind] = predictor, export(predictor, CASTING)
         return made[kind]
 
     return of
@@ -142,7 +150,7 @@ def demand(checkout: Path) -> Callable[[str], tuple[DemandTask, DemandPredictor,
         if kind not in made:
             task = DemandTask(DEMAND, parts(), settings(checkout, "retail_nhits", FORECASTS[kind]))
             predictor = task.fit(task.folds[-1], lambda _: None)[0]
-            made[kind] = task, predictor, export_demand(predictor, DEMAND)
+            made[kind] = task, predictor, export(predictor, DEMAND, context=30)
         return made[kind]
 
     return of
@@ -150,7 +158,7 @@ def demand(checkout: Path) -> Callable[[str], tuple[DemandTask, DemandPredictor,
 
 def differences(predictor: QualityPredictor, graph: bytes, rows: pl.DataFrame, contract: Contract = CASTING) -> float:
     """Largest difference of both engines as a share of the target's spread; every answer must be finite."""
-    arrays = feature_arrays(rows, contract)
+    arrays = RowCodec(contract).encode(rows).arrays
     found = Model(graph, contract).run(arrays)
     expected = predictor.predict(encode(arrays, contract))
     assert list(found) == list(expected)
@@ -235,7 +243,7 @@ def test_graph_repeats_torch_on_missing_and_unseen_values(
         unseen = rows.with_columns(pl.lit(text).alias("plant"), pl.lit(text).alias("alloy"))
         assert differences(predictor, graph, unseen) < TOLERANCE
     extreme = rows.with_columns(pl.lit(1e9).alias("pressure"), pl.lit(-1e9).alias("melt_temperature"))
-    arrays = feature_arrays(extreme, CASTING)
+    arrays = RowCodec(CASTING).encode(extreme).arrays
     assert all(np.isfinite(values).all() for values in Model(graph, CASTING).run(arrays).values())
 
 
@@ -244,8 +252,8 @@ def test_a_row_alone_is_answered_as_among_others(
     kind: str, quality: Callable[[str], tuple[QualityPredictor, bytes]]
 ) -> None:
     model, rows = Model(quality(kind)[1], CASTING), castings(200, seed=6)
-    together = model.predict_rows(rows)
-    alone = pl.concat([model.predict_rows(rows[i]) for i in range(len(rows))])
+    together = model.predict(rows)
+    alone = pl.concat([model.predict(rows[i]) for i in range(len(rows))])
     for name in together.columns:
         np.testing.assert_allclose(alone[name], together[name], rtol=1e-5, atol=1e-5 * float(together[name].std()))
 
@@ -256,9 +264,13 @@ def test_a_series_alone_is_forecast_as_among_others(
 ) -> None:
     task, _, graph = demand(kind)
     model, panel = Model(graph, DEMAND, context=30), task.panel
-    together = model.forecast(panel)
+    together = model.answer(SeriesCodec(DEMAND, 30).encode_panel(panel))
     alone = [
-        model.forecast(Panel(panel.ids[i : i + 1], panel.values[i : i + 1], panel.last_day[i : i + 1]))
+        model.answer(
+            SeriesCodec(DEMAND, 30).encode_panel(
+                Panel(panel.ids[i : i + 1], panel.values[i : i + 1], panel.last_day[i : i + 1])
+            )
+        )
         for i in range(len(panel.ids))
     ]
     for name in together.columns[2:]:
@@ -282,7 +294,7 @@ def test_every_known_text_has_its_own_answer(quality: Callable[[str], tuple[Qual
     rows = pl.DataFrame({"plant": PLANTS}).join(pl.DataFrame({"alloy": ALLOYS}), how="cross")
     rows = rows.with_columns(pl.lit(50.0).alias("pressure"), pl.lit(700.0).alias("melt_temperature"))
     assert differences(predictor, graph, rows) < TOLERANCE
-    assert len(set(Model(graph, CASTING).run(feature_arrays(rows, CASTING))["hardness_predicted"].tolist())) == 9
+    assert len(set(Model(graph, CASTING).predict(rows)["hardness_predicted"])) == 9
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -294,7 +306,7 @@ def test_the_same_predictor_gives_the_same_bytes_from_any_folder(
 ) -> None:
     predictor, graph = quality(kind)
     monkeypatch.chdir(tmp_path)
-    assert export_quality(predictor, CASTING) == graph
+    assert export(predictor, CASTING) == graph
 
 
 @pytest.mark.parametrize("kind", ["nhits", "dlinear seasonal"])
@@ -306,18 +318,18 @@ def test_the_same_forecaster_gives_the_same_bytes_from_any_folder(
 ) -> None:
     _, predictor, graph = demand(kind)
     monkeypatch.chdir(tmp_path)
-    assert export_demand(predictor, DEMAND) == graph
+    assert export(predictor, DEMAND, context=30) == graph
 
 
 @pytest.mark.parametrize("only", ["number", "category"])
 def test_one_kind_of_column_is_enough(only: str, checkout: Path) -> None:
     contract = casting_contract(only)
     predictor = fitted_quality(checkout, SMALL["tabm"], contract)
-    graph = export_quality(predictor, contract)
+    graph = export(predictor, contract)
     assert_fit_to_leave(graph)
     rows = castings(50, seed=9)
     assert differences(predictor, graph, rows, contract) < TOLERANCE
-    parity = quality_parity(predictor, contract, rows, Model(graph, contract), TOLERANCE)
+    parity = proven(predictor, row_cases(rows, contract), Model(graph, contract))
     assert parity.worst <= TOLERANCE
 
 
@@ -327,9 +339,9 @@ def test_a_column_may_have_any_name_that_the_contract_lets_it_have(taken: str, c
     columns = tuple(c.model_copy(update={"name": taken}) if c.name == "pressure" else c for c in CASTING.columns)
     contract = Contract.model_validate({**CASTING.model_dump(), "columns": columns})
     rows = castings(300).rename({"pressure": taken})
-    task = QualityTask(contract, rows, settings(checkout, "concrete_linear", ["split=random"]))
+    task = RegressionTask(contract, rows, settings(checkout, "concrete_linear", ["split=random"]))
     predictor = task.predictor().eval()
-    graph = export_quality(predictor, contract)
+    graph = export(predictor, contract)
     assert [i.name for i in onnx.load_from_string(graph).graph.input] == [taken, "plant", "melt_temperature", "alloy"]
     assert differences(predictor, graph, rows.head(20), contract) < TOLERANCE
 
@@ -337,7 +349,7 @@ def test_a_column_may_have_any_name_that_the_contract_lets_it_have(taken: str, c
 @pytest.mark.parametrize("kind", SMALL)
 def test_parity_covers_awkward_rows(kind: str, quality: Callable[[str], tuple[QualityPredictor, bytes]]) -> None:
     predictor, graph = quality(kind)
-    parity = quality_parity(predictor, CASTING, castings(40, seed=3), Model(graph, CASTING), TOLERANCE)
+    parity = proven(predictor, row_cases(castings(40, seed=3), CASTING), Model(graph, CASTING))
     assert parity.worst <= TOLERANCE
     assert parity.scale == float(predictor.scale.spread)
     assert {"held-out rows", "1 row", "missing values", "unseen categories"} <= set(parity.cases)
@@ -346,7 +358,7 @@ def test_parity_covers_awkward_rows(kind: str, quality: Callable[[str], tuple[Qu
 def test_a_graph_of_another_predictor_is_refused(quality: Callable[[str], tuple[QualityPredictor, bytes]]) -> None:
     predictor, other = quality("mlp")[0], quality("linear")[1]
     with pytest.raises(ModelError) as caught:
-        quality_parity(predictor, CASTING, castings(40, seed=3), Model(other, CASTING), TOLERANCE)
+        proven(predictor, row_cases(castings(40, seed=3), CASTING), Model(other, CASTING))
     assert caught.value.exit_code == 7
     assert "does not repeat the trained model" in caught.value.problem
     assert "held-out rows" in caught.value.problem and "0.0001 is allowed" in caught.value.problem
@@ -362,7 +374,7 @@ def test_a_graph_that_differs_in_one_weight_is_refused(
     predictor.reach = reach * 1.01
     try:
         with pytest.raises(ModelError, match="does not repeat"):
-            quality_parity(predictor, CASTING, castings(40, seed=3), Model(graph, CASTING), TOLERANCE)
+            proven(predictor, row_cases(castings(40, seed=3), CASTING), Model(graph, CASTING))
     finally:
         predictor.reach = reach
 
@@ -379,7 +391,7 @@ def test_demand_graph_repeats_torch_on_histories_of_any_length(
         history[random.random(history.shape) < 0.2] = np.nan
         days = random.integers(14_000, 21_000, series)
         found = Model(graph, DEMAND, context=30).run({"history": history, "last_day": days})
-        expected = predictor.predict(torch.as_tensor(history), torch.as_tensor(days))
+        expected = predictor.answer({"history": history, "last_day": days})
         assert found["quantiles"].shape == (series, DEMAND.horizon, 9)
         for name, values in expected.items():
             assert np.isfinite(found[name]).all()
@@ -391,7 +403,7 @@ def test_demand_parity_covers_awkward_histories(
     kind: str, demand: Callable[[str], tuple[DemandTask, DemandPredictor, bytes]]
 ) -> None:
     task, predictor, graph = demand(kind)
-    parity = demand_parity(predictor, task.panel, Model(graph, DEMAND, context=30), TOLERANCE)
+    parity = proven(predictor, history_cases(task.panel, 30), Model(graph, DEMAND, context=30))
     assert parity.worst <= TOLERANCE
     assert {"longer than the context", "shorter than the context", "gaps", "all zero"} <= set(parity.cases)
 
@@ -402,7 +414,7 @@ def test_a_graph_of_another_forecaster_is_refused(
     task, predictor, _ = demand("nhits")
     other = demand("dlinear")[2]
     with pytest.raises(ModelError) as caught:
-        demand_parity(predictor, task.panel, Model(other, DEMAND, context=30), TOLERANCE)
+        proven(predictor, history_cases(task.panel, 30), Model(other, DEMAND, context=30))
     assert caught.value.exit_code == 7
     assert "real histories" in caught.value.problem
     assert "Nothing was released" in caught.value.fix

@@ -24,7 +24,6 @@ from trials.bombs import BOMBS, node
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import CONTRACT, GOLDEN_OUTPUTS, GOLDEN_ROWS, MANIFEST, MODEL, Manifest, file_entry
-from dxai.data.windows import to_panel
 from dxai.errors import ModelError
 from dxai.inference import loader
 from dxai.inference.loader import TOLERANCE, golden_of, load_model
@@ -184,14 +183,14 @@ def refusal(bundle: Bundle, **how: Any) -> str:
 
 
 def test_a_quality_bundle_loads_and_predicts() -> None:
-    found = load_model(casting()).predict_rows(pl.DataFrame({"pressure": [1.0, 2.0], "plant": ["Ulsan", None]}))
+    found = load_model(casting()).predict(pl.DataFrame({"pressure": [1.0, 2.0], "plant": ["Ulsan", None]}))
     assert found["hardness_predicted"].to_list() == [3.0, 6.0]
 
 
 def test_a_demand_bundle_loads_and_forecasts() -> None:
     bundle = parts()
     rows = pl.DataFrame({"part": ["x"] * 2, "week": [date(2024, 1, 7), date(2024, 1, 14)], "units": [2.0, 4.0]})
-    found = load_model(bundle).forecast(to_panel(rows, bundle.contract, where="rows"))
+    found = load_model(bundle).predict(rows)
     assert found["units_mean"].to_list() == [3.0, 3.0]
     assert found["units_q90"].to_list() == [7.0, 7.0]
 

@@ -12,13 +12,13 @@ import utilsforecast.losses as reference
 from numpy.typing import NDArray
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from dxai.learn import metrics
-from dxai.learn.metrics import QUANTILES
+from dxai import metrics
+from dxai.contract.signature import LEVELS
 
 Array = NDArray[np.float64]
 
 SERIES, STEPS, HORIZON = 12, 40, 6
-NAMES = [f"q{round(level * 100)}" for level in QUANTILES]
+NAMES = [f"q{round(level * 100)}" for level in LEVELS]
 
 
 def panel(seed: int) -> tuple[Array, Array, Array]:
@@ -28,7 +28,7 @@ def panel(seed: int) -> tuple[Array, Array, Array]:
     for series, begin in enumerate(random.integers(0, STEPS // 2, SERIES)):
         past[series, :begin] = np.nan
     truth = random.gamma(2.0, 30.0, (SERIES, HORIZON))
-    quantiles = np.sort(random.gamma(2.0, 30.0, (SERIES, HORIZON, len(QUANTILES))), axis=-1)
+    quantiles = np.sort(random.gamma(2.0, 30.0, (SERIES, HORIZON, len(LEVELS))), axis=-1)
     return past, truth, quantiles
 
 
@@ -47,7 +47,7 @@ def long(values: Array, first_step: int, **columns: Array) -> pl.DataFrame:
 def answers(truth: Array, quantiles: Array) -> pl.DataFrame:
     levels = {name: quantiles[..., i] for i, name in enumerate(NAMES)}
     bounds = {"model-lo-80": quantiles[..., 0], "model-hi-80": quantiles[..., -1]}
-    return long(truth, STEPS, model=quantiles[..., len(QUANTILES) // 2], **levels, **bounds)
+    return long(truth, STEPS, model=quantiles[..., len(LEVELS) // 2], **levels, **bounds)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -64,7 +64,7 @@ def test_table_scores_equal_scikit_learn(seed: int) -> None:
 def test_scaled_errors_equal_utilsforecast_on_padded_panels(seed: int, lag: int) -> None:
     past, truth, quantiles = panel(seed)
     frame, train = answers(truth, quantiles), long(past, 0)
-    point = quantiles[..., len(QUANTILES) // 2]
+    point = quantiles[..., len(LEVELS) // 2]
     mase = reference.mase(frame, models=["model"], seasonality=lag, train_df=train)["model"].mean()
     rmsse = reference.rmsse(frame, models=["model"], seasonality=lag, train_df=train)["model"].mean()
     assert metrics.mase(truth, point, past, lag) == pytest.approx(mase)
@@ -77,7 +77,7 @@ def test_wape_equals_normalised_deviation_of_the_whole_panel(seed: int) -> None:
     # utilsforecast normalises per series; one name for all rows makes the panel one series.
     frame = answers(truth, quantiles).with_columns(pl.lit(0, pl.Int64).alias("unique_id"))
     expected = reference.nd(frame, models=["model"])["model"].item()
-    assert metrics.wape(truth, quantiles[..., len(QUANTILES) // 2]) == pytest.approx(expected)
+    assert metrics.wape(truth, quantiles[..., len(LEVELS) // 2]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -88,10 +88,10 @@ def test_weighted_quantile_loss_is_built_from_the_quantile_loss_of_utilsforecast
     # series, divided by the sum of |y|, is the weighted loss of one level.
     sums = [
         reference.quantile_loss(frame, models={"model": name}, q=level)["model"].sum() * HORIZON
-        for name, level in zip(NAMES, QUANTILES, strict=True)
+        for name, level in zip(NAMES, LEVELS, strict=True)
     ]
     expected = np.mean([2 * pinball / np.abs(truth).sum() for pinball in sums])
-    assert metrics.weighted_quantile_loss(truth, quantiles) == pytest.approx(expected)
+    assert metrics.wql(truth, quantiles) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,8 +105,8 @@ def test_coverage_equals_utilsforecast(seed: int) -> None:
 def test_quantile_loss_of_the_median_alone_is_wape() -> None:
     _, truth, quantiles = panel(0)
     point = quantiles[..., 4]
-    flat = np.repeat(point[..., None], len(QUANTILES), axis=-1)
-    assert metrics.weighted_quantile_loss(truth, flat) == pytest.approx(metrics.wape(truth, point))
+    flat = np.repeat(point[..., None], len(LEVELS), axis=-1)
+    assert metrics.wql(truth, flat) == pytest.approx(metrics.wape(truth, point))
 
 
 def test_bounds_of_the_interval_belong_to_it() -> None:
@@ -154,7 +154,7 @@ def test_a_step_without_a_truth_does_not_count(score: str) -> None:
 
     def scored(steps: slice, truth: Array) -> float:
         if score == "weighted_quantile_loss":
-            return metrics.weighted_quantile_loss(truth[:, steps], quantiles[:, steps])
+            return metrics.wql(truth[:, steps], quantiles[:, steps])
         if score == "coverage":
             return metrics.coverage(truth[:, steps], lower[:, steps], upper[:, steps])
         scaled = (past, 1) if score in ("mase", "rmsse") else ()

@@ -10,9 +10,8 @@ import pytest
 from conftest import MakeBundle
 
 from dxai.bundle.folder import Bundle
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import RowCodec
 from dxai.data.checks import cast
-from dxai.data.windows import to_panel
 from dxai.errors import ModelError
 from dxai.inference.model import Model
 
@@ -45,7 +44,7 @@ def castings(rows: int) -> pl.DataFrame:
 
 def test_rows_get_the_answers_that_the_graph_stands_for(quality: Model) -> None:
     frame = castings(1000)
-    answer = quality.predict_rows(frame)
+    answer = quality.predict(frame)
     effect = frame["plant"].replace_strict({"창원": 6.0, "Ulsan": 12.0}, default=0.0, return_dtype=pl.Float64)
     expected = 80 + 0.2 * frame["pressure"] - 0.1 * (frame["melt"].fill_null(700.0) - 700) + effect
     assert answer.columns == BOUNDS
@@ -56,15 +55,15 @@ def test_rows_get_the_answers_that_the_graph_stands_for(quality: Model) -> None:
 
 def test_a_row_alone_is_answered_as_among_others(quality: Model) -> None:
     frame = castings(50)
-    alone = pl.concat([quality.predict_rows(frame[i]) for i in range(len(frame))])
-    assert alone.equals(quality.predict_rows(frame))
+    alone = pl.concat([quality.predict(frame[i]) for i in range(len(frame))])
+    assert alone.equals(quality.predict(frame))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4095, 4096, 4097, 10_000])
 def test_slices_of_the_rows_do_not_show_in_the_answer(quality: Model, rows: int) -> None:
     frame = castings(rows)
-    whole = quality.run(feature_arrays(frame, quality.contract)) if rows else {}
-    answer = quality.predict_rows(frame)
+    whole = quality.run(RowCodec(quality.contract).encode(frame).arrays) if rows else {}
+    answer = quality.predict(frame)
     assert answer.schema == pl.Schema(dict.fromkeys(BOUNDS, pl.Float32))
     assert len(answer) == rows
     for name, values in whole.items():
@@ -74,7 +73,7 @@ def test_slices_of_the_rows_do_not_show_in_the_answer(quality: Model, rows: int)
 def test_forecast_has_a_dated_row_per_series_and_step(demand: Model) -> None:
     months = pl.date_range(pl.date(2021, 8, 31), pl.date(2022, 1, 31), "1mo", eager=True).dt.month_end()
     rows = pl.DataFrame({"part": ["나"] * 6 + ["가"] * 6, "month": [*months] * 2, "units": [2.0] * 6 + [4.0, 8.0] * 3})
-    forecast = demand.forecast(to_panel(rows, demand.contract, where="here"))
+    forecast = demand.predict(rows)
     levels = [f"units_q{level}" for level in range(10, 100, 10)]
     assert forecast.columns == ["part", "month", "units_mean", "units_lower", "units_upper", *levels]
     assert forecast["part"].to_list() == ["가"] * 3 + ["나"] * 3
@@ -97,4 +96,4 @@ def test_golden_rows_give_the_golden_outputs(quality: Model, make_bundle: MakeBu
     folder = make_bundle(tmp_path / "b")
     rows, _ = cast(pl.read_csv(folder / "golden/rows.csv", infer_schema=False), quality.contract)
     golden = pl.read_csv(folder / "golden/outputs.csv").select(BOUNDS)
-    np.testing.assert_allclose(quality.predict_rows(rows), golden, rtol=1e-6)
+    np.testing.assert_allclose(quality.predict(rows), golden, rtol=1e-6)

@@ -20,10 +20,10 @@ import dxai
 from dxai.config.compose import settings_from
 from dxai.config.settings import ForecastModel
 from dxai.contract import Column, Contract, load_contract
+from dxai.contract.signature import LEVELS
 from dxai.errors import SettingsError
 from dxai.learn.demand import network_for
 from dxai.learn.losses import ForecastLoss, members_squared_error
-from dxai.learn.metrics import QUANTILES
 from dxai.learn.predictor import DemandPredictor, QualityPredictor, ScaledForecast
 from dxai.learn.transform import Calendar, SeriesScale
 from dxai.networks.dlinear import DLinear
@@ -34,7 +34,7 @@ from dxai.networks.quantiles import QuantileHead
 from dxai.networks.tabm import TabM
 
 CONTEXT, HORIZON, SEASON = 24, 6, 12
-CHANNELS = len(QUANTILES) + 1
+CHANNELS = len(LEVELS) + 1
 EMBEDDED = {"embedding": 4, "frequencies": 3, "frequency_scale": 0.5, "width": 16, "blocks": 2, "dropout": 0.0}
 TABLES = {"numbers": (3, []), "categories": (0, [2, 5]), "both": (3, [2, 5])}
 MEMBERS = {"linear": 1, "mlp": 1, "tabm": 4}
@@ -93,6 +93,10 @@ def demand_contract(minimum: float | None) -> Contract:
     )  # fmt: skip
 
 
+def forecast(predictor: DemandPredictor, history: torch.Tensor, last_day: torch.Tensor) -> dict[str, Any]:
+    return predictor.predict({"history": history, "last_day": last_day})
+
+
 def demand_predictor(
     kind: str, *, residual: str = "none", harmonics: int = 1, minimum: float | None = 0.0, noise: float = 0.0
 ) -> DemandPredictor:
@@ -100,7 +104,7 @@ def demand_predictor(
     torch.manual_seed(0)
     scale = SeriesScale(context=CONTEXT, horizon=HORIZON, season=SEASON, residual=residual, recency=6, floor=0.01)
     calendar = Calendar(horizon=HORIZON, step_days=30.4, harmonics=harmonics, dropout=0.5)
-    head = QuantileHead(len(QUANTILES), median=0.6, gap=0.25, mean=0.9)
+    head = QuantileHead(len(LEVELS), median=0.6, gap=0.25, mean=0.9)
     predictor = DemandPredictor(
         demand_contract(minimum), ScaledForecast(scale, calendar, forecast_network(kind, harmonics), head)
     )
@@ -250,9 +254,9 @@ def test_gradients_reach_every_weight_of_a_forecast(kind: str, harmonics: int) -
 @pytest.mark.parametrize("seed", range(3))
 def test_quantiles_never_cross(size: float, seed: int) -> None:
     torch.manual_seed(seed)
-    head = QuantileHead(len(QUANTILES), median=0.6, gap=0.25, mean=0.9)
+    head = QuantileHead(len(LEVELS), median=0.6, gap=0.25, mean=0.9)
     quantiles, mean = head(size * torch.randn(40, CHANNELS, HORIZON))
-    assert quantiles.shape == (40, HORIZON, len(QUANTILES)) and mean.shape == (40, HORIZON)
+    assert quantiles.shape == (40, HORIZON, len(LEVELS)) and mean.shape == (40, HORIZON)
     assert bool(quantiles.isfinite().all())
     assert bool((quantiles.diff(dim=-1) >= 0).all())
 
@@ -268,7 +272,7 @@ def test_training_starts_from_the_median_gap_and_mean_it_is_given() -> None:
 @pytest.mark.parametrize("kind", ["nhits", "dlinear"])
 def test_any_history_gives_ordered_finite_forecasts(kind: str, residual: str, noise: float) -> None:
     predictor, history = demand_predictor(kind, residual=residual, noise=noise), awkward_histories()
-    answer = predictor.predict(history, days(len(history)))
+    answer = forecast(predictor, history, days(len(history)))
     assert all(np.isfinite(values).all() for values in answer.values())
     assert (np.diff(answer["quantiles"], axis=-1) >= 0).all()
 
@@ -278,8 +282,8 @@ def test_any_history_gives_ordered_finite_forecasts(kind: str, residual: str, no
 @pytest.mark.parametrize("kind", ["nhits", "dlinear"])
 def test_forecasts_go_below_zero_only_where_the_contract_lets_them(kind: str, residual: str, noise: float) -> None:
     history = awkward_histories()
-    floored = demand_predictor(kind, residual=residual, noise=noise, minimum=0.0).predict(history, days(len(history)))
-    free = demand_predictor(kind, residual=residual, noise=noise, minimum=None).predict(history, days(len(history)))
+    floored = forecast(demand_predictor(kind, residual=residual, noise=noise, minimum=0.0), history, days(len(history)))
+    free = forecast(demand_predictor(kind, residual=residual, noise=noise, minimum=None), history, days(len(history)))
     assert min(values.min() for values in floored.values()) >= 0
     assert free["lower"].min() < 0 and free["quantiles"].min() < 0
     np.testing.assert_allclose(floored["mean"], np.maximum(free["mean"], 0))
@@ -290,7 +294,7 @@ def test_forecasts_go_below_zero_only_where_the_contract_lets_them(kind: str, re
 def test_interval_holds_the_inner_quantiles_whatever_the_calibration_says(kind: str, offset: float) -> None:
     predictor = demand_predictor(kind, minimum=None, noise=1.0)
     predictor.offset = torch.tensor(offset)
-    answer = predictor.predict(torch.rand(50, CONTEXT) * 100, days(50))
+    answer = forecast(predictor, torch.rand(50, CONTEXT) * 100, days(50))
     assert (answer["lower"] <= answer["quantiles"][..., 1]).all()
     assert (answer["upper"] >= answer["quantiles"][..., -2]).all()
     if offset > 0:
@@ -303,7 +307,7 @@ def test_date_changes_the_forecast_where_the_network_sees_the_calendar(kind: str
     history, day = torch.rand(20, CONTEXT) * 100, days(20)
     for harmonics, expected in ((2, True), (0, False)):
         predictor = demand_predictor(kind, harmonics=harmonics)
-        summer, winter = predictor.predict(history, day)["mean"], predictor.predict(history, day + 182)["mean"]
+        summer, winter = (forecast(predictor, history, at)["mean"] for at in (day, day + 182))
         assert bool((summer != winter).all()) is expected
         assert bool((summer != winter).any()) is expected
 
@@ -312,7 +316,7 @@ def test_date_changes_the_forecast_where_the_network_sees_the_calendar(kind: str
 def test_forecast_grows_with_the_series(kind: str) -> None:
     """Twice the sales, twice the forecast: no series is too big or too small for the network."""
     predictor, history = demand_predictor(kind), torch.rand(20, CONTEXT) * 100 + 10
-    once, twice = predictor.predict(history, days(20)), predictor.predict(1000 * history, days(20))
+    once, twice = (forecast(predictor, size * history, days(20)) for size in (1, 1000))
     np.testing.assert_allclose(twice["quantiles"], 1000 * once["quantiles"], rtol=1e-3, atol=1.0)
 
 

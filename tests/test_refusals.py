@@ -20,7 +20,8 @@ from dxai.data.own import with_own_data
 from dxai.errors import DataError, SettingsError
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
-from dxai.learn.task import Task, task_of
+from dxai.learn.families import AnyTask as Task
+from dxai.learn.families import task_of
 
 CASTINGS = pl.DataFrame({"pressure": [20.0, 30.0, 40.0], "melt": [700.0] * 3, "plant": ["부산", "창원", "Ulsan"]})
 

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import RowCodec
 from dxai.data.checks import cast
 from dxai.data.windows import to_panel
 from dxai.inference.model import Model
@@ -45,7 +45,7 @@ def golden(name: str, checkout: Path) -> tuple[Arrays, Arrays]:
     rows, _ = cast(pl.read_csv(bundle.read(GOLDEN_ROWS), infer_schema=False), contract)
     inputs: Arrays
     if contract.task == "quality":
-        inputs = dict(feature_arrays(rows, contract))
+        inputs = dict(RowCodec(contract).encode(rows).arrays)
     else:
         panel = to_panel(rows, contract, where="golden rows")
         inputs = {"history": panel.history(context), "last_day": panel.last_day}

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from test_own_data import DEMAND, castings, data_folder, parts, quality
 
+from dxai import metrics
 from dxai.config.compose import settings_from
 from dxai.data.own import with_own_data
 from dxai.learn.demand import QUANTILE_COLUMNS
-from dxai.learn.metrics import weighted_quantile_loss
-from dxai.learn.task import task_of
+from dxai.learn.families import task_of
 
 pytestmark = pytest.mark.slow
 FACTORS = (1e-9, 1e-3, 1e9)
@@ -24,12 +24,12 @@ def held_out(checkout: Path, folder: Path, contract: str, table: pl.DataFrame, *
     shutil.copytree(checkout / "configs", folder / "configs")
     own = data_folder(folder / "own-table", contract, table)
     task = task_of(settings_from(with_own_data([f"data={own}", *words], folder), checkout=folder), folder)
-    predictor, _ = task.fit(task.folds[0], lambda _: None)  # type: ignore[arg-type]
-    return task.held_out(predictor, task.folds[0])  # type: ignore[arg-type]
+    predictor, _ = task.fit(task.folds[0], lambda _: None)
+    return task.held_out(predictor, task.folds[0])
 
 
 def wql(rows: pl.DataFrame) -> float:
-    return weighted_quantile_loss(rows["truth"].to_numpy()[None], rows.select(QUANTILE_COLUMNS).to_numpy()[None])
+    return metrics.wql(rows["truth"].to_numpy()[None], rows.select(QUANTILE_COLUMNS).to_numpy()[None])
 
 
 def rmse(rows: pl.DataFrame) -> float:

@@ -13,12 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
+from dxai import metrics
 from dxai.config.compose import settings_from
 from dxai.contract import load_contract
+from dxai.contract.signature import LEVELS
 from dxai.data import naive
 from dxai.data.table import prepared_table
 from dxai.data.windows import to_panel
-from dxai.learn import metrics, yardsticks
+from dxai.learn import yardsticks
 
 Array = NDArray[np.float32]
 
@@ -74,7 +76,7 @@ def test_quantiles_are_ordered_and_as_many_as_levels(name: str, steps: int) -> N
     past = np.random.default_rng(steps).gamma(2.0, 30.0, (5, steps)).astype(np.float32)
     past[0, : steps // 2] = NAN
     made = naive.forecast(name, past, horizon=3, season=4)
-    assert made.quantiles.shape == (5, 3, len(metrics.QUANTILES))
+    assert made.quantiles.shape == (5, 3, len(LEVELS))
     assert np.isfinite(made.quantiles).all()
     assert (np.diff(made.quantiles, axis=-1) >= 0).all()
 

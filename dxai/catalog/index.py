@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dxai.bundle.folder import Bundle
-from dxai.contract import Contract
 from dxai.contract.terms import Text
 from dxai.errors import NotFoundError, TrustError, nearest
+from dxai.metrics import Metric, lead
 
 INDEX = "index.json"
-
-HIGHER_IS_BETTER = frozenset({"pr_auc"})
-"""Headline metrics of which more is better; of all others less is."""
 
 
 class Score(BaseModel):
@@ -131,26 +127,16 @@ def entry_of(bundle: Bundle, commit: str = "") -> Entry:
         title=Text(en=contract.title_en, ko=contract.title_ko),
         purpose=Text(en=contract.purpose, ko=contract.purpose_ko or contract.purpose),
         target=contract.target.name, unit=contract.target.unit, licence=bundle.terms.licence,
-        score=_score(bundle.metrics, headline(contract)), files=tuple(sorted(bundle.files)),
+        score=_score(bundle.metrics, lead(contract.family)), files=tuple(sorted(bundle.files)),
         size=sum(map(len, bundle.files.values())), digest=bundle.digest, commit=commit,
     )  # fmt: skip
 
 
-def headline(contract: Contract) -> str:
-    """Metric by which a model is held against its yardsticks."""
-    return "wql" if contract.task == "demand" else "pr_auc" if contract.classes else "rmse"
-
-
-def best_yardstick(values: Mapping[str, float], metric: str) -> str:
-    """Name of the yardstick with the best value."""
-    choose = max if metric in HIGHER_IS_BETTER else min
-    return choose(values, key=lambda name: values[name])
-
-
-def _score(metrics: dict[str, Any], metric: str) -> Score:
-    best = best_yardstick({name: scores[metric] for name, scores in metrics["yardstick"].items()}, metric)
+def _score(scores: dict[str, Any], metric: Metric) -> Score:
+    yardsticks = {name: values[metric.name] for name, values in scores["yardstick"].items()}
+    best = metric.best(yardsticks)
     return Score(
-        metric=metric, model=metrics["model"][metric], yardstick=metrics["yardstick"][best][metric], yardstick_name=best
+        metric=metric.name, model=scores["model"][metric.name], yardstick=yardsticks[best], yardstick_name=best
     )
 
 

@@ -91,6 +91,13 @@ class Contract(BaseModel):
         return tuple(c for c in self.features if c.kind == "category")
 
     @property
+    def family(self) -> str:
+        """Kind of prediction, by which signatures, tasks, exports and reports are found."""
+        if self.task != "quality":
+            return self.task
+        return "classes" if self.target.kind == "category" else "regression"
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Classes of the target, in the order of the graph's probabilities; empty for a number."""
         return self.target.categories if self.target.kind == "category" else ()

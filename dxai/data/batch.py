@@ -1,27 +1,176 @@
-"""Frame to named arrays by the contract: the same code in training and in serving."""
+"""The codec: a checked frame to a graph's named arrays, and its outputs to a frame; one in training and in serving."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Contract
+from dxai.contract.signature import signature_of
+from dxai.data.windows import Panel, shift_day, to_panel
 from dxai.errors import DataError
 
-Arrays = dict[str, NDArray[np.float32] | NDArray[np.object_]]
+Arrays = dict[str, NDArray[Any]]
+"""By the name of a graph's input: float32 with NaN for missing, text with ``""`` for missing, int64 days."""
+
+_CONTEXT = 10_000
+
+Outputs = Mapping[str, NDArray[np.float32]]
+"""By the name of a graph's output."""
 
 
-def feature_arrays(frame: pl.DataFrame, contract: Contract) -> Arrays:
-    """One array ``[rows]`` per feature column: float32 with NaN for missing, text with ``""`` for missing."""
-    return {
-        column.name: (
-            frame[column.name].fill_null(float("nan")).to_numpy().astype(np.float32)
-            if column.kind == "number"
-            else frame[column.name].fill_null("").to_numpy().astype(object)
-        )
-        for column in contract.features
-    }
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of a graph, and what they are of.
+
+    Attributes:
+        arrays: First axis: cases, which are rows or series.
+        cases: One row per case: of a series its name and the day of its last step, of a row nothing.
+        count: Number of cases.
+    """
+
+    arrays: Arrays
+    cases: pl.DataFrame
+    count: int
+
+    def slices(self, most: int) -> Iterator[Batch]:
+        """Parts of at most so many cases."""
+        for first in range(0, self.count, most):
+            arrays = {name: array[first : first + most] for name, array in self.arrays.items()}
+            yield Batch(arrays, self.cases.slice(first, most), min(most, self.count - first))
+
+
+class Codec(ABC):
+    """Frames to arrays and back, by the contract's signature."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract, self.signature = contract, signature_of(contract)
+
+    @abstractmethod
+    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:
+        """Typed rows, the columns under the contract's ids, to a batch."""
+
+    @abstractmethod
+    def cells(self, frame: pl.DataFrame) -> int:
+        """About how many numbers the batch of a frame holds."""
+
+    @abstractmethod
+    def keys(self, batch: Batch) -> dict[str, pl.Series]:
+        """Columns of an answer that say what each of its rows is of."""
+
+    def decode(self, outputs: Outputs, batch: Batch) -> pl.DataFrame:
+        """Outputs for a batch to the columns of an answer, keys first; a class by its text."""
+        made = self.keys(batch)
+        for answer in self.signature.answers:
+            values = outputs[answer.output] if answer.place is None else outputs[answer.output][..., answer.place]
+            column = pl.Series(answer.column, values.ravel())
+            made[answer.column] = self.texts(column, answer.texts) if answer.texts else column
+        return pl.DataFrame(made)
+
+    @staticmethod
+    def texts(numbers: pl.Series, texts: tuple[str, ...]) -> pl.Series:
+        """Texts by their numbers, as a graph gives them; null for a number without one."""
+        known = [float(i) for i in range(len(texts))]
+        return numbers.replace_strict(known, texts, default=None, return_dtype=pl.String)
+
+    def outputs(self, table: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+        """The outputs that `decode` made these columns of."""
+        for answer in (a for a in self.signature.answers if a.texts):
+            numbers = pl.col(answer.column).replace_strict(answer.texts, range(len(answer.texts)))
+            table = table.with_columns(numbers)
+        found = {}
+        for tensor in self.signature.outputs:
+            columns = [a.column for a in self.signature.answers if a.output == tensor.name]
+            values = table.select(pl.col(columns).cast(pl.Float32)).to_numpy()
+            found[tensor.name] = values.reshape(-1, *(int(size) for size in tensor.shape[1:]))
+        return found
+
+
+class RowCodec(Codec):
+    """One case per row."""
+
+    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:  # noqa: ARG002
+        """One array ``[rows]`` per feature."""
+        arrays: Arrays = {
+            column.name: (
+                frame[column.name].fill_null(float("nan")).to_numpy().astype(np.float32)
+                if column.kind == "number"
+                else frame[column.name].fill_null("").to_numpy().astype(object)
+            )
+            for column in self.contract.features
+        }
+        return Batch(arrays, pl.DataFrame(), len(frame))
+
+    def cells(self, frame: pl.DataFrame) -> int:
+        """All of them."""
+        return frame.height * frame.width
+
+    def keys(self, batch: Batch) -> dict[str, pl.Series]:  # noqa: ARG002
+        """None: the rows of the answer stand beside those of the table."""
+        return {}
+
+
+class SeriesCodec(Codec):
+    """One case per series.
+
+    Args of the constructor: the contract, and the steps of history that the graph looks at.
+
+    Raises:
+        DataError: They are none, or too many.
+    """
+
+    def __init__(self, contract: Contract, context: int) -> None:
+        super().__init__(contract)
+        if not 1 <= context <= _CONTEXT:
+            raise DataError(f"A forecast looks at 1 to {_CONTEXT:,} steps of history, however this one at {context}.")
+        self.context = context
+
+    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:
+        """Long rows (series, time, target) to a batch.
+
+        Raises:
+            DataError: As `to_panel`.
+        """
+        return self.encode_panel(to_panel(frame, self.contract, where=where))
+
+    def encode_panel(self, panel: Panel) -> Batch:
+        """Histories ``[series, context]`` and the days of their last steps ``[series]``."""
+        ids, days = pl.Series("series", panel.ids, dtype=pl.String), pl.Series("last_day", panel.last_day)
+        arrays: Arrays = {"history": panel.history(self.context), "last_day": panel.last_day}
+        return Batch(arrays, pl.DataFrame([ids, days]), len(ids))
+
+    def cells(self, frame: pl.DataFrame) -> int:
+        """Series times days, of which a panel has no more steps."""
+        days = frame[self.contract.only("time").name].to_physical()
+        span = int(days.max()) - int(days.min())  # type: ignore[arg-type]
+        return frame[self.contract.only("series").name].n_unique() * max(span, self.context)
+
+    def keys(self, batch: Batch) -> dict[str, pl.Series]:
+        """Series and date of every step ahead."""
+        contract, horizon = self.contract, self.contract.horizon
+        assert contract.frequency is not None  # checked when the contract was read
+        last = batch.cases["last_day"]
+        ahead = {d: [shift_day(d, s, contract.frequency) for s in range(1, horizon + 1)] for d in set(last.to_list())}
+        series, time = (contract.only(role).name for role in ("series", "time"))
+        ids = batch.cases["series"].gather(np.repeat(np.arange(batch.count), horizon)).alias(series)
+        days = pl.Series(time, [d for day in last.to_list() for d in ahead[day]], dtype=pl.Int32).cast(pl.Date)
+        return {series: ids, time: days}
+
+
+def codec_of(contract: Contract, context: int = 0) -> Codec:
+    """The codec of a contract's graphs.
+
+    Args:
+        contract: Of the rows.
+        context: Steps of history that the graph looks at; 0 where it takes rows.
+    """
+    return RowCodec(contract) if signature_of(contract).grain == "rows" else SeriesCodec(contract, context)
 
 
 def target_array(frame: pl.DataFrame, contract: Contract) -> NDArray[np.float32]:

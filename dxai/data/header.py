@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from dxai.contract import Column, Contract
+from dxai.contract.signature import signature_of
 from dxai.errors import DataError, bullet_list, nearest
 from dxai.units import Conversion, conversion, is_same, of_header, understand
 
@@ -75,7 +76,7 @@ def match_header(
         DataError: Missing columns, with the likely misspelling; two that mean the same; units that are not the
             contract's.
     """
-    needed = [c for c in contract.columns if target or c.role == "feature" or contract.task == "demand"]
+    needed = contract.columns if target else signature_of(contract).reads
     meant = {name: _meaning(name, contract) for name in names}
     strangers = {_plain(name).replace("_", " "): name for name, meaning in meant.items() if meaning is None}
     problems = []

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from dxai.contract.signature import LEVELS
 
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the quantiles of every forecast."""
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

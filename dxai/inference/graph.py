@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from dxai.contract import Contract
+from dxai.contract.signature import Element, signature_of
 from dxai.errors import ModelError
 from dxai.inference.onnx_schema import (
     AttributeProto,
@@ -41,13 +41,12 @@ OPERATORS: Mapping[str, frozenset[str]] = {
 }
 """By domain: what our exporter writes, and its kin. None calls a graph, draws at random, or makes a sequence."""
 
-DECILES = 9
-
 FLOAT, INT32, INT64, STRING, BOOL, DOUBLE = 1, 6, 7, 8, 9, 11
 _LIST = {FLOAT: "float_data", INT32: "int32_data", INT64: "int64_data", STRING: "string_data", BOOL: "int32_data",
          DOUBLE: "double_data"}  # fmt: skip
 _WIDTH = {FLOAT: 4, INT32: 4, INT64: 8, BOOL: 1, DOUBLE: 8}
 _NAME = {FLOAT: "float", INT32: "int32", INT64: "int64", STRING: "string", BOOL: "bool", DOUBLE: "double"}
+_KIND: dict[Element, int] = {"float": FLOAT, "int64": INT64, "string": STRING}
 _ATTRIBUTE = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
 
 _IR, _OPSETS = range(8, 11), {"": range(17, 23), "ai.onnx.ml": range(1, 6)}
@@ -114,42 +113,15 @@ def walk(data: bytes) -> Graph:
 
 def refuse_other_interface(graph: Graph, contract: Contract) -> None:
     """Raise ModelError when inputs and outputs are not those that the contract asks for."""
-    inputs, outputs = _interface(contract)
-    for what, found, wanted in (("input", graph.inputs, inputs), ("output", graph.outputs, outputs)):
-        for there, needed in zip_longest(found, wanted, fillvalue="nothing"):
+    signature = signature_of(contract)
+    for what, found, wanted in (
+        ("input", graph.inputs, signature.inputs), ("output", graph.outputs, signature.outputs)
+    ):  # fmt: skip
+        needs = [Value(tensor.name, _KIND[tensor.element], tensor.shape) for tensor in wanted]
+        for there, needed in zip_longest(found, needs, fillvalue="nothing"):
             if there != needed:
                 told = f"The graph has {there} as {what}, however the contract asks for {needed} there."
                 raise ModelError(told)
-
-
-def answer_names(contract: Contract) -> tuple[str, ...]:
-    """Outputs of a quality graph, which are the columns of its answer too; no column of the contract is named so.
-
-    A number has a prediction and its interval, classes have the number of the predicted class and a probability each,
-    named like the class where all classes are ASCII words that differ, otherwise by its number.
-    """
-    words = [re.sub("[^a-z0-9]+", "_", text.lower()).strip("_") for text in contract.classes]
-    plain = all(words) and len(set(words)) == len(words) and all(text.isascii() for text in contract.classes)
-    parts = [f"p_{word if plain else i}" for i, word in enumerate(words)] or ["lower", "upper"]
-    return tuple(f"{contract.target.name}_{part}" for part in ("predicted", *parts))
-
-
-def _interface(contract: Contract) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """Inputs and outputs of a graph that serves the contract, as `dxai.ship.export` writes them."""
-    if contract.task == "quality":
-        kinds = {"number": FLOAT, "category": STRING}
-        return (
-            tuple(Value(c.name, kinds[c.kind], ("batch",)) for c in contract.features),
-            tuple(Value(name, FLOAT, ("batch",)) for name in answer_names(contract)),
-        )
-    forecast = ("series", contract.horizon)
-    return (
-        (Value("history", FLOAT, ("series", "context")), Value("last_day", INT64, ("series",))),
-        (
-            Value("quantiles", FLOAT, (*forecast, DECILES)),
-            *(Value(name, FLOAT, forecast) for name in ("mean", "lower", "upper")),
-        ),
-    )
 
 
 def _refuse_header(model: ModelProto, graph: GraphProto) -> None:

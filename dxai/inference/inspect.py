@@ -8,18 +8,21 @@ from rich.table import Table
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MODEL
 from dxai.contract import Column, Contract
-from dxai.inference.graph import walk
+from dxai.contract.signature import Signature, signature_of
+from dxai.inference.graph import refuse_other_interface, walk
 
 
 def show(bundle: Bundle) -> None:
     """Print name, purpose, score, inputs and outputs of a verified bundle."""
-    manifest, contract, graph = bundle.manifest, bundle.contract, walk(bundle.read(MODEL))
+    manifest, contract = bundle.manifest, bundle.contract
+    refuse_other_interface(walk(bundle.read(MODEL)), contract)
     console = Console()
     console.print(f"[bold]{manifest.name} {manifest.version}[/]  {contract.title_en} · {contract.title_ko}")
     console.print(contract.purpose)
     console.print(f"limits: {contract.limitations}")
-    console.print(_inputs(contract.features if contract.task == "quality" else contract.columns))
-    console.print(f"outputs: {_outputs([value.name for value in graph.outputs], contract)}", markup=False)
+    signature = signature_of(contract)
+    console.print(_inputs(signature.reads))
+    console.print(f"outputs: {_outputs(signature, contract)}", markup=False)
     scores = bundle.metrics["model"]
     console.print("held-out scores: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
     entry = manifest.files[MODEL]
@@ -31,12 +34,13 @@ def show(bundle: Bundle) -> None:
     console.print(f"all {len(manifest.files)} files are as released, {signed}")
 
 
-def _outputs(names: list[str], contract: Contract) -> str:
-    if not contract.classes:
-        return f"{', '.join(names)}  [{contract.target.unit}]"
-    predicted, *probabilities = names
-    told = ", ".join(f"{name} ({text})" for name, text in zip(probabilities, contract.classes, strict=True))
-    return f"{predicted}, one of {', '.join(contract.classes)}; probabilities {told}"
+def _outputs(signature: Signature, contract: Contract) -> str:
+    """Outputs of the graph; of classes what each stands for."""
+    first, *others = (tensor.name for tensor in signature.outputs)
+    if not (texts := signature.texts(first)):
+        return f"{', '.join([first, *others])}  [{contract.target.unit}]"
+    told = ", ".join(f"{name} ({text})" for name, text in zip(others, texts, strict=True))
+    return f"{first}, one of {', '.join(texts)}; probabilities {told}"
 
 
 def _inputs(columns: tuple[Column, ...]) -> Table:

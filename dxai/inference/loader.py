@@ -7,24 +7,20 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import polars as pl
-from numpy.typing import NDArray
 
 from dxai import __version__
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import FETCH_AGAIN, GOLDEN_OUTPUTS, GOLDEN_ROWS, MODEL
-from dxai.contract import Contract
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import Codec, Outputs, codec_of
 from dxai.data.checks import Problems, cast
-from dxai.data.windows import to_panel
 from dxai.errors import ModelError
-from dxai.inference.graph import DECILES, answer_names, refuse_other_interface, walk
+from dxai.inference.graph import refuse_other_interface, walk
 from dxai.inference.model import ROWS_AT_ONCE, Model
 from dxai.inference.sandbox import Arrays, Sandbox, one_line
 
@@ -38,10 +34,7 @@ Sums of float32 in another order (another CPU, another ONNX Runtime) differ by s
 gauge of a plant resolves 1e-4 of its range: a graph within it is as good as the released one, one beyond it is another.
 """
 
-Outputs = Mapping[str, NDArray[np.float32]]
-
 _GOLDEN_BYTES, _GOLDEN_CELLS = 8 << 20, 1 << 24
-_CONTEXT = 10_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +88,9 @@ def golden_of(bundle: Bundle) -> Golden:
         ModelError: They are too many, or not what the contract asks for.
     """
     try:
-        inputs = _inputs(_table(bundle, GOLDEN_ROWS), bundle.contract, bundle.manifest.context)
-        outputs = _outputs(_table(bundle, GOLDEN_OUTPUTS), bundle.contract)
+        codec = codec_of(bundle.contract, bundle.manifest.context)
+        inputs = _inputs(_table(bundle, GOLDEN_ROWS), codec)
+        outputs = codec.outputs(_table(bundle, GOLDEN_OUTPUTS))
     except (Exception, pl.exceptions.PanicException) as error:  # hostile tables fail in more ways than can be listed
         raise ModelError(f"The golden rows cannot be used: {one_line(str(error)) or type(error).__name__}") from None
     if len({len(array) for array in (*inputs.values(), *outputs.values())}) != 1:
@@ -141,47 +135,14 @@ def _table(bundle: Bundle, name: str) -> pl.DataFrame:
     return table
 
 
-def _inputs(table: pl.DataFrame, contract: Contract, context: int) -> Arrays:
-    columns = contract.features if contract.task == "quality" else contract.columns
-    typed, found = cast(table.select(c.name for c in columns), contract)
+def _inputs(table: pl.DataFrame, codec: Codec) -> Arrays:
+    typed, found = cast(table.select(c.name for c in codec.signature.reads), codec.contract)
     problems = Problems()
     problems.add(found)
     problems.refuse(GOLDEN_ROWS)
-    if contract.task == "quality":
-        return feature_arrays(typed, contract)
-    days = typed[contract.only("time").name].to_physical()
-    span = int(days.max()) - int(days.min())  # type: ignore[arg-type]
-    if (
-        not 1 <= context <= _CONTEXT
-        or typed[contract.only("series").name].n_unique() * max(span, context) > _GOLDEN_CELLS
-    ):
+    if codec.cells(typed) > _GOLDEN_CELLS:
         raise ModelError("their histories are too long.")
-    panel = to_panel(typed, contract, where=GOLDEN_ROWS)
-    return {"history": panel.history(context), "last_day": panel.last_day}
-
-
-def _outputs(table: pl.DataFrame, contract: Contract) -> dict[str, NDArray[np.float32]]:
-    target = contract.target.name
-
-    def values(*names: str) -> NDArray[np.float32]:
-        return table.select(pl.col(f"{target}_{name}").cast(pl.Float32) for name in names).to_numpy()
-
-    if contract.task == "quality":
-        return _answers(table, contract)
-    steps = (-1, contract.horizon)
-    deciles = values(*(f"q{level}" for level in range(10, 100, 10)))
-    return {"quantiles": deciles.reshape(*steps, DECILES)} | {
-        name: values(name).reshape(steps) for name in ("mean", "lower", "upper")
-    }
-
-
-def _answers(table: pl.DataFrame, contract: Contract) -> dict[str, NDArray[np.float32]]:
-    """One array per column of the answer; a class by its number."""
-    predicted, *_ = names = answer_names(contract)
-    if classes := contract.classes:
-        table = table.with_columns(pl.col(predicted).replace_strict(classes, range(len(classes))))
-    answers = table.select(pl.col(name).cast(pl.Float32) for name in names)
-    return {name: answers[name].to_numpy() for name in names}
+    return codec.encode(typed, GOLDEN_ROWS).arrays
 
 
 def _verdict(bundle: Bundle, checked: Path) -> Path:

@@ -1,9 +1,8 @@
-"""One graph in ONNX Runtime: checked rows to predictions, histories to forecasts."""
+"""One graph in ONNX Runtime: checked rows to answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -12,10 +11,8 @@ from numpy.typing import NDArray
 
 from dxai.bundle.manifest import FETCH_AGAIN, MODEL
 from dxai.contract import Contract
-from dxai.data.batch import feature_arrays
-from dxai.data.windows import Panel, shift_day
+from dxai.data.batch import Batch, codec_of
 from dxai.errors import ModelError
-from dxai.inference.graph import DECILES
 
 Named = dict[str, NDArray[np.float32]]
 
@@ -29,7 +26,7 @@ class Model:
     Args:
         graph: Bytes of the ONNX file.
         contract: Of the rows it takes.
-        context: Steps of history that a demand graph looks at; 0 for quality.
+        context: Steps of history that the graph looks at; 0 where it takes rows.
         where: The file, for messages.
         threads: Of ONNX Runtime.
 
@@ -44,6 +41,7 @@ class Model:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 4  # what it would print on standard error is raised as well
         self.contract, self.context = contract, context
+        self.codec = codec_of(contract, context)
         try:
             self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises many kinds, all for a graph it does not take
@@ -52,58 +50,36 @@ class Model:
                 where=where,
                 fix=FETCH_AGAIN,
             ) from None
-        self.outputs = [o.name for o in self.session.get_outputs()]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the graph's outputs."""
+        return [tensor.name for tensor in self.codec.signature.outputs]
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns that predictions add to a table."""
-        if self.contract.task == "quality":
-            return self.outputs
-        levels = [f"q{10 * (i + 1)}" for i in range(DECILES)]
-        return [f"{self.contract.target.name}_{name}" for name in ("mean", "lower", "upper", *levels)]
+        return self.codec.signature.columns
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Named:
         """Named inputs to named outputs."""
-        answers = self.session.run(None, dict(inputs))
-        return dict(zip(self.outputs, answers, strict=True))
+        return dict(zip(self.outputs, self.session.run(self.outputs, dict(inputs)), strict=True))
 
-    def predict_rows(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Checked quality rows to `columns`, one row each; a predicted class by its text."""
-        nothing = pl.DataFrame(schema=dict.fromkeys(self.outputs, pl.Float32))
-        slices = frame.iter_slices(ROWS_AT_ONCE)
-        answer = pl.concat(
-            [nothing, *(pl.DataFrame(self.run(feature_arrays(s, self.contract))) for s in slices if len(s))]
-        )
-        if not self.contract.classes:
-            return answer
-        return answer.with_columns(self.class_texts(answer[self.outputs[0]]))
+    def predict(self, frame: pl.DataFrame, where: str = "the table") -> pl.DataFrame:
+        """Checked rows to the columns of an answer, one row each; of histories the steps that follow, dated."""
+        return self.answer(self.codec.encode(frame, where))
 
-    def class_texts(self, numbers: pl.Series) -> pl.Series:
-        """Classes by their numbers, as the graph gives them; null where the contract has no such class."""
-        classes = self.contract.classes
-        known = [float(i) for i in range(len(classes))]
-        return numbers.replace_strict(known, classes, default=None, return_dtype=pl.String)
+    def answer(self, batch: Batch) -> pl.DataFrame:
+        """The same of what the codec has encoded."""
+        return self.codec.decode(self.compute(batch), batch)
 
-    def forecast(self, panel: Panel) -> pl.DataFrame:
-        """A panel of histories to forecasts, one row per series and step, dated."""
-        contract, horizon = self.contract, self.contract.horizon
-        assert contract.frequency is not None  # checked when the contract was read
-        inputs: dict[str, NDArray[Any]] = {"history": panel.history(self.context), "last_day": panel.last_day}
-        parts = [
-            self.run({name: array[first : first + ROWS_AT_ONCE] for name, array in inputs.items()})
-            for first in range(0, len(panel.ids), ROWS_AT_ONCE)
-        ]
-        answer = {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
-        series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
-        days = {
-            d: [shift_day(d, s, contract.frequency) for s in range(1, horizon + 1)]
-            for d in set(panel.last_day.tolist())
-        }
-        return pl.DataFrame({
-            series: np.repeat(np.array(panel.ids, dtype=object), horizon).tolist(),
-            time: pl.Series([d for last in panel.last_day.tolist() for d in days[last]], dtype=pl.Int32).cast(pl.Date),
-            f"{target}_mean": answer["mean"].ravel(),
-            f"{target}_lower": answer["lower"].ravel(),
-            f"{target}_upper": answer["upper"].ravel(),
-            **{f"{target}_q{10 * (i + 1)}": answer["quantiles"][..., i].ravel() for i in range(DECILES)},
-        })  # fmt: skip
+    def compute(self, batch: Batch) -> Named:
+        """Outputs for all cases of a batch, a part of them at a time."""
+        parts = [self.run(part.arrays) for part in batch.slices(ROWS_AT_ONCE)]
+        return {
+            tensor.name: np.concatenate([
+                np.empty((0, *(int(size) for size in tensor.shape[1:])), np.float32),
+                *(part[tensor.name] for part in parts),
+            ])
+            for tensor in self.codec.signature.outputs
+        }  # fmt: skip

@@ -14,7 +14,6 @@ from dxai.contract import Column, Contract
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
-from dxai.data.windows import to_panel
 from dxai.errors import DataError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
@@ -83,26 +82,27 @@ class Prediction:
         self.unseen = Counter[tuple[str, str]]()
         self.counts, self.problems = Counts(), Problems()
 
+    @property
+    def reads(self) -> tuple[Column, ...]:
+        """The contract's columns that are read."""
+        return self.model.codec.signature.reads
+
     def blocks(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Blocks of one table to blocks of the answer.
 
-        Quality: every row with its own columns, then prediction, lower and upper bound. Demand: the steps that follow
-        the histories of a long table (series, time, target), beside them own columns that hold one value per series;
-        a bad row takes its whole series with it.
+        Every row with its own columns, then the answer's. Of histories (series, time, target): the steps that follow,
+        beside them own columns that hold one value per series; a bad row takes its whole series with it.
 
         Raises:
             DataError: The table breaks the contract; all its problems in one message.
         """
-        if self.model.contract.task == "quality":
-            yield from self._rows(tables)
-        else:
-            yield self._forecasts(pl.concat(list(tables)))
+        yield from {"rows": self._rows, "series": self._series}[self.model.codec.signature.grain](tables)
 
     def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for number, table in enumerate(tables):
             if number == 0:
                 self._find_header(table.columns)
-            typed, found = self._typed(table, self.model.contract.features)
+            typed, found = self._typed(table)
             self.counts.read += len(table)
             good, reasons = self._judge(found, len(table))
             if self.on_bad_rows == "stop" and self.problems:
@@ -124,15 +124,14 @@ class Prediction:
             told = f"The answer has a column {clash[0]!r} of its own."
             raise DataError(told, where=f"{self.where}, line 1", fix="Rename it in the table.")
         self.header = match_header(
-            columns, contract, target=contract.task == "demand", where=f"{self.where}, line 1",
+            columns, contract, target=contract.target in self.reads, where=f"{self.where}, line 1",
             convert_units=self.convert_units, advice=CONVERT_UNITS,
         )  # fmt: skip
-        used = contract.features if contract.task == "quality" else contract.columns
-        self.counts.converted = len(self.header.only(used).conversions)
+        self.counts.converted = len(self.header.only(self.reads).conversions)
 
-    def _typed(self, table: pl.DataFrame, columns: tuple[Column, ...]) -> tuple[pl.DataFrame, list[Problem]]:
-        """The contract's columns of a block under their ids, cast; and the problems, under the table's own names."""
-        own = self.header.only(columns).columns(table)
+    def _typed(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:
+        """The columns that are read of a block under their ids, cast; and the problems, under the table's own names."""
+        own = self.header.only(self.reads).columns(table)
         first_row = self.counts.read + 2
         typed, found = cast(as_text(own), self.model.contract, first_row=first_row)
         found += lookalikes(typed, self.model.contract, first_row=first_row)
@@ -160,7 +159,7 @@ class Prediction:
                 rows = int(typed.select(pl.any_horizontal(*marks).sum()).item())
                 setattr(self.counts, counted, getattr(self.counts, counted) + rows)
         self._count_unseen(typed)
-        return self.model.predict_rows(typed)
+        return self.model.predict(typed)
 
     def _count_unseen(self, typed: pl.DataFrame) -> None:
         for column in (c for c in self.model.contract.features if c.categories):
@@ -173,11 +172,12 @@ class Prediction:
         self.counts.written += len(answer)
         return answer
 
-    def _forecasts(self, table: pl.DataFrame) -> pl.DataFrame:
+    def _series(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        table = pl.concat(list(tables))
         contract = self.model.contract
         self._find_header(table.columns)
         names = self.header.names
-        typed, found = self._typed(table, contract.columns)
+        typed, found = self._typed(table)
         self.counts.read = len(table)
         good, reasons = self._judge(found, len(table))
         self._refuse()
@@ -188,13 +188,12 @@ class Prediction:
         if not len(typed):
             fix = "Give every series its history, one row per step."
             raise DataError("The table has no rows to forecast from.", where=self.where, fix=fix)
-        panel = to_panel(typed, contract, where=self.where)
+        answer = _beside(self.model.predict(typed, self.where), table, names, contract)
         self.counts.imputed += int(typed[contract.target.name].null_count())
-        answer = _beside(self.model.forecast(panel), table, names, contract)
         if self.on_bad_rows == "flag":
             series = contract.only("series").name
             answer = pl.concat([answer, left_out.rename({series: names[series]})], how="diagonal")
-        return self._counted(answer)
+        yield self._counted(answer)
 
     def _whole_series(self, typed: pl.DataFrame, good: pl.Series, reasons: pl.Series) -> tuple[pl.Series, pl.DataFrame]:
         """Marks the rows of sound series, and names the others: a history less one row would be another history."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dxai.inference.class_metrics import precision_recall
+from dxai.metrics import precision_recall
 
 Array = NDArray[np.floating]
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dxai import metrics
+from dxai.config.settings import RunSettings
 from dxai.contract import Contract
 from dxai.data.batch import class_array
 from dxai.data.splits import Fold, Rows
-from dxai.inference.class_metrics import class_scores, pr_auc
 from dxai.learn import yardsticks
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature
 from dxai.learn.losses import MembersCrossEntropy
 from dxai.learn.module import Loss
 from dxai.learn.predictor import ClassPredictor
+from dxai.learn.rows import Array, Columns, RowTask
 from dxai.learn.table_network import table_network
-from dxai.learn.target import Array, Columns, Target
 
 
-class ClassTarget(Target[ClassPredictor]):
+class ClassTask(RowTask[ClassPredictor]):
     """One of the contract's classes; held-out rows get ``predicted`` and the probabilities ``p0``, ``p1``, ….
 
     Attributes:
@@ -31,10 +30,11 @@ class ClassTarget(Target[ClassPredictor]):
         positive: Of two classes the rarer one, for which scores and threshold are made; None of more.
     """
 
-    lead, sign = "pr_auc", -1
+    spread = 1.0  # of probabilities
 
-    def __init__(self, contract: Contract, table: pl.DataFrame) -> None:
-        self.contract, self.values = contract, class_array(table, contract)
+    def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
+        super().__init__(contract, table, settings)
+        self.values = class_array(self.table, contract)
         self.shares = self._shares(self.values)
         self.positive = (0 if self.shares[0] < self.shares[1] else 1) if len(self.shares) == 2 else None
 
@@ -43,16 +43,16 @@ class ClassTarget(Target[ClassPredictor]):
         """Classes that PR-AUC and calibration error look at: the positive one, or all."""
         return tuple(range(len(self.shares))) if self.positive is None else (self.positive,)
 
-    def predictor(self, model: Any) -> ClassPredictor:
+    def predictor(self) -> ClassPredictor:
         """A network with one output per member and class."""
-        return ClassPredictor(self.contract, table_network(model, self.contract))
+        return ClassPredictor(self.contract, table_network(self.settings.model, self.contract))
 
     def prepare(self, predictor: ClassPredictor, rows: Rows) -> Loss:
         """Take the classes' shares among the rows to fit: what is rare is expected to be rare from the first step."""
         predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
         return MembersCrossEntropy(predictor.prior)
 
-    def truth(self, _: ClassPredictor, rows: Rows) -> Tensor:
+    def truth(self, predictor: ClassPredictor, rows: Rows) -> Tensor:  # noqa: ARG002
         """Class numbers ``[rows]``."""
         return torch.as_tensor(self.values[rows])
 
@@ -78,12 +78,12 @@ class ClassTarget(Target[ClassPredictor]):
         """Probabilities ``[rows, classes]`` of held-out rows."""
         return held_out.select(f"p{i}" for i in range(len(self.shares))).to_numpy()
 
-    def scores(self, rows: pl.DataFrame) -> dict[str, float]:
+    def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the class and of its probabilities."""
         truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
-        return class_scores(truth, predicted, self.probabilities(rows), self.positive)
+        return self._scores(truth, predicted, self.probabilities(rows))
 
-    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
+    def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
         """Treated like the network: fitted on the rows to fit, their threshold from the rows to calibrate."""
         count = len(fold.fit)
         scored = {}
@@ -91,18 +91,22 @@ class ClassTarget(Target[ClassPredictor]):
             answer = rule(train[:count], self.values[fold.fit], np.concatenate([train[count:], test]))
             calibration, probability = np.split(answer, [len(fold.calibration)])
             predicted = (probability * self._favour(calibration, self.values[fold.calibration])).argmax(axis=1)
-            scored[name] = class_scores(self.values[fold.test], predicted, probability, self.positive)
+            scored[name] = self._scores(self.values[fold.test], predicted, probability)
         return scored
+
+    def _scores(self, truth: Array, prediction: Array, probability: Array) -> dict[str, float]:
+        arrays = {"truth": truth, "prediction": prediction, "probability": probability}
+        return metrics.score(metrics.CLASS, **arrays, positive=self.positive)
 
     def error(self, predictor: ClassPredictor, columns: Columns, rows: Rows) -> float:
         """What PR-AUC lacks of 1."""
-        return 1 - pr_auc(self.values[rows], _stacked(self.answers(predictor, columns)), self.positive)
+        return 1 - metrics.pr_auc(self.values[rows], _stacked(self.answers(predictor, columns)), self.positive)
 
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Truth and predicted class."""
+        """Truth and predicted class of the honest split."""
         texts = dict(enumerate(self.contract.classes))
         named = (pl.col(name).cast(pl.Int64).replace_strict(texts) for name in ("truth", "predicted"))
-        return {"confusion": held_out.select(named)}
+        return {"confusion": held_out.filter(split=self.split.kind).select(named)}
 
     def _shares(self, values: NDArray[np.int64]) -> NDArray[np.float64]:
         counts = np.bincount(values, minlength=len(self.contract.classes))

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dxai.contract.signature import COVERAGE
 from dxai.errors import DataError
-from dxai.learn.metrics import COVERAGE
 
 
 def conformal_quantile(scores: NDArray[np.floating], coverage: float = COVERAGE) -> float:

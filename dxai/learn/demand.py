@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dxai import metrics
+from dxai.bundle.profile import Profile, profile_panel
 from dxai.config.settings import (
     DemandEvaluation,
     DLinearModel,
@@ -21,18 +24,19 @@ from dxai.config.settings import (
     RunSettings,
 )
 from dxai.contract import Contract
+from dxai.contract.signature import LEVELS
 from dxai.data import naive
+from dxai.data.batch import Arrays, SeriesCodec
 from dxai.data.datamodule import Rows
 from dxai.data.naive import Forecast
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
-from dxai.learn import metrics
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import ForecastLoss
-from dxai.learn.metrics import QUANTILES
 from dxai.learn.module import Epoch, OnEpoch, fit
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
+from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
 from dxai.networks.dlinear import DLinear
 from dxai.networks.nhits import NHits
@@ -40,7 +44,8 @@ from dxai.networks.quantiles import QuantileHead
 
 Array = NDArray[np.float32]
 
-QUANTILE_COLUMNS = tuple(f"q{round(level * 100)}" for level in QUANTILES)
+QUANTILE_COLUMNS = tuple(f"q{round(level * 100)}" for level in LEVELS)
+MEDIAN = len(LEVELS) // 2
 
 
 @dataclass(frozen=True)
@@ -68,31 +73,40 @@ class DemandFold:
         return f"{self.split}-{self.number}" if self.is_test else self.split
 
 
-class DemandTask:
-    """A demand table with its rolling origins; `dxai.learn.task.task_for` has made sure that the settings fit.
+class DemandTask(Task[DemandFold, DemandPredictor]):
+    """A demand table with its rolling origins.
 
     Attributes:
         panel: The series with a history that is long enough.
         left_out: Series without one, such as new products; a model forecasts them once they have it.
 
     Raises:
-        SettingsError: The context is too short for the residual.
+        SettingsError: The settings are for another kind of task, or the context is too short for the residual.
         DataError: The table is too short for the origins, or nothing moves in it.
     """
 
+    takes: ClassVar[Mapping[str, tuple[type, ...]]] = {
+        "model": (ForecastModel,), "split": (RollingSplit,), "evaluate": (DemandEvaluation,),
+    }  # fmt: skip
+    choices: ClassVar[str] = (
+        "model=nhits, nhits_trend or dlinear, split=rolling or official, evaluate=demand or competition"
+    )
+    left_out_as: ClassVar[str] = "series with too short a history"
+
+    model: ForecastModel
+    split: RollingSplit
+    evaluation: DemandEvaluation
+
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
-        model, split, evaluation = settings.model, settings.split, settings.evaluate
-        assert isinstance(model, ForecastModel)
-        assert isinstance(split, RollingSplit)
-        assert isinstance(evaluation, DemandEvaluation)
+        super().__init__(contract, table, settings)
         assert contract.frequency is not None  # checked when the contract was read
-        self.contract, self.table, self.settings = contract, table, settings
-        self.model, self.split, self.evaluation, self.frequency = model, split, evaluation, contract.frequency
+        self.frequency, split = contract.frequency, settings.split
+        self.model, self.split, self.evaluation = settings.model, split, settings.evaluate  # type: ignore[assignment]
         whole = to_panel(table, contract.model_copy(update={"minimum_history": 0}), where=settings.data.name)
         long_enough = whole.known_steps >= contract.minimum_history
         self.panel, self.left_out = whole.only(long_enough), int((~long_enough).sum())
-        found = histories(table, contract, origins=split.origins, where=settings.data.name)
-        refuse(next(found.refusals(split.origins, settings.data.name), None))
+        found = histories(table, contract, origins=self.split.origins, where=settings.data.name)
+        refuse(next(found.refusals(self.split.origins, settings.data.name), None))
         self._refuse_short_context()
 
     def _refuse_short_context(self) -> None:
@@ -102,6 +116,16 @@ class DemandTask:
                 f"however model.context={self.model.context}.",
                 where="model.context", fix=f"Use model.context={2 * self.contract.season} or more.",
             )  # fmt: skip
+
+    @property
+    def context(self) -> int:
+        """Steps of history that the network looks at."""
+        return self.model.context
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the target."""
+        return float(np.nanstd(self.panel.values))
 
     @cached_property
     def folds(self) -> list[DemandFold]:
@@ -127,7 +151,7 @@ class DemandTask:
             if model.residual == "none"
             else {"median": 0.0, "gap": 0.15, "mean": 0.0}
         )
-        head = QuantileHead(len(QUANTILES), **start)
+        head = QuantileHead(len(LEVELS), **start)
         return DemandPredictor(contract, ScaledForecast(scale, calendar, network_for(model, contract), head))
 
     def fit(self, fold: DemandFold, on_epoch: OnEpoch) -> tuple[DemandPredictor, list[Epoch]]:
@@ -153,7 +177,7 @@ class DemandTask:
     def held_out(self, predictor: DemandPredictor, fold: DemandFold) -> pl.DataFrame:
         """Truth, quantiles, mean and interval of every series and step after the origin, one row each."""
         past, horizon = self.panel.until(fold.origin, self.frequency), self.contract.horizon
-        answer = predictor.predict(*self._inputs(past))
+        answer = predictor.answer(self._arrays(past))
         series = len(past.ids)
         return pl.DataFrame({
             "fold": np.full(series * horizon, fold.number),
@@ -177,19 +201,11 @@ class DemandTask:
         model, yard = [], []
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
-            past = self.panel.until(fold.origin, self.frequency).values
-            ours = Forecast(rows["quantiles"][..., len(QUANTILES) // 2], rows["quantiles"])
-            scored = self._scores(rows["truth"], ours, past)
-            mean = {
-                "bias_of_mean": metrics.bias(rows["truth"], rows["mean"]),
-                "rmsse_of_mean": metrics.rmsse(rows["truth"], rows["mean"], past, self.lag),
-            }
-            interval = {
-                "coverage": metrics.coverage(rows["truth"], rows["lower"], rows["upper"]),
-                "width": metrics.width(rows["lower"], rows["upper"]),
-            }
-            model.append(scored | mean | interval)
-            yard.append({name: self._scores(rows["truth"], f, past) for name, f in self.yardsticks(fold).items()})
+            known = {"truth": rows["truth"], "past": self.panel.until(fold.origin, self.frequency).values}
+            ours = {"prediction": rows["quantiles"][..., MEDIAN], **rows}
+            theirs = {name: _as_arrays(made) for name, made in self.yardsticks(fold).items()}
+            model.append(metrics.score(metrics.FORECAST, **(ours | known), lag=self.lag))
+            yard.append({n: metrics.score(metrics.FORECAST, **(a | known), lag=self.lag) for n, a in theirs.items()})
         return {
             "model": metrics.mean_scores(model),
             "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in naive.DEMAND},
@@ -211,22 +227,34 @@ class DemandTask:
         """Numbers to plot: absolute error by step ahead, and the share of truths below each quantile."""
         error = held_out.group_by("step").agg((pl.col("truth") - pl.col("q50")).abs().mean().alias("mae")).sort("step")
         below = [float((held_out["truth"] <= held_out[q]).mean() or 0.0) for q in QUANTILE_COLUMNS]  # type: ignore[arg-type]
-        return {"error_by_horizon": error, "calibration": pl.DataFrame({"level": QUANTILES, "share": below})}
+        return {"error_by_horizon": error, "calibration": pl.DataFrame({"level": LEVELS, "share": below})}
 
-    def _scores(self, truth: Array, forecast: Forecast, past: Array) -> dict[str, float]:
-        lower, upper = forecast.quantiles[..., 0], forecast.quantiles[..., -1]
-        return {
-            "wql": metrics.weighted_quantile_loss(truth, forecast.quantiles),
-            "wape": metrics.wape(truth, forecast.point),
-            "mase": metrics.mase(truth, forecast.point, past, self.lag),
-            "rmsse": metrics.rmsse(truth, forecast.point, past, self.lag),
-            "bias": metrics.bias(truth, forecast.point),
-            "coverage": metrics.coverage(truth, lower, upper),
-            "width": metrics.width(lower, upper),
-        }
+    def profile(self) -> Profile:
+        """What its series are like."""
+        return profile_panel(self.panel, self.contract)
+
+    def parity_cases(self) -> dict[str, Arrays]:
+        """Real histories and awkward ones."""
+        return history_cases(self.panel, self.context)
+
+    def golden_rows(self) -> pl.DataFrame:
+        """Whole histories of some series; of own ones every date's values dealt out among the series, without names."""
+        series, time, target = (self.contract.only(role).name for role in ("series", "time", "target"))
+        count, ids = self.settings.release.golden_rows, list(self.panel.ids)
+        chosen = ids[:: max(1, len(ids) // count)][:count]
+        if not self.own:
+            return self.table.filter(pl.col(series).is_in(chosen))
+        draw = pl.int_range(pl.len()).shuffle(seed=0)  # one for the table: one for each date would deal all dates alike
+        dealt = self.table.with_columns(draw.alias("draw")).with_columns(pl.col(target).sort_by("draw").over(time))
+        names = {name: f"series-{number}" for number, name in enumerate(chosen, 1)}
+        return dealt.filter(pl.col(series).is_in(chosen)).select(pl.col(series).replace(names), time, target)
+
+    def _arrays(self, past: Panel) -> Arrays:
+        return SeriesCodec(self.contract, self.context).encode_panel(past).arrays
 
     def _inputs(self, past: Panel) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.as_tensor(past.history(self.model.context)), torch.as_tensor(past.last_day)
+        arrays = self._arrays(past)
+        return torch.as_tensor(arrays["history"]), torch.as_tensor(arrays["last_day"])
 
     def _steps_after(self, past: Panel, steps_before_end: int) -> Array:
         """The horizon that follows a panel which ends so many steps before the table ``[series, horizon]``."""
@@ -238,13 +266,41 @@ class DemandTask:
         )
 
 
+def history_cases(panel: Panel, context: int) -> dict[str, Arrays]:
+    """Histories as they are, few of them, longer and shorter ones, with gaps, all zero, from other days of the year."""
+    history, days, steps = panel.history(context), panel.last_day, max(1, context // 4)
+    gaps, short = history.copy(), history.copy()
+    gaps[:, ::3] = np.nan
+    short[:, :-steps] = np.nan
+    histories_of = {
+        "real histories": history,
+        "1 series": history[:1],
+        "3 series": history[:3],
+        "longer than the context": panel.values,
+        "shorter than the context": history[:, -steps:],
+        "short, padded": short,
+        "gaps": gaps,
+        "all zero": np.zeros_like(history),
+    }
+    cases: dict[str, Arrays] = {n: {"history": h, "last_day": days[: len(h)]} for n, h in histories_of.items()}
+    return cases | {"other seasons": {"history": history, "last_day": days + 91}}
+
+
+def _as_arrays(made: Forecast) -> dict[str, Array]:
+    """A yardstick's forecast as the metrics take it; its interval is that of its outermost quantiles."""
+    quantiles = made.quantiles
+    return {
+        "prediction": made.point, "quantiles": quantiles, "lower": quantiles[..., 0], "upper": quantiles[..., -1],
+    }  # fmt: skip
+
+
 def network_for(model: ForecastModel, contract: Contract) -> nn.Module:
     """The network that the model settings name, sized for the contract's horizon."""
     size = {
         "context": model.context,
         "horizon": contract.horizon,
         "calendar": 2 * model.harmonics,
-        "channels": len(QUANTILES) + 1,
+        "channels": len(LEVELS) + 1,
     }
     if isinstance(model, NHitsModel):
         return NHits(**size, pools=model.pools, knots=model.knots, width=model.width)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dxai.learn.metrics import QUANTILES
+from dxai.contract.signature import LEVELS
 
 
 def members_squared_error(answers: Tensor, target: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class ForecastLoss:
         scaled = target.nan_to_num(0.0) / scale
         weight = (self.scale_weight * scale.log()).exp()  # a power of one half would be a square root: arithmetic.py
         weight = known * weight / weight.mean()
-        levels = torch.tensor(QUANTILES, dtype=quantiles.dtype)
+        levels = torch.tensor(LEVELS, dtype=quantiles.dtype)
         error = scaled[..., None] - quantiles
         pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
         huber = 2 * functional.huber_loss(mean, scaled, reduction="none", delta=self.mean_delta)

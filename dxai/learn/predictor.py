@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,37 +12,52 @@ from torch import Tensor, nn
 
 from dxai.arithmetic import square_root
 from dxai.contract import Contract
-from dxai.inference.graph import answer_names
-from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale
+from dxai.contract.signature import signature_of
+from dxai.data.batch import Arrays, Outputs
+from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale, encode
 
 _LEAST_DIFFICULTY = 0.1
 
 
-class RowPredictor(nn.Module):
+class Predictor(nn.Module):
+    """Inputs of a contract's graph, as tensors by name, to its outputs: the fixed shape of whatever is released."""
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        self.contract = contract
+        self.output_names = [tensor.name for tensor in signature_of(contract).outputs]
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Encoded inputs (NaN: missing; category number) to outputs by name."""
+        raise NotImplementedError
+
+    def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+        """`forward` without gradients, as arrays."""
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in self(inputs).items()}
+
+    def answer(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """The same of arrays as a graph takes them."""
+        return self.predict(encode(arrays, self.contract))
+
+    def expected(self, arrays: Arrays, found: Outputs) -> dict[str, NDArray[np.float32]]:  # noqa: ARG002
+        """What another engine should have answered, which found this."""
+        return self.answer(arrays)
+
+
+class RowPredictor(Predictor):
     """Raw columns of a quality table to named answers, one per row.
 
     Attributes:
-        output_names: Names of the answers, in order; none is a column's name, so that a measured target can stand
-            beside them.
         transform: From raw columns to the network's inputs.
+        network: From scaled numbers and category numbers to what the members answer.
     """
 
     network: nn.Module
 
     def __init__(self, contract: Contract) -> None:
-        super().__init__()
-        self.output_names = answer_names(contract)
+        super().__init__(contract)
         self.transform = ColumnTransform(contract)
-
-    @property
-    def spread(self) -> float:
-        """What a difference between two answers is held against: 1 for probabilities."""
-        return 1.0
-
-    def predict(self, columns: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
-        """`forward` without gradients, as arrays."""
-        with torch.inference_mode():
-            return {name: value.numpy() for name, value in self(columns).items()}
 
 
 class QualityPredictor(RowPredictor):
@@ -59,14 +75,9 @@ class QualityPredictor(RowPredictor):
         self.scale, self.network = TargetScale(), network
         self.register_buffer("reach", torch.zeros(()))
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the target in its unit."""
-        return float(self.scale.spread)
-
-    def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature (NaN: missing; category number) to three tensors ``[rows]``."""
-        prediction, difficulty = self.center(columns)
+        prediction, difficulty = self.center(inputs)
         bounds = (prediction, prediction - self.reach * difficulty, prediction + self.reach * difficulty)
         return {name: self._within_range(value) for name, value in zip(self.output_names, bounds, strict=True)}
 
@@ -111,11 +122,17 @@ class ClassPredictor(RowPredictor):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("favour", torch.ones(len(contract.classes)))
 
-    def forward(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature to the class and one probability per class, all float32 ``[rows]``."""
-        probability = (self.logits(columns) / self.temperature).softmax(dim=1)
+        probability = (self.logits(inputs) / self.temperature).softmax(dim=1)
         answers = (self.decided(probability), *probability.unbind(dim=1))
         return dict(zip(self.output_names, answers, strict=True))
+
+    def expected(self, arrays: Arrays, found: Outputs) -> dict[str, NDArray[np.float32]]:
+        """Probabilities, and the class of the other engine's own: on the edge of a threshold a rounding turns it."""
+        chosen, *probabilities = self.output_names
+        theirs = torch.as_tensor(np.stack([found[name] for name in probabilities], 1))
+        return self.answer(arrays) | {chosen: self.decided(theirs).numpy()}
 
     def decided(self, probability: Tensor) -> Tensor:
         """Probabilities ``[rows, classes]`` to the number of the predicted class ``[rows]``, as float32."""
@@ -145,40 +162,27 @@ class ScaledForecast(nn.Module):
         return quantiles + base[:, :, None], mean + base, scale
 
 
-class DemandPredictor(nn.Module):
+class DemandPredictor(Predictor):
     """Raw history to quantiles, a mean and a calibrated 80 % interval, in the target's unit."""
 
     offset: Tensor
 
-    output_names = ("quantiles", "mean", "lower", "upper")
-
     def __init__(self, contract: Contract, scaled: ScaledForecast) -> None:
-        super().__init__()
+        super().__init__(contract)
         self.floor, self.scaled = contract.target.minimum, scaled
         self.register_buffer("offset", torch.zeros(()))
 
-    @property
-    def context(self) -> int:
-        """Steps of history that the network looks at."""
-        return self.scaled.scale.context
-
-    def forward(self, history: Tensor, last_day: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """History ``[series, time]`` (NaN: missing, any length) and days since 1970-01-01 ``[series]`` to forecasts.
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``history [series, time]`` (NaN: missing, any length) and ``last_day [series]`` in epoch days to forecasts.
 
         Returns:
             Quantiles ``[series, horizon, level]``; mean, lower and upper ``[series, horizon]``.
         """
-        quantiles, mean, scale = self.scaled(history, last_day)
+        quantiles, mean, scale = self.scaled(inputs["history"], inputs["last_day"])
         # The calibrated bounds stay outside the next inner quantiles, whatever the sign of the offset.
         lower = torch.minimum(quantiles[..., 0] - self.offset, quantiles[..., 1])
         upper = torch.maximum(quantiles[..., -1] + self.offset, quantiles[..., -2])
         in_units = (quantiles * scale[:, :, None], mean * scale, lower * scale, upper * scale)
-        if self.floor is None:
-            return in_units
-        quantiles, mean, lower, upper = (value.clamp(min=self.floor) for value in in_units)
-        return quantiles, mean, lower, upper
-
-    def predict(self, history: Tensor, last_day: Tensor) -> dict[str, NDArray[np.float32]]:
-        """`forward` without gradients, as named arrays."""
-        with torch.inference_mode():
-            return {name: v.numpy() for name, v in zip(self.output_names, self(history, last_day), strict=True)}
+        if self.floor is not None:
+            in_units = tuple(value.clamp(min=self.floor) for value in in_units)
+        return dict(zip(self.output_names, in_units, strict=True))

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
+from dxai import metrics
+from dxai.config.settings import RunSettings
 from dxai.contract import Contract
 from dxai.data.batch import target_array
 from dxai.data.splits import Fold, Rows
-from dxai.learn import metrics, yardsticks
+from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import members_squared_error
 from dxai.learn.module import Loss
 from dxai.learn.predictor import QualityPredictor
+from dxai.learn.rows import Array, Columns, RowTask
 from dxai.learn.table_network import table_network
-from dxai.learn.target import Array, Columns, Target
 
 
-class NumberTarget(Target[QualityPredictor]):
+class RegressionTask(RowTask[QualityPredictor]):
     """A number in the contract's unit; held-out rows get ``prediction``, ``lower`` and ``upper``."""
 
-    lead, sign = "rmse", 1
+    def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
+        super().__init__(contract, table, settings)
+        self.values = target_array(self.table, contract)
 
-    def __init__(self, contract: Contract, table: pl.DataFrame) -> None:
-        self.contract, self.values = contract, target_array(table, contract)
-
-    def predictor(self, model: Any) -> QualityPredictor:
+    def predictor(self) -> QualityPredictor:
         """A network with one output per member."""
-        return QualityPredictor(self.contract, table_network(model, self.contract))
+        return QualityPredictor(self.contract, table_network(self.settings.model, self.contract))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the target."""
+        return float(self.values.std())
 
     def prepare(self, predictor: QualityPredictor, rows: Rows) -> Loss:
         """Scale the target by the rows to fit."""
@@ -53,29 +57,21 @@ class NumberTarget(Target[QualityPredictor]):
         """Prediction and interval."""
         return dict(zip(("prediction", "lower", "upper"), predictor.predict(columns).values(), strict=True))
 
-    def scores(self, rows: pl.DataFrame) -> dict[str, float]:
+    def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the prediction and of its interval."""
-        truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
-        interval = {"coverage": metrics.coverage(truth, lower, upper), "width": metrics.width(lower, upper)}
-        return _point_scores(truth, prediction) | interval
+        arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}
+        return metrics.score(metrics.NUMBER, **arrays)
 
-    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
+    def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
         """Fitted on all rows that are not for the test."""
         known, truth = self.values[np.concatenate([fold.fit, fold.calibration])], self.values[fold.test]
-        return {name: _point_scores(truth, rule(train, known, test)) for name, rule in yardsticks.QUALITY.items()}
+        made = {name: rule(train, known, test) for name, rule in yardsticks.QUALITY.items()}
+        return {name: metrics.score(metrics.NUMBER, truth=truth, prediction=found) for name, found in made.items()}
 
     def error(self, predictor: QualityPredictor, columns: Columns, rows: Rows) -> float:
         """RMSE."""
         return metrics.rmse(self.values[rows], self.answers(predictor, columns)["prediction"])
 
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Truth and prediction."""
-        return {"predicted_true": held_out.select("truth", "prediction")}
-
-
-def _point_scores(truth: Array, prediction: Array) -> dict[str, float]:
-    return {
-        "rmse": metrics.rmse(truth, prediction),
-        "mae": metrics.mae(truth, prediction),
-        "r2": metrics.r2(truth, prediction),
-    }
+        """Truth and prediction of the honest split."""
+        return {"predicted_true": held_out.filter(split=self.split.kind).select("truth", "prediction")}

@@ -1,71 +1,137 @@
-"""The two task families, and which one a contract asks for."""
+"""A task: one table with its folds, and all that training, evaluation and release ask of it, whatever it predicts."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import get_args
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import polars as pl
 
-from dxai.config.settings import (
-    DemandEvaluation,
-    ForecastModel,
-    LinearModel,
-    MlpModel,
-    QualityEvaluation,
-    RollingSplit,
-    RowSplit,
-    RunSettings,
-)
+from dxai.bundle.profile import Profile
+from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
-from dxai.data.table import contract_of, prepared_table
-from dxai.data.trainable import idle_roles, refuse
+from dxai.data.batch import Arrays, Codec, codec_of
 from dxai.errors import SettingsError
-from dxai.learn.demand import DemandTask
-from dxai.learn.quality import QualityTask
-
-Task = QualityTask | DemandTask
-
-_SETTINGS: dict[str, dict[str, tuple[type, ...]]] = {
-    "quality": {
-        "model": (LinearModel, MlpModel),
-        "split": get_args(RowSplit),
-        "evaluate": (QualityEvaluation,),
-    },
-    "demand": {"model": (ForecastModel,), "split": (RollingSplit,), "evaluate": (DemandEvaluation,)},
-}
-_CHOICES = {
-    "quality": "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality",
-    "demand": "model=nhits, nhits_trend or dlinear, split=rolling or official, evaluate=demand or competition",
-}
+from dxai.learn.module import Epoch, OnEpoch
+from dxai.learn.predictor import Predictor
 
 
-def task_of(settings: RunSettings, checkout: Path) -> Task:
-    """The table and the folds that the settings name."""
-    return task_for(contract_of(settings.data, checkout), prepared_table(settings.data, checkout), settings)
+class Fold(Protocol):
+    """One fit: what it is fitted on, and what it is tested on."""
+
+    @property
+    def split(self) -> str:
+        """Split that it belongs to; ``final`` for the released model."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether anything is tested; nothing is in the released model's."""
+
+    @property
+    def label(self) -> str:
+        """Name in files and progress bars."""
 
 
-def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> Task:
-    """The task object with its folds.
+F = TypeVar("F", bound=Fold)
+P = TypeVar("P", bound=Predictor)
 
-    Raises:
-        SettingsError: A model, split or evaluation of the other family; a leaky split; a context that is too short;
-            a role that no model uses yet.
-        DataError: The table is too short for the split.
+
+class Task(ABC, Generic[F, P]):
+    """A table with its folds.
+
+    Attributes:
+        takes: By group of settings the classes that fit this kind of task.
+        choices: The same in words.
+        contract: What the rows mean.
+        table: What is trained on.
+        left_out: How much of the table is not, and ``left_out_as`` says what that is.
+        settings: Of the run.
     """
-    _refuse_other_family(contract, settings)
-    refuse(idle_roles(contract))
-    family = QualityTask if contract.task == "quality" else DemandTask
-    return family(contract, table, settings)
 
+    takes: ClassVar[Mapping[str, tuple[type, ...]]]
+    choices: ClassVar[str]
+    left_out_as: ClassVar[str]
 
-def _refuse_other_family(contract: Contract, settings: RunSettings) -> None:
-    fitting = _SETTINGS[contract.task]
-    wrong = [group for group, kinds in fitting.items() if not isinstance(getattr(settings, group), kinds)]
-    if wrong:
-        told = ", ".join(f"{group}={getattr(settings, group).kind}" for group in wrong)
-        raise SettingsError(
-            f"data={settings.data.name} is a table for {contract.task}, and {told} is not made for that.",
-            where=", ".join(wrong),
-            fix=f"Choose among {_CHOICES[contract.task]}; or another data=NAME.",
-        )
+    contract: Contract
+    table: pl.DataFrame
+    left_out: int
+    settings: RunSettings
+
+    def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
+        wrong = [group for group, kinds in self.takes.items() if not isinstance(getattr(settings, group), kinds)]
+        if wrong:
+            told = ", ".join(f"{group}={getattr(settings, group).kind}" for group in wrong)
+            raise SettingsError(
+                f"data={settings.data.name} is a table for {contract.task}, and {told} is not made for that.",
+                where=", ".join(wrong), fix=f"Choose among {self.choices}; or another data=NAME.",
+            )  # fmt: skip
+        self.contract, self.table, self.settings = contract, table, settings
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Frames to what a graph takes, and back."""
+        return codec_of(self.contract, self.context)
+
+    @property
+    def context(self) -> int:
+        """Steps of history that the model looks at; 0 where it takes rows."""
+        return 0
+
+    @property
+    @abstractmethod
+    def folds(self) -> Sequence[F]:
+        """Every fit of a run, the released model's last."""
+
+    @abstractmethod
+    def predictor(self) -> P:
+        """An unfitted predictor of the right shape."""
+
+    @abstractmethod
+    def fit(self, fold: F, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
+        """Fit and calibrate on what the fold gives for it."""
+
+    @abstractmethod
+    def held_out(self, predictor: P, fold: F) -> pl.DataFrame:
+        """Truths and answers of what the fold tests."""
+
+    @abstractmethod
+    def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
+        """Under ``model`` the scores of held-out answers, under ``yardstick`` those of simple predictions, by name."""
+
+    @abstractmethod
+    def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Numbers behind pictures, for `dvc plots`."""
+
+    @abstractmethod
+    def profile(self) -> Profile:
+        """What the training rows look like, for firms that compare theirs."""
+
+    @property
+    @abstractmethod
+    def spread(self) -> float:
+        """What a difference between two engines is held against, in the unit of the answers."""
+
+    @abstractmethod
+    def parity_cases(self) -> dict[str, Arrays]:
+        """Inputs on which an exported graph must repeat the released model, real and awkward ones, by a name."""
+
+    @abstractmethod
+    def golden_rows(self) -> pl.DataFrame:
+        """Rows that travel with a bundle.
+
+        Those of a public table are real. A firm's own rows stay with the firm: each value is one that occurs, however
+        no row, and no history, is one that was seen.
+        """
+
+    def restored(self, state: Mapping[str, Any]) -> P:
+        """The predictor of a fit, from its stored weights."""
+        predictor = self.predictor()
+        predictor.load_state_dict(state)
+        return predictor.eval()
+
+    @property
+    def own(self) -> bool:
+        """Whether the rows are a firm's own."""
+        return isinstance(self.settings.data, OwnData)

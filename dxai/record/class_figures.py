@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
-from dxai.inference.class_metrics import average_precision, precision_recall
+from dxai.metrics import average_precision, precision_recall
 from dxai.record.figures import ACCENT, INK, MUTED, canvas
 
 Array = NDArray[np.floating]

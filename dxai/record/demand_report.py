@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dxai.contract.signature import COVERAGE
 from dxai.data.naive import DEMAND
-from dxai.learn.demand import DemandTask
-from dxai.learn.metrics import COVERAGE, QUANTILES
+from dxai.learn.demand import MEDIAN, DemandTask
+from dxai.metrics import FORECAST, METRICS
 from dxai.record import figures
+from dxai.record.findings import Findings
 from dxai.record.report import Figure, Report, Table, Verdict
 
 _PAST_SHOWN = 4
@@ -21,26 +23,16 @@ _PAST_SHOWN = 4
 Array = NDArray[np.float32]
 
 
-def demand_report(
-    task: DemandTask, held_out: pl.DataFrame, scores: dict[str, Any], facts: tuple[tuple[str, str], ...], folder: Path
-) -> Report:
-    """Draw the figures into ``folder`` and put the report together.
-
-    Args:
-        task: The table and its origins.
-        held_out: Held-out forecasts of all origins.
-        scores: Of `DemandTask.scores`.
-        facts: What made the run.
-        folder: Gets the PNG files.
-    """
-    yardsticks = {name: score["wql"] for name, score in scores["yardstick"].items()}
+def demand_report(made: Findings[DemandTask]) -> Report:
+    """Draw the figures and put the report together."""
+    task = made.task
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.kind}",
-        verdict=Verdict.against_best("WQL", "", scores["model"]["wql"], yardsticks),
-        notes=_notes(scores),
-        scores=_score_table(task, scores),
-        figures=_draw(task, held_out, folder),
-        facts=facts,
+        verdict=Verdict.of(METRICS["wql"], "", made.scores),
+        notes=_notes(made.scores),
+        scores=_score_table(task, made.scores),
+        figures=_draw(task, made.held_out, made.figures),
+        facts=made.facts,
     )
 
 
@@ -61,23 +53,8 @@ def _score_table(task: DemandTask, scores: dict[str, Any]) -> Table:
     named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     origins = f"mean of {task.split.origins} origins" if task.split.origins > 1 else "one origin"
     first = f"{origins}, {task.contract.horizon} steps"
-    head = (first, "WQL", "WAPE", "MASE", "RMSSE", "bias", "coverage (80 %)", "width")
-    return Table(head, tuple((name, *(_cell(metric, s) for metric in _FORMATS)) for name, s in named.items()))
-
-
-_FORMATS = {
-    "wql": "{:.3f}",
-    "wape": "{:.3f}",
-    "mase": "{:.3f}",
-    "rmsse": "{:.3f}",
-    "bias": "{:+.3f}",
-    "coverage": "{:.1%}",
-    "width": "{:.0f}",
-}
-
-
-def _cell(metric: str, score: dict[str, float]) -> str:
-    return _FORMATS[metric].format(score[metric]) if metric in score else ""
+    names = [name for name in FORECAST if not name.endswith("_of_mean")]  # these have a row of their own
+    return Table.of_scores(first, names, named, task.contract.target.unit)
 
 
 def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figure, ...]:
@@ -115,7 +92,7 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     last = [f for f in task.folds if f.is_test][-1]
     rows, past = task.arrays(held_out, last), task.panel.until(last.origin, task.frequency).values
     shown = _PAST_SHOWN * task.contract.horizon
-    chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., len(QUANTILES) // 2], past)
+    chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
     return [
         figures.Fan(
             f"{name}: {figures.drawable(task.panel.ids[i], f'series {i + 1}')}",
@@ -142,7 +119,7 @@ def _errors(task: DemandTask, held_out: pl.DataFrame) -> dict[str, Array]:
     rows = {f.label: task.arrays(held_out, f) for f in folds}
     yard = {f.label: task.yardsticks(f) for f in folds}
     ours = np.mean(
-        [np.nanmean(np.abs(r["truth"] - r["quantiles"][..., len(QUANTILES) // 2]), axis=0) for r in rows.values()],
+        [np.nanmean(np.abs(r["truth"] - r["quantiles"][..., MEDIAN]), axis=0) for r in rows.values()],
         axis=0,
     )
     others = {

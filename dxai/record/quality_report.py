@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from dxai.learn.metrics import COVERAGE
-from dxai.learn.quality import QualityTask
+from dxai.contract.signature import COVERAGE
+from dxai.learn.regression import RegressionTask
+from dxai.learn.rows import RowTask
+from dxai.metrics import METRICS, NUMBER
 from dxai.record import figures
+from dxai.record.findings import Findings
 from dxai.record.report import Figure, Report, Table, Verdict
 
 
-def quality_report(
-    task: QualityTask, held_out: pl.DataFrame, scores: dict[str, Any], rises: dict[str, list[float]],
-    facts: tuple[tuple[str, str], ...], folder: Path,
-) -> Report:  # fmt: skip
-    """Draw the figures into ``folder`` and put the report together.
-
-    Args:
-        task: The table and its folds.
-        held_out: Held-out predictions of all splits.
-        scores: Of `QualityTask.scores`.
-        rises: Permutation importance per feature.
-        facts: What made the run.
-        folder: Gets the PNG files.
-    """
-    target = task.contract.target
-    model, yardsticks = scores["model"], scores["yardstick"]
-    best = Verdict.against_best("RMSE", target.unit, model["rmse"], {k: v["rmse"] for k, v in yardsticks.items()})
+def quality_report(made: Findings[RegressionTask]) -> Report:
+    """Draw the figures and put the report together."""
+    task, target = made.task, made.task.contract.target
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.kind}",
-        verdict=best,
-        notes=_notes(task, scores),
-        scores=_score_table(task, scores),
-        figures=_draw(task, held_out.filter(split=task.split.kind), rises, folder),
-        facts=facts,
+        verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
+        notes=_notes(task, made.scores),
+        scores=score_table(task, made.scores, NUMBER),
+        figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
+        facts=made.facts,
     )
 
 
-def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
+def importance(made: Findings[Any]) -> dict[str, list[float]]:
+    """Permutation importance per feature, by the predictors of the honest folds."""
+    task = made.task
+    predictors = {fold.label: task.restored(made.run.state(fold.label)) for fold in task.honest}
+    rises: dict[str, list[float]] = task.importance(predictors, task.evaluation.permutations)
+    return rises
+
+
+def score_table(task: RowTask[Any], scores: dict[str, Any], names: Sequence[str]) -> Table:
+    """The model, its yardsticks and, where there is one, its score on the split that leaks."""
+    named = {f"{task.settings.model.kind} (this model)": scores["model"]}
+    named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
+    if "random_split" in scores:
+        named["this model, random split (leaks)"] = scores["random_split"]
+    first = f"mean of {task.split.folds} {task.split.kind} folds"
+    return Table.of_scores(first, names, named, task.contract.target.unit)
+
+
+def _notes(task: RegressionTask, scores: dict[str, Any]) -> tuple[str, ...]:
     model, unit = scores["model"], task.contract.target.unit
     notes = [
         f"The {COVERAGE:.0%} interval covers {model['coverage']:.0%} of held-out rows "
@@ -54,7 +62,7 @@ def _notes(task: QualityTask, scores: dict[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def what_leaks(task: QualityTask) -> str:
+def what_leaks(task: RowTask[Any]) -> str:
     """Why the score of a random split is not honest."""
     if task.split.kind == "ordered":
         reason = "rows made just before and after a test row would be known"
@@ -63,23 +71,7 @@ def what_leaks(task: QualityTask) -> str:
     return f"{reason}. Only the {task.split.kind} figure is honest."
 
 
-def _score_table(task: QualityTask, scores: dict[str, Any]) -> Table:
-    unit, kind = task.contract.target.unit, task.settings.model.kind
-    named = {f"{kind} (this model)": scores["model"]}
-    named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
-    if "random_split" in scores:
-        named["this model, random split (leaks)"] = scores["random_split"]
-    first = f"mean of {task.split.folds} {task.split.kind} folds"
-    head = (first, f"RMSE [{unit}]", f"MAE [{unit}]", "R²", "coverage (80 %)", f"width [{unit}]")
-    return Table(head, tuple(_score_row(name, score) for name, score in named.items()))
-
-
-def _score_row(name: str, score: dict[str, float]) -> tuple[str, ...]:
-    interval = (f"{score['coverage']:.1%}", f"{score['width']:.1f}") if "coverage" in score else ("", "")
-    return (name, f"{score['rmse']:.2f}", f"{score['mae']:.2f}", f"{score['r2']:.3f}", *interval)
-
-
-def _draw(task: QualityTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
+def _draw(task: RegressionTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
     target, titles = task.contract.target, {c.name: figures.drawable(c.title_en, c.name) for c in task.contract.columns}
     truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
     label, unit = figures.drawable(target.title_en.lower(), target.name), target.unit

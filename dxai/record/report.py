@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dxai.metrics import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,17 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of_scores(cls, first: str, names: Sequence[str], scores: Mapping[str, Mapping[str, float]], unit: str) -> Table:
+        """Scores by predictor and by metric; a cell is empty where a predictor has no such score.
+
+        >>> Table.of_scores("mean of 5 folds", ["rmse", "coverage"], {"a": {"rmse": 6.194}}, "MPa")
+        Table(head=('mean of 5 folds', 'RMSE [MPa]', 'coverage (80 %)'), rows=(('a', '6.19', ''),))
+        """
+        metrics = [METRICS[name] for name in names]
+        rows = ((who, *(m.printed(s[m.name]) if m.name in s else "" for m in metrics)) for who, s in scores.items())
+        return cls((first, *(m.title(unit) for m in metrics)), tuple(rows))
 
 
 @dataclass(frozen=True)
@@ -30,20 +44,27 @@ class Figure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The model against its best yardstick, by one metric of which less is better."""
+    """The model against its best yardstick, by the metric that leads.
 
-    more_is_better: ClassVar[bool] = False
+    Attributes:
+        metric: What people call it.
+        unit: Of its values.
+        model, yardstick: Its values.
+        name: Of the yardstick.
+        better: Which way is better.
+    """
 
     metric: str
     unit: str
     model: float
     yardstick: float
     name: str
+    better: Literal["less", "more", ""] = "less"
 
     @property
     def beats(self) -> bool:
         """Whether the model is better than the yardstick."""
-        return self.model > self.yardstick if self.more_is_better else self.model < self.yardstick
+        return self.model > self.yardstick if self.better == "more" else self.model < self.yardstick
 
     @property
     def sentence(self) -> str:
@@ -51,6 +72,8 @@ class Verdict:
 
         >>> Verdict("RMSE", "MPa", model=5.0, yardstick=10.0, name="linear").sentence
         'The model beats its best yardstick: RMSE 5.00 MPa against 10.0 MPa of linear, 50 % less.'
+        >>> Verdict("PR-AUC", "", model=0.8, yardstick=0.5, name="logistic", better="more").sentence
+        'The model beats its best yardstick: PR-AUC 0.800 against 0.500 of logistic, 60 % more.'
         """
         behind = f" {self.unit}" if self.unit else ""
         change = abs(self.model - self.yardstick) / self.yardstick * 100
@@ -62,22 +85,11 @@ class Verdict:
         return f"The model does NOT beat its best yardstick: {told} {way}. Use the yardstick instead."
 
     @classmethod
-    def against_best(cls, metric: str, unit: str, model: float, yardsticks: dict[str, float]) -> Verdict:
-        """Hold the model against the best of several yardsticks."""
-        best = max if cls.more_is_better else min
-        name = best(yardsticks, key=lambda key: yardsticks[key])
-        return cls(metric, unit, model, yardsticks[name], name)
-
-
-@dataclass(frozen=True)
-class Gain(Verdict):
-    """The same by a metric of which more is better.
-
-    >>> Gain("PR-AUC", "", model=0.8, yardstick=0.5, name="logistic").sentence
-    'The model beats its best yardstick: PR-AUC 0.800 against 0.500 of logistic, 60 % more.'
-    """
-
-    more_is_better: ClassVar[bool] = True
+    def of(cls, metric: Metric, unit: str, scores: Mapping[str, Any]) -> Verdict:
+        """Hold the model's score against the best of its yardsticks'."""
+        yardsticks = {name: values[metric.name] for name, values in scores["yardstick"].items()}
+        name, unit = metric.best(yardsticks), unit if metric.in_unit else ""
+        return cls(metric.en, unit, scores["model"][metric.name], yardsticks[name], name, metric.better)
 
 
 @dataclass(frozen=True)

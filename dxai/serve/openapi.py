@@ -148,22 +148,21 @@ def _input(served: ServedModel, tensor: Tensor, limits: Limits) -> Json:
 
 def _value(served: ServedModel, tensor: Tensor) -> tuple[str, Json]:
     """What an input means, and the schema of one value of it."""
-    contract = served.bundle.contract
-    if contract.task == "quality":
-        column = next(c for c in contract.features if c.name == tensor.name)
-        return _told(column), _cell(column)
+    contract, declared = served.bundle.contract, next(t for t in served.signature.inputs if t.name == tensor.name)
+    column = next(c for c in contract.columns if c.name == declared.column)
     if tensor.datatype == "INT64":
         return "Day of the last step of each series, counted from 1970-01-01.", {"type": "integer"}
+    if len(tensor.shape) == 1:
+        return _told(column), _cell(column)
     steps = f"at least {contract.minimum_history} known {contract.frequency} steps of each series, the newest last"
-    history = contract.target.model_copy(update={"required": False})
-    return f"{_told(contract.target)}: {steps}; null where a step is not known.", _cell(history)
+    return f"{_told(column)}: {steps}; null where a step is not known.", _cell(column, gaps=True)
 
 
-def _cell(column: Column) -> Json:
+def _cell(column: Column, *, gaps: bool = False) -> Json:
     kind = "number" if column.kind == "number" else "string"
     limits = {"minimum": column.minimum, "maximum": column.maximum}
     bounds = {rule: limit for rule, limit in limits.items() if limit is not None}
-    return {"type": kind if column.required else [kind, "null"], **bounds}
+    return {"type": kind if column.required and not gaps else [kind, "null"], **bounds}
 
 
 def _told(column: Column) -> str:
@@ -190,13 +189,12 @@ def _response(served: ServedModel) -> Json:
 
 def _answer(served: ServedModel, tensor: Tensor) -> Json:
     """The schema of one value of an output."""
-    return {"enum": list(served.bundle.contract.classes)} if tensor.datatype == "BYTES" else {"type": "number"}
+    texts = served.signature.texts(tensor.name)
+    return {"enum": list(texts)} if texts else {"type": "number"}
 
 
 def _predict(served: ServedModel) -> Json:
-    contract = served.bundle.contract
-    needed = contract.features if contract.task == "quality" else contract.columns
-    columns = "; ".join(f"{c.name}: {_told(c)}" for c in needed)
+    columns = "; ".join(f"{c.name}: {_told(c)}" for c in served.signature.reads)
     choice = {"name": "on_bad_rows", "in": "query", "schema": {"enum": list(get_args(OnBadRows)), "default": "stop"}}
     units = {"name": "convert_units", "in": "query", "schema": {"type": "boolean", "default": False}}
     rows = {"schema": {"type": "array", "items": {"type": "object"}}}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dxai.contract import Column, Contract
+from dxai.contract.signature import signature_of
 from dxai.serve.refusal import Refusal
 from dxai.serve.tensors import Array
 
@@ -21,7 +22,8 @@ class Rules:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self._numbers = contract.numbers if contract.task == "quality" else (contract.target,)
+        self._of_rows = signature_of(contract).grain == "rows"
+        self._numbers = contract.numbers if self._of_rows else (contract.target,)
         self._lowest = _bounds((c.minimum for c in self._numbers), float(_FLOAT.min))
         self._highest = _bounds((c.maximum for c in self._numbers), float(_FLOAT.max))
         self._required = np.array([c.required for c in self._numbers])[:, None]
@@ -32,7 +34,7 @@ class Rules:
         Raises:
             Refusal: Names every tensor that does not, its first bad row (counted from 0) and the rule, never the value.
         """
-        breaches = self._in_columns(inputs) if self.contract.task == "quality" else self._in_histories(inputs)
+        breaches = self._in_columns(inputs) if self._of_rows else self._in_histories(inputs)
         if told := " ".join(breaches):
             raise Refusal(400, told)
 

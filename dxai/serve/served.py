@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.bundle.folder import Bundle
+from dxai.contract.signature import Signature
 from dxai.errors import nearest
 from dxai.inference.model import Model
 from dxai.serve.refusal import Refusal
@@ -39,13 +40,18 @@ class ServedModel:
     @cached_property
     def inputs(self) -> tuple[Tensor, ...]:
         """Of the graph, in its order."""
-        return tensors(self.model.session.get_inputs())
+        return tensors(self.signature.inputs)
 
     @cached_property
     def outputs(self) -> tuple[Tensor, ...]:
         """Of the graph, in its order; a predicted class is told by its text."""
-        first, *others = tensors(self.model.session.get_outputs())
-        return (replace(first, datatype="BYTES") if self.bundle.contract.classes else first, *others)
+        texts = {tensor.name for tensor in self.signature.outputs if self.signature.texts(tensor.name)}
+        return tensors(self.signature.outputs, texts)
+
+    @property
+    def signature(self) -> Signature:
+        """Of the contract."""
+        return self.model.codec.signature
 
     @cached_property
     def rules(self) -> Rules:
@@ -55,10 +61,10 @@ class ServedModel:
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
         """Named inputs to named `outputs`."""
         answers: dict[str, Array] = dict(self.model.run(inputs))
-        if self.bundle.contract.classes:
-            predicted = self.outputs[0].name
-            texts = self.model.class_texts(pl.Series(answers[predicted])).fill_null("")
-            answers[predicted] = texts.to_numpy().astype(object)
+        for name, numbers in answers.items():
+            if texts := self.signature.texts(name):
+                told = self.model.codec.texts(pl.Series(numbers), texts).fill_null("")
+                answers[name] = told.to_numpy().astype(object)
         return answers
 
 

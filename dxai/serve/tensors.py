@@ -6,23 +6,24 @@ extension of Triton: little-endian, row-major; a BYTES element is its length in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from dxai.contract.signature import Element
+from dxai.contract.signature import Tensor as Declared
 from dxai.serve.refusal import Refusal
 
 Datatype = Literal["FP32", "INT64", "BYTES"]
 Array = NDArray[Any]
 """float32, int64, or text as objects."""
 
-_DATATYPES: dict[str, Datatype] = {"tensor(float)": "FP32", "tensor(int64)": "INT64", "tensor(string)": "BYTES"}
+_DATATYPES: dict[Element, Datatype] = {"float": "FP32", "int64": "INT64", "string": "BYTES"}
 _LITTLE_ENDIAN: dict[Datatype, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 _IN_JSON: dict[Datatype, tuple[frozenset[type], str]] = {
     "FP32": (frozenset({int, float, type(None)}), "numbers, or null where a value is missing"),
@@ -45,9 +46,9 @@ class Tensor:
         return {"name": self.name, "datatype": self.datatype, "shape": shape}
 
 
-def tensors(declared: Sequence[onnxruntime.NodeArg]) -> tuple[Tensor, ...]:
-    """Inputs or outputs of an ONNX Runtime session."""
-    return tuple(Tensor(node.name, _DATATYPES[node.type], tuple(node.shape)) for node in declared)
+def tensors(declared: Iterable[Declared], texts: Collection[str] = ()) -> tuple[Tensor, ...]:
+    """Inputs or outputs of a graph; those of ``texts`` are told by the texts that their numbers stand for."""
+    return tuple(Tensor(t.name, "BYTES" if t.name in texts else _DATATYPES[t.element], t.shape) for t in declared)
 
 
 def array_of_json(data: Any, tensor: Tensor, shape: Sequence[int]) -> Array:

@@ -16,7 +16,9 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from dxai.contract import Contract
-from dxai.learn.predictor import DemandPredictor, RowPredictor
+from dxai.contract.signature import Element, signature_of
+from dxai.contract.signature import Tensor as Declared
+from dxai.learn.predictor import Predictor
 
 OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
@@ -27,9 +29,9 @@ _NUMBER, _OUTER, _INNER = ".number", "outer.", "inner."
 
 
 class _Positional(nn.Module):
-    """Calls a predictor that takes named columns with columns in order, as the exporter wants it."""
+    """Calls a predictor that takes named tensors with tensors in order, as the exporter wants it."""
 
-    def __init__(self, predictor: RowPredictor, names: Sequence[str]) -> None:
+    def __init__(self, predictor: Predictor, names: Sequence[str]) -> None:
         super().__init__()
         self.predictor, self.names = predictor, list(names)
 
@@ -38,23 +40,28 @@ class _Positional(nn.Module):
         return tuple(answers[name] for name in self.predictor.output_names)
 
 
-def export_quality(predictor: RowPredictor, contract: Contract) -> bytes:
-    """One input ``[batch]`` per feature column (float32, NaN for missing; string for a category), named answers.
+def export(predictor: Predictor, contract: Contract, *, context: int = 0) -> bytes:
+    """The graph of a contract's signature; free axes stay free.
 
-    All outputs are float32 ``[batch]``, a class's number too: browsers and the sandbox know no other, and every answer
-    is a column.
+    Outputs are float32, a class's number too: browsers and the sandbox know no other, and every answer is a column. A
+    history may be shorter or longer than the context: the graph pads with NaN or keeps the last steps. The same
+    predictor gives the same bytes, whatever the folder.
 
-    The same predictor gives the same bytes, whatever the folder.
+    Args:
+        predictor: Fitted.
+        contract: Whose signature the graph gets.
+        context: Steps of history that the predictor looks at, where it does.
     """
-    names = [c.name for c in contract.features]
-    batch = torch.export.Dim("batch", min=1)
-    example = tuple(
-        torch.ones(3) if c.kind == "number" else torch.zeros(3, dtype=torch.int64) for c in contract.features
-    )
-    graph_names = [c.name if c.kind == "number" else c.name + _NUMBER for c in contract.features]
+    inputs = signature_of(contract).inputs
+    names = [tensor.name for tensor in inputs]
+    axes = {axis: torch.export.Dim(axis, min=1) for tensor in inputs for axis in tensor.shape if isinstance(axis, str)}
+    shapes = tuple(
+        {place: axes[axis] for place, axis in enumerate(t.shape) if isinstance(axis, str)} for t in inputs
+    )  # fmt: skip
+    graph_names = [t.name + _NUMBER * (t.element == "string") for t in inputs]
     model = _export(
-        _Positional(predictor, names), example, graph_names, predictor.output_names,
-        {"columns": tuple({0: batch} for _ in example)},
+        _Positional(predictor, names), tuple(_example(t, context) for t in inputs), graph_names,
+        predictor.output_names, {"columns": shapes},
     )  # fmt: skip
     for column in contract.categories:
         _prepend_label_encoder(model, column.name, column.categories)
@@ -62,18 +69,15 @@ def export_quality(predictor: RowPredictor, contract: Contract) -> bytes:
     return _finish(model, contract)
 
 
-def export_demand(predictor: DemandPredictor, contract: Contract) -> bytes:
-    """Inputs ``history [series, context]`` (float32, NaN for missing) and ``last_day [series]`` (int64, epoch days).
-
-    ``context`` may be shorter or longer than the network's: the graph pads with NaN or keeps the last steps.
-    """
-    series, context = torch.export.Dim("series", min=1), torch.export.Dim("context", min=1)
-    example = (torch.ones(3, predictor.context + 5), torch.full((3,), 15_000, dtype=torch.int64))
-    model = _export(
-        predictor, example, ["history", "last_day"], predictor.output_names,
-        {"history": {0: series, 1: context}, "last_day": {0: series}},
-    )  # fmt: skip
-    return _finish(model, contract)
+def _example(tensor: Declared, context: int) -> Tensor:
+    """Three cases; a history that is longer than the context."""
+    size = tuple(context + 5 if place else 3 for place in range(len(tensor.shape)))
+    values: dict[Element, Tensor] = {
+        "float": torch.ones(size),
+        "int64": torch.full(size, 15_000, dtype=torch.int64),
+        "string": torch.zeros(size, dtype=torch.int64),
+    }
+    return values[tensor.element]
 
 
 def _export(

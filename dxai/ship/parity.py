@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import polars as pl
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from dxai.contract import Contract
-from dxai.data.batch import feature_arrays
-from dxai.data.windows import Panel
+from dxai.data.batch import Arrays
 from dxai.errors import ModelError
 from dxai.inference.model import Model
-from dxai.learn.predictor import ClassPredictor, DemandPredictor, RowPredictor
-from dxai.learn.transform import encode
+from dxai.learn.predictor import Predictor
 
 Named = Mapping[str, NDArray[np.generic]]
-_MOST_ROWS = 10_000
-"""At once: a network holds hundreds of numbers for each cell of a wide table."""
 
 
 class Parity(BaseModel):
@@ -68,95 +61,22 @@ def refuse_difference(parity: Parity) -> None:
         )  # fmt: skip
 
 
-def quality_parity(
-    predictor: RowPredictor, contract: Contract, rows: pl.DataFrame, model: Model, tolerance: float
+def parity(
+    predictor: Predictor, cases: Mapping[str, Arrays], model: Model, *, scale: float, tolerance: float
 ) -> Parity:
-    """Both engines on held-out rows and on awkward ones; raises ModelError above the tolerance.
+    """Both engines on the same inputs; raises ModelError above the tolerance.
 
     Args:
         predictor: In torch.
-        contract: Of the rows.
-        rows: Typed rows that training did not see.
+        cases: Inputs of the graph, by a name for people.
         model: The same in ONNX Runtime.
-        tolerance: Share of the target's spread.
+        scale: Spread of the target.
+        tolerance: Share of it that a difference may reach.
     """
-    cases = {
-        "held-out rows": rows,
-        "1 row": rows.head(1),
-        "3 rows": rows.head(3),
-        "10,000 rows": pl.concat([rows] * (_MOST_ROWS // len(rows) + 1)).head(_MOST_ROWS),
-        "missing values": _with_gaps(rows, contract),
-        **({"limits of the ranges": _at_limits(rows, contract)} if contract.numbers else {}),
-        **({"unseen categories": _unseen(rows, contract)} if contract.categories else {}),
-    }
-    scale = predictor.spread
-    found = {name: _quality_difference(predictor, contract, frame, model, scale) for name, frame in cases.items()}
-    return _checked(Parity(scale=scale, tolerance=tolerance, cases=found))
-
-
-def demand_parity(predictor: DemandPredictor, panel: Panel, model: Model, tolerance: float) -> Parity:
-    """Both engines on real histories and on awkward ones; raises ModelError above the tolerance."""
-    history, days, context = panel.history(predictor.context), panel.last_day, predictor.context
-    gaps = history.copy()
-    gaps[:, ::3] = np.nan
-    short = history.copy()
-    short[:, : -max(1, context // 4)] = np.nan
-    cases = {
-        "real histories": (history, days),
-        "1 series": (history[:1], days[:1]),
-        "3 series": (history[:3], days[:3]),
-        "longer than the context": (panel.values, days),
-        "shorter than the context": (history[:, -max(1, context // 4) :], days),
-        "short, padded": (short, days),
-        "gaps": (gaps, days),
-        "all zero": (np.zeros_like(history), days),
-        "other seasons": (history, days + 91),
-    }
-    scale = float(np.nanstd(panel.values))
-    found = {
-        name: largest_difference(
-            predictor.predict(torch.as_tensor(h), torch.as_tensor(d)),
-            model.run({"history": h, "last_day": d}),
-            scale=scale,
-        )
-        for name, (h, d) in cases.items()
-    }
-    return _checked(Parity(scale=scale, tolerance=tolerance, cases=found))
-
-
-def _checked(parity: Parity) -> Parity:
-    refuse_difference(parity)
-    return parity
-
-
-def _quality_difference(
-    predictor: RowPredictor, contract: Contract, rows: pl.DataFrame, model: Model, scale: float
-) -> float:
-    arrays = feature_arrays(rows, contract)
-    expected, found = predictor.predict(encode(arrays, contract)), model.run(arrays)
-    if isinstance(predictor, ClassPredictor):
-        # On the edge of a threshold a rounding turns the class: it is held against the graph's own probabilities.
-        chosen, *probabilities = found
-        expected[chosen] = predictor.decided(
-            torch.as_tensor(np.stack([found[name] for name in probabilities], 1))
-        ).numpy()
-    return largest_difference(expected, found, scale=scale)
-
-
-def _with_gaps(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Each feature missing in every row once, and all of them in the last copy; of a wide table fewer rows."""
-    rows = rows.head(max(8, _MOST_ROWS // (len(contract.features) + 1)))
-    each = [rows.with_columns(pl.lit(None, rows.schema[c.name]).alias(c.name)) for c in contract.features]
-    return pl.concat(
-        [*each, rows.with_columns(pl.lit(None, rows.schema[c.name]).alias(c.name) for c in contract.features)]
-    )
-
-
-def _at_limits(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Each number at its smallest and largest admissible value, and zero."""
-    limits = [(c.name, v) for c in contract.numbers for v in (c.minimum, c.maximum, 0.0) if v is not None]
-    return pl.concat([rows.head(8).with_columns(pl.lit(value, pl.Float64).alias(name)) for name, value in limits])
-
-
-def _unseen(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    return pl.concat([rows.with_columns(pl.lit("never seen").alias(c.name)) for c in contract.categories])
+    found = {}
+    for name, arrays in cases.items():
+        theirs = model.run(arrays)
+        found[name] = largest_difference(predictor.expected(arrays, theirs), theirs, scale=scale)
+    made = Parity(scale=scale, tolerance=tolerance, cases=found)
+    refuse_difference(made)
+    return made

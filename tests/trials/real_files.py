@@ -39,7 +39,7 @@ from dxai.data.own import with_own_data
 from dxai.errors import DxaiError
 from dxai.inference.model import Model
 from dxai.learn.demand import DemandTask
-from dxai.learn.task import task_of
+from dxai.learn.families import task_of
 from dxai.record import figures
 from dxai.serve.refusal import Refusal
 from dxai.serve.served import ServedModel

@@ -32,7 +32,7 @@ import polars as pl
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
 from dxai.catalog.store import HOME
-from dxai.data.batch import feature_arrays
+from dxai.data.batch import RowCodec
 from dxai.data.checks import cast
 from dxai.data.windows import to_panel
 from dxai.inference.model import Model, Named
@@ -218,7 +218,7 @@ def right_cases(address: tuple[str, int]) -> list[Case]:
     """Requests whose one right answer is known: the outputs computed here, or the table of `dxai predict`."""
     quality, model = _loaded(QUALITY)
     text = pl.read_csv(quality.read(GOLDEN_ROWS), infer_schema=False)
-    rows = feature_arrays(cast(text, quality.contract)[0], quality.contract)
+    rows = RowCodec(quality.contract).encode(cast(text, quality.contract)[0]).arrays
     demand, forecaster = _loaded(DEMAND)
     long = pl.read_csv(demand.read(GOLDEN_ROWS), infer_schema=False)
     panel = to_panel(cast(long, demand.contract)[0], demand.contract, where="golden rows")

@@ -15,8 +15,9 @@ from dxai import __version__
 from dxai.bundle.folder import Bundle
 from dxai.catalog.site import facts, words
 from dxai.catalog.site.onnxruntime_web import WasmSource
-from dxai.catalog.site.program import Backend, example_series, first_row, page_data
+from dxai.catalog.site.program import EXAMPLES, Backend, page_data
 from dxai.catalog.site.scores import scores
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
 from dxai.errors import SettingsError
 from dxai.files import whole_folder
@@ -146,7 +147,7 @@ def _model(bundle: Bundle, versions: Sequence[Bundle], catalog_url: str) -> dict
         "inputs": facts.inputs(bundle),
         "figures": list(facts.figures(bundle)),
         "downloads": facts.downloads(bundle),
-        "example": first_row(bundle) if contract.task == "quality" else example_series(bundle),
+        "example": EXAMPLES[signature_of(contract).grain](bundle),
         "pull": f"dxai pull {name}" + (f" --from {shlex.quote(catalog_url)}" if catalog_url else ""),
     }
 

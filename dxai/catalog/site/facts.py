@@ -13,6 +13,7 @@ from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import file_entry
 from dxai.catalog.site.words import say, unit
 from dxai.contract import Column
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -58,9 +59,8 @@ def title(column: Column) -> Text:
 
 def inputs(bundle: Bundle) -> tuple[Input, ...]:
     """The columns that a row holds."""
-    contract = bundle.contract
-    columns = contract.features if contract.task == "quality" else contract.columns
-    return tuple(Input(c, title(c), unit(c.unit), _admissible(c), _seen(bundle, c)) for c in columns)
+    reads = signature_of(bundle.contract).reads
+    return tuple(Input(c, title(c), unit(c.unit), _admissible(c), _seen(bundle, c)) for c in reads)
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -88,7 +88,8 @@ def _seen(bundle: Bundle, column: Column) -> str:
 
 def seen(bundle: Bundle, column: Column) -> tuple[float | None, float | None]:
     """Range of the training rows; the profile of a demand model knows no columns, only what its series are like."""
-    known = bundle.profile.columns.get(column.name) if bundle.contract.task == "quality" else None
+    of_columns = signature_of(bundle.contract).grain == "rows"
+    known = bundle.profile.columns.get(column.name) if of_columns else None
     return (known.minimum, known.maximum) if known else (None, None)
 
 

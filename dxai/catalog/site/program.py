@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Literal
 
 from dxai.bundle.folder import Bundle
@@ -12,6 +13,7 @@ from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
 from dxai.catalog.site.facts import seen
 from dxai.catalog.site.words import unit, word
 from dxai.contract import Column
+from dxai.contract.signature import Grain, signature_of
 from dxai.units import spellings
 
 Backend = Literal["browser", "server", "none"]
@@ -23,7 +25,6 @@ def page_data(bundle: Bundle, backend: Backend, runtime_bytes: int) -> dict[str,
     contract, version = bundle.contract, bundle.manifest.version
     return {
         "name": bundle.manifest.name,
-        "task": contract.task,
         "backend": backend,
         "model": f"{version}/{MODEL}",
         "bytes": bundle.manifest.files[MODEL].size + runtime_bytes,
@@ -35,7 +36,7 @@ def page_data(bundle: Bundle, backend: Backend, runtime_bytes: int) -> dict[str,
         "horizon": contract.horizon,
         "minimum_history": contract.minimum_history,
         "absent": contract.absent,
-        "classes": contract.classes,
+        **signature_of(contract).record(),
         "columns": [_column(bundle, c) for c in contract.columns],
     }
 
@@ -72,6 +73,10 @@ def example_series(bundle: Bundle) -> str:
     writer.writeheader()
     writer.writerows(row for row in rows if [row.get(series)] == [name for name, _ in lively.most_common(1)])
     return out.getvalue()
+
+
+EXAMPLES: dict[Grain, Callable[[Bundle], Any]] = {"rows": first_row, "series": example_series}
+"""What the form of a page begins with, by what one answer is made from."""
 
 
 def _golden(bundle: Bundle) -> io.StringIO:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import polars as pl
 
 from dxai.bundle.folder import Bundle
+from dxai.contract.signature import Grain
 from dxai.inference.fit.demand import check_histories
 from dxai.inference.fit.quality import check_rows
-from dxai.inference.fit.record import Check
+from dxai.inference.fit.record import Check, Evidence
 from dxai.inference.fit.verdict import judge
 from dxai.inference.model import Model
+
+CHECKS: dict[Grain, Callable[[Bundle, Model, Iterable[pl.DataFrame], str, bool], Evidence]] = {
+    "rows": check_rows,
+    "series": check_histories,
+}
+"""By what one answer is made from."""
 
 
 def check_table(
@@ -31,7 +38,6 @@ def check_table(
             are off the grid.
         IntegrityError: The bundle has no profile.
     """
-    gathered = check_rows if bundle.contract.task == "quality" else check_histories
-    evidence = gathered(bundle, model, blocks, where, convert_units)
+    evidence = CHECKS[model.codec.signature.grain](bundle, model, blocks, where, convert_units)
     verdict, reasons = judge(evidence)
     return Check(**vars(evidence), verdict=verdict, reasons=reasons)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 
 from dxai.contract.terms import Text
 from dxai.inference.fit.record import FEWEST, ClassFit, ClassTruth, Reason
-from dxai.inference.fit.words import figure, percent, say, spread
+from dxai.inference.fit.words import percent, say, spread
+from dxai.metrics import figure
 
 KEPT, HALF = 0.8, 0.5
 OFF, TIMES_OFF = 0.05, 2.0

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from dxai.bundle.folder import Bundle
 from dxai.data.batch import class_array
 from dxai.errors import IntegrityError
-from dxai.inference.class_metrics import class_scores, confusion
 from dxai.inference.fit.record import FEWEST, ClassFit, ClassTruth
 from dxai.inference.fit.statistics import Array, Bounds, pr_auc_bounds, share_bounds
+from dxai.metrics import CLASS, confusion, score
 
 GUESS = "shares of the classes in these rows"
 
@@ -23,7 +23,7 @@ def class_truth(rows: pl.DataFrame, answer: pl.DataFrame, case: pl.Series, seen:
 
     Args:
         rows: With a known class each.
-        answer: Of `Model.predict_rows` for them.
+        answer: Of `Model.predict` for them.
         case: Independent case of each row.
         seen: Rows with a known class in the whole file.
         bundle: With profile and card.
@@ -44,8 +44,9 @@ def class_truth(rows: pl.DataFrame, answer: pl.DataFrame, case: pl.Series, seen:
     training = np.array([fit.training for fit in fits])
     return ClassTruth(
         rows=len(truth), sampled=seen > len(truth), cases=len(np.unique(numbers)),
-        scores=class_scores(truth, predicted, probability, positive),
-        yardsticks={GUESS: class_scores(truth, often, guess, positive)}, card=bundle.metrics["model"],
+        scores=score(CLASS, truth=truth, prediction=predicted, probability=probability, positive=positive),
+        yardsticks={GUESS: score(CLASS, truth=truth, prediction=often, probability=guess, positive=positive)},
+        card=bundle.metrics["model"],
         here=here, as_trained=as_trained, guess_here=_guess(fits, counted),
         guess_as_trained=float(training[list(counted)].mean()), classes=fits, counted=counted,
         confusion=confusion(truth, predicted, len(fits)),

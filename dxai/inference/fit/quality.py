@@ -19,6 +19,7 @@ from dxai.inference.fit.record import ClassTruth, Evidence, Truth
 from dxai.inference.fit.statistics import ratio_bounds, share_bounds
 from dxai.inference.model import Model
 from dxai.inference.predict import CONVERT_UNITS, outside_training
+from dxai.metrics import NUMBER, score
 
 TRUTHS = 50_000
 """Rows that are scored at most: a random sample of a larger file."""
@@ -95,7 +96,7 @@ class _Rows:
         rows = self.sample.rows
         if rows is None or len(rows) < 2:
             return None
-        answer = self.model.predict_rows(rows)
+        answer = self.model.predict(rows)
         if self.contract.classes:
             return class_truth(rows, answer, rows[_CASE], self.sample.seen, self.bundle)
         named = dict(zip(self.model.outputs, ("prediction", "lower", "upper"), strict=True))
@@ -137,23 +138,20 @@ class _Sample:
 def _truth(rows: pl.DataFrame, seen: int, bundle: Bundle) -> Truth:
     """Scores here, bounded over independent cases; the yardstick is the mean of all other true values of the file."""
     count = len(rows)
-    truth, prediction = pl.col("truth"), pl.col("prediction")
-    rows = rows.with_columns(
-        miss=(truth - prediction).abs(), squared=(truth - prediction) ** 2, one=1.0,
-        far=(truth - truth.mean()).abs() * count / (count - 1), inside=truth.is_between("lower", "upper"),
-    ).with_columns(constant=pl.col("far") ** 2)  # fmt: skip
-    by_case = rows.group_by("case", maintain_order=True).agg(pl.col("squared", "constant", "one").sum())
-    squared, base, ones = (by_case[name].to_numpy() for name in ("squared", "constant", "one"))
-    error, skill = ratio_bounds(squared, ones).root(), ratio_bounds(squared, base).root()
-    scores: dict[str, float] = rows.select(
-        r2=1 - pl.col("squared").mean() / pl.col("truth").var(ddof=0),
-        mae=pl.col("miss").mean(), coverage=pl.col("inside").mean(), width=(pl.col("upper") - pl.col("lower")).mean(),
-    ).row(0, named=True)  # fmt: skip
-    constant = rows.select(rmse=pl.col("constant").mean().sqrt(), mae=pl.col("far").mean()).row(0, named=True)
+    arrays = {name: rows[name].cast(pl.Float64).to_numpy() for name in ("truth", "prediction", "lower", "upper")}
+    truth = arrays["truth"]
+    others = (truth.sum() - truth) / (count - 1)
+    cases, case = np.unique(rows["case"].to_numpy(), return_inverse=True)
+    squared, base, ones = (
+        np.bincount(case, loss).astype(float)
+        for loss in ((truth - arrays["prediction"]) ** 2, (truth - others) ** 2, np.ones(count))
+    )
+    scores = score(NUMBER, **arrays)
     return Truth(
-        rows=count, sampled=seen > count, cases=len(by_case), metric="rmse", error=error, yardstick=OWN_MEAN,
-        skill=skill, covered=share_bounds(scores["coverage"] * len(by_case), len(by_case)),
-        scores={"rmse": error.value, **scores}, yardsticks={OWN_MEAN: constant},
+        rows=count, sampled=seen > count, cases=len(cases), metric="rmse", yardstick=OWN_MEAN,
+        error=ratio_bounds(squared, ones).root(), skill=ratio_bounds(squared, base).root(),
+        covered=share_bounds(scores["coverage"] * len(cases), len(cases)),
+        scores=scores, yardsticks={OWN_MEAN: score(("rmse", "mae"), truth=truth, prediction=others)},
         card=bundle.metrics["model"],
         points=rows.sample(min(count, _POINTS), seed=0).select("truth", "prediction").to_numpy(),
     )  # fmt: skip

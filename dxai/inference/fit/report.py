@@ -9,20 +9,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dxai.contract.signature import COVERAGE
 from dxai.contract.terms import Text
 from dxai.files import write_whole
 from dxai.inference.fit import pictures, verdict, words
 from dxai.inference.fit.pictures import Mark
 from dxai.inference.fit.record import GRADES, VERDICTS, Check, ClassTruth, ColumnFit, Fan, Language, Scored, Truth
-
-_CLASSES = ("pr_auc", "log_loss", "brier", "ece", "balanced_accuracy", "macro_f1", "accuracy")
-_AS_PERCENT = ("coverage", "ece", "balanced_accuracy", "accuracy")
-_HEADS = {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "wql": "WQL", "wape": "WAPE", "mase": "MASE"}
-_COLUMNS = {
-    "rmse": ("rmse", "mae", "r2", "coverage", "width"),
-    "wql": ("wql", "wape", "mase", "bias", "coverage", "width"),
-}
-_IN_UNIT = ("rmse", "mae", "width")
+from dxai.metrics import METRICS, figure
 
 
 def write_report(check: Check, target: Path, *, language: Language = "en") -> None:
@@ -64,16 +57,8 @@ class _Page:
 
     def heads(self, truth: Scored) -> list[str]:
         """Column heads of the score table."""
-        more = {
-            "bias": self.t("bias", "편향"), "width": self.t("interval width", "구간 폭"),
-            "coverage": self.t("coverage (80%)", "포함률 (80%)"), "pr_auc": "PR-AUC",
-            "log_loss": self.t("log loss", "로그 손실"), "brier": self.t("Brier", "브라이어"),
-            "ece": self.t("calibration error", "보정 오차"), "macro_f1": self.t("macro F1", "매크로 F1"),
-            "balanced_accuracy": self.t("balanced accuracy", "균형 정확도"), "accuracy": self.t("accuracy", "정확도"),
-        }  # fmt: skip
         unit = self.check.contract.target.unit
-        behind = "" if unit in ("1", "{unit}") else f" [{unit}]"
-        return [(_HEADS | more)[name] + (behind if name in _IN_UNIT else "") for name in _shown(truth)]
+        return [METRICS[name].title(unit, self.language) for name in _shown(truth)]
 
     def scores(self, truth: Scored) -> list[tuple[str, list[str]]]:
         """Rows of the score table: the model here, the model on its card, the yardsticks here."""
@@ -85,7 +70,8 @@ class _Page:
             (self.t("yardstick on your data: ", "단순 기준, 귀사 데이터: ") + self.pick(words.YARDSTICKS[name]), scores)
             for name, scores in truth.yardsticks.items()
         ]
-        return [(name, [_cell(key, scores.get(key)) for key in _shown(truth)]) for name, scores in held]
+        shown = [METRICS[name] for name in _shown(truth)]
+        return [(who, [m.printed(row[m.name]) if m.name in row else "" for m in shown]) for who, row in held]
 
     def likeness(self, column: ColumnFit) -> tuple[str, str]:
         """Grade and word for the drift of a column; few rows cannot show that it is alike."""
@@ -108,11 +94,11 @@ class _Page:
         """The error here on a line with the card's and the yardstick's."""
         card, rival = truth.card[truth.metric], truth.yardsticks[truth.yardstick][truth.metric]
         marks = [
-            Mark(card, self.t(f"card {words.figure(card)}", f"카드 {words.figure(card)}")),
-            Mark(rival, f"{self.pick(words.YARDSTICKS[truth.yardstick])} {words.figure(rival)}"),
+            Mark(card, self.t(f"card {figure(card)}", f"카드 {figure(card)}")),
+            Mark(rival, f"{self.pick(words.YARDSTICKS[truth.yardstick])} {figure(rival)}"),
         ]
         top = 1.1 * max(card, rival, min(truth.error.high, 3 * truth.error.value), truth.error.value)
-        here = f"{truth.metric.upper()} {words.figure(truth.error.value)} ({words.spread(truth.error)})"
+        here = f"{truth.metric.upper()} {figure(truth.error.value)} ({words.spread(truth.error)})"
         return pictures.gauge(truth.error, marks, top=top, told=here)
 
     def coverage(self, truth: Truth) -> Markup:
@@ -120,7 +106,7 @@ class _Page:
         card = truth.card["coverage"]
         marks = [
             Mark(card, self.t(f"card {words.percent(card)}", f"카드 {words.percent(card)}")),
-            Mark(0.8, self.t("promised 80%", "약속 80%")),
+            Mark(COVERAGE, self.t(f"promised {COVERAGE:.0%}", f"약속 {COVERAGE:.0%}")),
         ]
         return pictures.gauge(truth.covered, marks, top=1.0, told=words.percent(truth.covered.value), share=True)
 
@@ -130,11 +116,11 @@ class _Page:
         here = truth.as_trained or truth.here
         assert here is not None  # asked for only then
         guess = truth.guess_as_trained if as_trained else truth.guess_here
-        marks = [Mark(guess, self.t(f"guess {words.figure(guess)}", f"찍기 {words.figure(guess)}"))]
+        marks = [Mark(guess, self.t(f"guess {figure(guess)}", f"찍기 {figure(guess)}"))]
         if as_trained:
             card = truth.card["pr_auc"]
-            marks.append(Mark(card, self.t(f"card {words.figure(card)}", f"카드 {words.figure(card)}")))
-        return pictures.gauge(here, marks, top=1.0, told=f"PR-AUC {words.figure(here.value)} ({words.spread(here)})")
+            marks.append(Mark(card, self.t(f"card {figure(card)}", f"카드 {figure(card)}")))
+        return pictures.gauge(here, marks, top=1.0, told=f"PR-AUC {figure(here.value)} ({words.spread(here)})")
 
     def scatter(self, truth: Truth) -> Markup:
         """Predictions over truths."""
@@ -150,14 +136,6 @@ class _Page:
         return pictures.fan(fan, self.t(f"forecast of series {fan.series}", f"시계열 {fan.series} 예측"))
 
 
-def _shown(truth: Scored) -> tuple[str, ...]:
-    """Scores of the table."""
-    return _COLUMNS[truth.metric] if isinstance(truth, Truth) else _CLASSES
-
-
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    if name in _AS_PERCENT:
-        return words.percent(value)
-    return f"{value:+.0%}" if name == "bias" else words.figure(value)
+def _shown(truth: Scored) -> list[str]:
+    """Scores of the table: those that the model has here."""
+    return [name for name in METRICS if name in truth.scores]

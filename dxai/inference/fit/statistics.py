@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dxai.bundle.profile import ColumnProfile, Counts
-from dxai.inference.class_metrics import average_precision
+from dxai.metrics import average_precision
 
 Array = NDArray[np.floating]
 

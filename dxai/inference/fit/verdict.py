@@ -24,6 +24,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
 from dxai.inference.fit.class_verdict import about_classes, keeps_promises
 from dxai.inference.fit.record import GRADES, ClassTruth, ColumnFit, Evidence, Grade, Reason, Truth, Verdict
@@ -93,7 +94,7 @@ def _truth_there(evidence: Evidence) -> Iterator[Reason]:
     truth, target = evidence.truth, evidence.contract.target
     if not evidence.units:
         return
-    if truth is None and evidence.contract.task == "demand":
+    if truth is None and target in signature_of(evidence.contract).reads:  # true values are the past itself
         yield Reason("note", say("untested"))
     elif truth is None:
         yield Reason("note", say("no truth", name=target.name, title=titled(target)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from dxai.contract import Column, Contract
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
 from dxai.data.checks import Problem
 from dxai.inference.fit.statistics import Bounds
+from dxai.metrics import figure
 
 SENTENCES = {
     "untested": Text(
@@ -244,17 +246,6 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if 0 < share < 0.0995 else f"{share:.0%}"
 
 
-def figure(value: float) -> str:
-    """Three digits of a number.
-
-    >>> figure(5.3734), figure(1234.0), figure(0.0)
-    ('5.37', '1,234', '0')
-    """
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if value == 0 or abs(value) < 0.01 else f"{value:#.3g}"
-
-
 def plain(value: float) -> str:
     """Four digits of a number without closing zeros.
 
@@ -276,9 +267,9 @@ def spread(bounds: Bounds) -> str:
 
 def counted(number: int, contract: Contract) -> Text:
     """A number of rows, or of series."""
-    if contract.task == "demand":
-        return Text(en=f"{number:,} series", ko=f"시계열 {number:,}개")
-    return Text(en=f"{number:,} row{'' if number == 1 else 's'}", ko=f"{number:,}행")
+    rows = Text(en=f"{number:,} row{'' if number == 1 else 's'}", ko=f"{number:,}행")
+    series = Text(en=f"{number:,} series", ko=f"시계열 {number:,}개")
+    return {"rows": rows, "series": series}[signature_of(contract).grain]
 
 
 def told(problem: Problem, contract: Contract) -> Text:

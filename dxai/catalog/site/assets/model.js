@@ -4,16 +4,13 @@ import { decode, format, parse } from "./csv.js";
 import { dateOf, dayOf } from "./rows.js";
 import { shiftDay } from "./panel.js";
 
-export const LEVELS = [10, 20, 30, 40, 50, 60, 70, 80, 90];
-
 let opened = null;
 
 /**
  * The model of the page, opened on first use.
  *
- * `rows(values, chosen)` gives the named outputs of the chosen rows, a predicted class by its text; `forecast(series)`
- * one forecast per series: `{mean, lower, upper, quantiles}`, the quantiles by step and level. Both take as many at
- * once as `most` says.
+ * `rows(values, chosen)` gives the columns of the answer for the chosen rows, a predicted class by its text;
+ * `forecast(series)` the same for every series, one value per step. Both take as many at once as `most` says.
  */
 export function openModel(page) {
   opened ??= page.backend === "server" ? Promise.resolve(new ServerModel(page)) : BrowserModel.open(page);
@@ -37,13 +34,9 @@ class BrowserModel {
     Object.assign(this, { page, runtime, session });
   }
 
-  get outputs() {
-    return this.session.outputNames;
-  }
-
   async rows(values, chosen) {
     const answer = await this.session.run(this.#inputs(values, chosen));
-    return new Map(this.outputs.map((name, i) => [name, i ? answer[name].data : named(answer[name].data, this.page)]));
+    return new Map(this.page.answers.map((one) => [one.column, told(answer[one.output].data, one)]));
   }
 
   #inputs(values, chosen) {
@@ -79,19 +72,19 @@ class BrowserModel {
     };
   }
 
+  /** Columns of one series: where an output holds several, they lie side by side at every step. */
   #one(answer, i) {
-    const { horizon } = this.page;
-    const part = (name, width) => [...answer[name].data.subarray(i * width, (i + 1) * width)];
-    const quantiles = part("quantiles", horizon * LEVELS.length);
-    const steps = Array.from({ length: horizon }, (_, s) => quantiles.slice(s * LEVELS.length, (s + 1) * LEVELS.length));
-    return { mean: part("mean", horizon), lower: part("lower", horizon), upper: part("upper", horizon), quantiles: steps };
+    const { horizon, answers } = this.page;
+    return new Map(answers.map(({ column, output, place }) => {
+      const width = answers.filter((one) => one.output === output).length;
+      const own = answer[output].data.subarray(i * horizon * width, (i + 1) * horizon * width);
+      return [column, Array.from({ length: horizon }, (_, step) => own[step * width + (place ?? 0)])];
+    }));
   }
 }
 
 class ServerModel {
   most = { rows: 20_000, series: 256 }; // a server takes requests of a limited size
-  outputs = []; // told by the first answer
-
   constructor(page) {
     this.page = page;
   }
@@ -100,15 +93,13 @@ class ServerModel {
     const features = this.page.columns.filter((c) => c.role === "feature").map((c) => c.name);
     const records = chosen.map((row) => features.map((name) => values.get(name)[row]));
     const { header, rows } = await this.#ask([features, ...records]);
-    this.outputs = header.filter((name) => !features.includes(name));
     const column = (name) => rows.map((row) => row[header.indexOf(name)]);
-    const numbers = (name) => Float32Array.from(column(name), Number);
-    const isClass = (i) => i === 0 && this.page.classes.length > 0;
-    return new Map(this.outputs.map((name, i) => [name, isClass(i) ? column(name) : numbers(name)]));
+    const cells = ({ column: name, texts }) => (texts.length ? column(name) : Float32Array.from(column(name), Number));
+    return new Map(this.page.answers.map((one) => [one.column, cells(one)]));
   }
 
   async forecast(series) {
-    const { columns, frequency, horizon } = this.page;
+    const { answers, columns, frequency, horizon } = this.page;
     const [id, time, target] = ["series", "time", "target"].map((role) => columns.find((c) => c.role === role));
     const records = series.flatMap((one) =>
       [...one.values].flatMap((value, i) => {
@@ -117,11 +108,10 @@ class ServerModel {
       }),
     );
     const { header, rows } = await this.#ask([[id.name, time.name, target.name], ...records]);
-    const cell = (row, name) => Math.fround(row[header.indexOf(`${target.name}_${name}`)]);
     return series.map((_, i) => {
       const own = rows.slice(i * horizon, (i + 1) * horizon);
-      const [mean, lower, upper] = ["mean", "lower", "upper"].map((name) => own.map((row) => cell(row, name)));
-      return { mean, lower, upper, quantiles: own.map((row) => LEVELS.map((level) => cell(row, `q${level}`))) };
+      const steps = (name) => own.map((row) => Math.fround(row[header.indexOf(name)]));
+      return new Map(answers.map(({ column }) => [column, steps(column)]));
     });
   }
 
@@ -132,9 +122,9 @@ class ServerModel {
   }
 }
 
-/** The first output: numbers as they are, of classes the text of each. */
-function named(numbers, { classes }) {
-  return classes.length ? Array.from(numbers, (number) => classes[number] ?? null) : numbers;
+/** Numbers as they are, or the texts that they stand for. */
+function told(numbers, { texts }) {
+  return texts.length ? Array.from(numbers, (number) => texts[number] ?? null) : numbers;
 }
 
 async function fetched(place, options = {}) {

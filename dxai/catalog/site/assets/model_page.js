@@ -64,7 +64,7 @@ function tableRun(page, name, bytes) {
 }
 
 async function tableAnswer(page, name, table, onRows) {
-  if (page.task === "demand") {
+  if (page.grain === "series") {
     const result = await forecastTable(table, page);
     const counts = { name, good: result.series.length, bad: result.left.length };
     return { sentence: say("run.series.done", counts), nodes: seriesAnswer(result, page) };
@@ -119,7 +119,7 @@ function listen(page) {
   const form = byId("row");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (page.task === "quality") {
+    if (page.grain === "rows") {
       rowRun(page, form);
     } else {
       run("row", page, (onRows) => tableAnswer(page, text("run.pasted"), parse(byId("history").value), onRows));

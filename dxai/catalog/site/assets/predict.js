@@ -1,7 +1,7 @@
 // A table to predictions: what `dxai predict --on-bad-rows flag` does, inside the page.
 
 import { TableError, format, trimmed } from "./csv.js";
-import { LEVELS, openModel } from "./model.js";
+import { openModel } from "./model.js";
 import { bySeries, rowNumbers, shiftDay, toPanel } from "./panel.js";
 import { cautions, check, dateOf, matchHeader, reason } from "./rows.js";
 
@@ -14,7 +14,7 @@ export async function predictRows({ header, rows }, page, onRows = () => {}) {
   const { values, problems } = check(rows, places, features);
   const good = problems.flatMap((found, i) => (found.length ? [] : [i]));
   const model = await openModel(page);
-  const outputs = await outputsOf(model, values, good, onRows);
+  const outputs = await outputsOf(model, page, values, good, onRows);
   const clash = header.find((name) => name === PROBLEM || outputs.has(name));
   if (clash) {
     throw new TableError(["table.clash", { name: clash }]);
@@ -23,14 +23,12 @@ export async function predictRows({ header, rows }, page, onRows = () => {}) {
 }
 
 /** Outputs by name for the good rows, slice by slice. */
-async function outputsOf(model, values, good, onRows) {
-  const outputs = new Map(model.outputs.map((name) => [name, []]));
+async function outputsOf(model, page, values, good, onRows) {
+  const outputs = new Map(page.answers.map(({ column }) => [column, []]));
   let done = 0;
   for (const chosen of slices(good, model.most.rows)) {
     for (const [name, part] of await model.rows(values, chosen)) {
-      const all = outputs.get(name) ?? [];
-      part.forEach((value) => all.push(value));
-      outputs.set(name, all);
+      part.forEach((value) => outputs.get(name).push(value));
     }
     done += chosen.length;
     await onRows(done);
@@ -107,13 +105,12 @@ function daysAfter(lastDay, { horizon, frequency }) {
 
 /** The forecasts as CSV text, beside them own columns that hold one value per series. */
 export function forecastCsv({ header, rows, places, series, flagged }, page) {
-  const [id, time, target] = ["series", "time", "target"].map((role) => page.columns.find((c) => c.role === role).name);
-  const names = ["mean", "lower", "upper", ...LEVELS.map((level) => `q${level}`)].map((name) => `${target}_${name}`);
+  const [id, time] = ["series", "time"].map((role) => page.columns.find((c) => c.role === role).name);
+  const names = page.answers.map(({ column }) => column);
   const own = ownColumns(header, rows, places, id).filter(({ name }) => !names.includes(name));
   const records = series.flatMap((one) =>
     one.days.map((day, step) => {
-      const { mean, lower, upper, quantiles } = one.forecast;
-      const numbers = [mean[step], lower[step], upper[step], ...quantiles[step]].map(shortest);
+      const numbers = names.map((name) => shortest(one.forecast.get(name)[step]));
       return [one.id, dateOf(day), ...numbers, ...own.map(({ values }) => values.get(one.id)), null];
     }),
   );

@@ -8,11 +8,21 @@ import { both, element, listed, say, text, uniqueId } from "./texts.js";
 
 const ROWS_SHOWN = 200;
 const PAST_SHOWN = 4; // horizons of history before a forecast
-const MEDIAN = 4; // place of the quantile 0.5
 
 /** A row's prediction with its lower and upper bound, or its class with the probability of every class. */
 function answerOf(outputs, i) {
   return [...outputs.values()].map((column) => column[i]);
+}
+
+/** What a predicted class may be; none of a number. */
+function classesOf({ answers }) {
+  return answers[0].texts;
+}
+
+/** The values of one series, step by step: an output's, or those in the middle of one that holds several. */
+function stepsOf(forecast, { answers }, output) {
+  const columns = answers.filter((one) => one.output === output).map(({ column }) => column);
+  return forecast.get(columns[Math.floor(columns.length / 2)]);
 }
 
 /** Digits behind the point that show a value of this size to four digits. */
@@ -38,7 +48,7 @@ function percent(share) {
 /** One typed row: the answer, how sure it is, and what to be careful about. */
 export function rowAnswer({ outputs, cautions }, page) {
   const answer = answerOf(outputs, 0);
-  const nodes = page.classes.length ? classAnswer(answer, page) : numberAnswer(answer, page);
+  const nodes = classesOf(page).length ? classAnswer(answer, classesOf(page)) : numberAnswer(answer, page);
   const { outside, imputed } = cautions[0];
   if (outside.length) {
     nodes.push(element("p", { class: "caution" }, say("result.caution", { columns: titles(outside) })));
@@ -50,7 +60,7 @@ export function rowAnswer({ outputs, cautions }, page) {
 }
 
 /** A class, and a bar for the probability of every class. */
-function classAnswer([value, ...probabilities], { classes }) {
+function classAnswer([value, ...probabilities], classes) {
   const rows = classes.map((name, i) =>
     element(
       "tr",
@@ -90,9 +100,9 @@ function numberAnswer([value, lower, upper], page) {
 export function rowSentence({ outputs }, page) {
   const target = page.columns.find((c) => c.role === "target");
   const numbers = answerOf(outputs, 0);
-  if (page.classes.length) {
+  if (classesOf(page).length) {
     const [name, ...probabilities] = numbers;
-    return say("run.class.done", { target: target.title, name: name ?? "–", share: percent(probabilities[page.classes.indexOf(name)]) });
+    return say("run.class.done", { target: target.title, name: name ?? "–", share: percent(probabilities[classesOf(page).indexOf(name)]) });
   }
   const [value, lower, upper] = numbers.map((n) => n.toFixed(decimalsFor(numbers)));
   return say("run.row.done", { target: target.title, unit: target.unit, value, lower, upper });
@@ -101,7 +111,7 @@ export function rowSentence({ outputs }, page) {
 /** A whole table: bad rows first, then the predictions. */
 export function rowsAnswer(result, page) {
   const place = new Map(result.good.map((row, i) => [row, i]));
-  const { heads, numbers, shown } = page.classes.length ? classColumns(page) : numberColumns(result);
+  const { heads, numbers, shown } = classesOf(page).length ? classColumns(classesOf(page)) : numberColumns(result);
   const rows = result.rows.slice(0, ROWS_SHOWN).map((_, row) => {
     const i = place.get(row);
     const cells = i === undefined ? heads.map(() => "–") : shown(answerOf(result.outputs, i));
@@ -122,7 +132,7 @@ function numberColumns({ good, outputs }) {
   return { heads, numbers: [1, 4], shown: (answer) => answer.map((value) => number(value, decimals)) };
 }
 
-function classColumns({ classes }) {
+function classColumns(classes) {
   const heads = [say("result.class"), ...classes.map((name) => say("result.probability", { name }))];
   const shown = ([name, ...probabilities]) => [name ?? "–", ...probabilities.map(probability)];
   return { heads, numbers: [2, 2 + classes.length], shown };
@@ -146,12 +156,12 @@ export function seriesAnswer(result, page) {
   }
   const shown = element("div", { class: "series" });
   const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page));
-  return [...nodes, download(page, () => forecastCsv(result, page)), chooser(result.series, show), shown];
+  return [...nodes, download(page, () => forecastCsv(result, page)), chooser(result.series, page, show), shown];
 }
 
 /** Starts with the largest series. */
-function chooser(series, show) {
-  const totals = series.map(({ forecast }) => forecast.mean.reduce((sum, value) => sum + value, 0));
+function chooser(series, page, show) {
+  const totals = series.map(({ forecast }) => stepsOf(forecast, page, "mean").reduce((sum, value) => sum + value, 0));
   const options = series.map(({ id }, i) => element("option", { value: i }, id));
   const select = element("select", { id: uniqueId() }, ...options);
   select.addEventListener("input", () => show(Number(select.value)));
@@ -164,9 +174,9 @@ function oneSeries({ id, values, lastDay, days, forecast }, page) {
   const target = page.columns.find((c) => c.role === "target");
   const held = [...values.slice(-PAST_SHOWN * page.horizon)];
   const past = held.map((value, i) => ({ value, day: shiftDay(lastDay, i + 1 - held.length, page.frequency) }));
-  const future = days.map((day, i) => ({
-    day, lower: forecast.lower[i], upper: forecast.upper[i], median: forecast.quantiles[i][MEDIAN], mean: forecast.mean[i],
-  }));
+  const outputs = { lower: "lower", upper: "upper", median: "quantiles", mean: "mean" };
+  const steps = Object.entries(outputs).map(([name, output]) => [name, stepsOf(forecast, page, output)]);
+  const future = days.map((day, i) => ({ day, ...Object.fromEntries(steps.map(([name, values]) => [name, values[i]])) }));
   const caption = { series: id, horizon: page.horizon, frequency: page.frequency_title, target: target.title };
   const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
   const picture = element("div", { class: "picture" });

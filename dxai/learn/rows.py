@@ -1,0 +1,277 @@
+"""Tasks that answer row by row: folds, fit, calibration, held-out answers, scores; what is predicted is a member's."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar, get_args
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dxai import metrics
+from dxai.bundle.profile import Profile, profile_rows
+from dxai.config.settings import LinearModel, MlpModel, QualityEvaluation, RowSplit, RunSettings
+from dxai.contract import Contract
+from dxai.data import splits
+from dxai.data.batch import Arrays, RowCodec
+from dxai.data.trainable import constant_target, refuse
+from dxai.learn.module import Epoch, Loss, OnEpoch, fit
+from dxai.learn.predictor import RowPredictor
+from dxai.learn.task import Task
+from dxai.learn.transform import encode
+
+Array = NDArray[np.float32]
+Columns = Mapping[str, Tensor]
+
+_MOST_SHUFFLES, _MOST_ROWS = 500, 4_000
+"""Behind the importance of all columns in all folds: hundreds of sensors would keep a person waiting for minutes."""
+_MOST_CASES = 10_000
+"""Rows of a parity case: a network holds hundreds of numbers for each cell of a wide table."""
+
+
+@dataclass(frozen=True)
+class RowFold:
+    """One fit: which split it belongs to, its number there, its rows."""
+
+    split: str
+    number: int
+    rows: splits.Fold
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the fold has test rows; the released model's has none."""
+        return len(self.rows.test) > 0
+
+    @property
+    def label(self) -> str:
+        """Name in files and progress bars."""
+        return f"{self.split}-{self.number}" if self.is_test else self.split
+
+
+P = TypeVar("P", bound=RowPredictor)
+
+
+class RowTask(Task[RowFold, P]):
+    """A quality table with its folds.
+
+    Attributes:
+        table: The rows with a true value.
+        values: Their true values ``[rows]``.
+
+    Raises:
+        SettingsError: The settings are for another kind of task, or the split leaks.
+        DataError: There is nothing to predict: no true value, or the same one in all rows.
+    """
+
+    takes: ClassVar[Mapping[str, tuple[type, ...]]] = {
+        "model": (LinearModel, MlpModel), "split": get_args(RowSplit), "evaluate": (QualityEvaluation,),
+    }  # fmt: skip
+    choices: ClassVar[str] = "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality"
+    left_out_as: ClassVar[str] = "rows without a true value"
+
+    values: NDArray[Any]
+    split: RowSplit
+    evaluation: QualityEvaluation
+
+    def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
+        known = table.drop_nulls(contract.target.name)
+        super().__init__(contract, known, settings)
+        self.left_out = len(table) - len(known)
+        truth = known[contract.target.name]
+        refuse(constant_target(truth.name, truth.unique().head(2).to_list(), len(truth)))
+        self.split, self.evaluation = settings.split, settings.evaluate  # type: ignore[assignment]  # `takes` says so
+        self.columns = encode(self.codec.encode(known).arrays, contract)
+
+    # --- what a member says of its target -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def prepare(self, predictor: P, rows: splits.Rows) -> Loss:
+        """Give the predictor what it must know of the true values of the rows to fit; returns the loss."""
+
+    @abstractmethod
+    def truth(self, predictor: P, rows: splits.Rows) -> Tensor:
+        """True values as the loss wants them."""
+
+    @abstractmethod
+    def calibrate(self, predictor: P, columns: Columns, rows: splits.Rows) -> None:
+        """Set what depends on rows that the network was not fitted on."""
+
+    @abstractmethod
+    def answers(self, predictor: P, columns: Columns) -> dict[str, Array]:
+        """Predictions as columns of a table of held-out rows."""
+
+    @abstractmethod
+    def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
+        """All scores of held-out rows: their ``truth`` and `answers`."""
+
+    @abstractmethod
+    def yardstick_scores(self, fold: splits.Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
+        """Scores of simple predictions on the test rows of a fold.
+
+        Args:
+            fold: Its rows.
+            train: Scaled features ``[rows, features]`` of the rows to fit, then of those to calibrate.
+            test: The same of the test rows.
+        """
+
+    @abstractmethod
+    def error(self, predictor: P, columns: Columns, rows: splits.Rows) -> float:
+        """What rises when a column is shuffled."""
+
+    # --- the same for all ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def folds(self) -> list[RowFold]:
+        """Honest folds, then their random twins where rows belong together, then the released model's."""
+        honest = splits.folds(self.table, self.contract, self.split)
+        twins = splits.random_folds(self.table, self.contract, self.split)
+        final = splits.whole(self.table, self.contract, self.split)
+        return [
+            *(RowFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),
+            *(RowFold("random", i, rows) for i, rows in enumerate(twins)),
+            RowFold("final", 0, final),
+        ]
+
+    @property
+    def honest(self) -> list[RowFold]:
+        """The folds whose scores count."""
+        return [f for f in self.folds if f.split == self.split.kind]
+
+    def fit(self, fold: RowFold, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
+        """Fit on the fold's rows and calibrate on its calibration rows."""
+        torch.manual_seed(self.settings.seed)
+        predictor = self.predictor()
+        rows, calibration = fold.rows.fit, fold.rows.calibration
+        predictor.transform.fit(self._take(rows))
+        curve = fit(
+            predictor.network,
+            self.prepare(predictor, rows),
+            self._batch(predictor, rows),
+            self._batch(predictor, calibration),
+            self.settings.trainer,
+            seed=self.settings.seed,
+            on_epoch=on_epoch,
+        )
+        self.calibrate(predictor, self._take(calibration), calibration)
+        return predictor, curve
+
+    def held_out(self, predictor: P, fold: RowFold) -> pl.DataFrame:
+        """Truths and answers of the fold's test rows."""
+        test = fold.rows.test
+        place = {"split": [fold.split] * len(test), "fold": [fold.number] * len(test), "row": test}
+        answers = self.answers(predictor, self._take(test))
+        return pl.DataFrame({**place, "truth": self.values[test], **answers})
+
+    def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
+        """All metrics: the honest split's, its random twin's, the yardsticks'; means over folds."""
+        twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]
+        model = self._mean_scores(held_out, self.honest)
+        yard = [self._yardsticks(f) for f in self.honest]
+        made = {
+            "model": model,
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yard[0]},
+        }
+        if twins:
+            random, lead = self._mean_scores(held_out, twins), metrics.lead(self.contract.family)
+            gap = model[lead.name] - random[lead.name]
+            made["random_split"] = random | {f"{lead.name}_gap": -gap if lead.better == "more" else gap}
+        return made
+
+    def importance(self, predictors: Mapping[str, P], repeats: int) -> dict[str, list[float]]:
+        """Permutation importance: the rise of the error on test rows when a column is shuffled (Breiman 2001).
+
+        Args:
+            predictors: By label of the fold.
+            repeats: Shuffles per column and fold; of a wide table fewer, the later folds first.
+
+        Returns:
+            Rises per feature, in the unit of the error.
+        """
+        generator = np.random.default_rng(self.settings.seed)
+        rises: dict[str, list[float]] = {c.name: [] for c in self.contract.features}
+        rounds = max(1, min(repeats * len(self.honest), _MOST_SHUFFLES // len(rises)))
+        for number, fold in enumerate(self.honest):
+            predictor, test = predictors[fold.label], fold.rows.test
+            test = test if len(test) <= _MOST_ROWS else np.sort(generator.choice(test, _MOST_ROWS, replace=False))
+            columns = self._take(test)
+            base = self.error(predictor, columns, test)
+            for name in rises:
+                for _ in range((rounds + number) // len(self.honest)):
+                    shuffled = columns | {name: columns[name][torch.as_tensor(generator.permutation(len(test)))]}
+                    rises[name].append(self.error(predictor, shuffled, test) - base)
+        return rises
+
+    def profile(self) -> Profile:
+        """Every feature and the target of the rows that the released model was made of."""
+        rows = self.folds[-1].rows
+        return profile_rows(self.table[[*rows.fit, *rows.calibration]], self.contract)
+
+    @property
+    def unseen(self) -> pl.DataFrame:
+        """The rows that calibrated the released model: it was not fitted on them."""
+        return self.table[self.folds[-1].rows.calibration]
+
+    def parity_cases(self) -> dict[str, Arrays]:
+        """Held-out rows and awkward ones."""
+        return row_cases(self.unseen, self.contract)
+
+    def golden_rows(self) -> pl.DataFrame:
+        """Rows that the released model was not fitted on; of a firm's own every column is shuffled by itself."""
+        rows = self.unseen.select(c.name for c in self.contract.features)
+        shuffled = (pl.col(name).shuffle(seed) for seed, name in enumerate(rows.columns))
+        return (rows.select(shuffled) if self.own else rows).head(self.settings.release.golden_rows)
+
+    def _yardsticks(self, fold: RowFold) -> dict[str, dict[str, float]]:
+        train = np.concatenate([fold.rows.fit, fold.rows.calibration])
+        transform = self.predictor().transform.fit(self._take(train))
+        return self.yardstick_scores(fold.rows, self._design(transform, train), self._design(transform, fold.rows.test))
+
+    def _mean_scores(self, held_out: pl.DataFrame, folds: list[RowFold]) -> dict[str, float]:
+        return metrics.mean_scores([self.row_scores(held_out.filter(split=f.split, fold=f.number)) for f in folds])
+
+    def _take(self, rows: splits.Rows) -> dict[str, Tensor]:
+        return {name: values[torch.as_tensor(rows)] for name, values in self.columns.items()}
+
+    def _batch(self, predictor: P, rows: splits.Rows) -> tuple[Tensor, ...]:
+        return (*predictor.transform(self._take(rows)), self.truth(predictor, rows))
+
+    def _design(self, transform: nn.Module, rows: splits.Rows) -> Array:
+        """Scaled numbers beside one-hot categories ``[rows, features]``."""
+        numbers, categories = transform(self._take(rows))
+        one_hot = [
+            nn.functional.one_hot(categories[:, i], len(c.categories) + 1)
+            for i, c in enumerate(self.contract.categories)
+        ]
+        design: Array = torch.cat([numbers, *one_hot], dim=1).numpy()
+        return design
+
+
+def row_cases(rows: pl.DataFrame, contract: Contract) -> dict[str, Arrays]:
+    """Rows as they are, few and many of them, with gaps, at the limits of their ranges, with texts never seen."""
+    few = rows.head(max(8, _MOST_CASES // (len(contract.features) + 1)))
+    gaps = [few.with_columns(_nothing(rows, c.name)) for c in contract.features]
+    limits = [(c.name, v) for c in contract.numbers for v in (c.minimum, c.maximum, 0.0) if v is not None]
+    frames = {
+        "held-out rows": rows,
+        "1 row": rows.head(1),
+        "3 rows": rows.head(3),
+        "10,000 rows": pl.concat([rows] * (_MOST_CASES // len(rows) + 1)).head(_MOST_CASES),
+        "missing values": pl.concat([*gaps, few.with_columns(_nothing(rows, c.name) for c in contract.features)]),
+    }
+    if limits:
+        at = [rows.head(8).with_columns(pl.lit(value, pl.Float64).alias(name)) for name, value in limits]
+        frames["limits of the ranges"] = pl.concat(at)
+    if contract.categories:
+        strange = [rows.with_columns(pl.lit("never seen").alias(c.name)) for c in contract.categories]
+        frames["unseen categories"] = pl.concat(strange)
+    return {name: RowCodec(contract).encode(frame).arrays for name, frame in frames.items()}
+
+
+def _nothing(rows: pl.DataFrame, name: str) -> pl.Expr:
+    return pl.lit(None, rows.schema[name]).alias(name)
