@@ -310,11 +310,19 @@ for _metric in (
 ):
     register(_metric)
 
+ARGUMENTS = frozenset(need for metric in METRICS.values() for need in metric.needs)
+"""All that a metric may ask for."""
+
 NUMBER = ("rmse", "mae", "r2", "coverage", "width")
 CLASS = ("pr_auc", "log_loss", "brier", "ece", "balanced_accuracy", "macro_f1", "accuracy")
 FORECAST = ("wql", "wape", "mase", "rmsse", "bias", "coverage", "width", "bias_of_mean", "rmsse_of_mean")
 LISTS: dict[str, tuple[str, ...]] = {"regression": NUMBER, "classes": CLASS, "demand": FORECAST}
 """Metrics of a kind of prediction; the first one leads: by it a model is held against its yardsticks."""
+
+
+def named(found: Any) -> Metric:
+    """A metric, or a function that becomes one of which less is better, made known by its name."""
+    return register(found if isinstance(found, Metric) else Metric(found, found.__name__.replace("_", " ")))
 
 
 def lead(family: str) -> Metric:

@@ -16,7 +16,7 @@ _SILENT = ("__init__.py", ".typed", ".png", ".schema.json")
 _FOLDERS = {
     "benchmarks": "speed, as ratios measured side by side",
     "configs": "settings: Hydra groups, one YAML file per choice",
-    "configs/contract": "what a row means: ODCS 3.1, units in UCUM, titles in English and Korean",
+    "contracts": "what a row means: ODCS 3.1, units in UCUM, titles in English and Korean",
     "configs/data": "where raw data comes from: place, sha256, licence, citation",
     "configs/evaluate": "what a report shows",
     "configs/experiment": "ready combinations",
@@ -121,7 +121,7 @@ def _yaml(file: str, text: str) -> str:
     at_top = re.match(r"(?:# (?:@package|yaml-language-server).*\n)*# ", text)
     if at_top and comments:
         return _first_sentence(comments[0].replace("\n# ", " "))
-    return str((yaml.safe_load(text) or {}).get("name", "")) if file.startswith("configs/contract/") else ""
+    return str((yaml.safe_load(text) or {}).get("name", "")) if file.startswith("contracts/") else ""
 
 
 def _template(file: str, text: str) -> str:

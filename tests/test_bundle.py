@@ -77,7 +77,7 @@ def released(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pyt
     git(own, "add", "configs")
     git(own, "commit", "-q", "-m", "Settings")
     settings = settings_from(
-        ["experiment=concrete_linear", f"trainer.max_epochs={EPOCHS}", "split.folds=2", "evaluate.permutations=1"],
+        ["model=linear", f"trainer.max_epochs={EPOCHS}", "split.folds=2", "evaluate.permutations=1"],
         checkout=own,
     )
     with fit_bar() as bar:
@@ -499,7 +499,7 @@ def test_mlflow_knows_settings_data_and_code_of_the_run(released: Released) -> N
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "concrete_linear"
     assert run.data.params["seed"] == "0"
-    assert run.data.params["model.kind"] == "linear"
+    assert run.data.params["model._target_"] == "dxai.networks.linear.Linear"
     assert run.data.params["trainer.max_epochs"] == str(EPOCHS)
     assert run.data.params["data.sha256"] == released.settings.data.sha256
     assert run.data.tags["git_commit"] == released.commit

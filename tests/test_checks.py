@@ -22,12 +22,12 @@ ROW = {
 
 @pytest.fixture(scope="module")
 def concrete(checkout: Path) -> Contract:
-    return load_contract(checkout / "configs" / "contract" / "concrete_strength.yaml")
+    return load_contract(checkout / "contracts" / "concrete_strength.yaml")
 
 
 @pytest.fixture(scope="module")
 def retail(checkout: Path) -> Contract:
-    return load_contract(checkout / "configs" / "contract" / "retail_demand.yaml")
+    return load_contract(checkout / "contracts" / "retail_demand.yaml")
 
 
 def specimens(*changes: dict[str, str | None]) -> pl.DataFrame:

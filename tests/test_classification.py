@@ -103,7 +103,7 @@ def proven(predictor: ClassPredictor, cases: Mapping[str, Arrays], model: Model)
 
 def settings(checkout: Path, *overrides: str) -> RunSettings:
     short = ["trainer.max_epochs=3", "trainer.batch_size=64", "split.folds=2", "evaluate.permutations=1"]
-    return settings_from(["experiment=concrete_tabm", "split=random", *short, *overrides], checkout=checkout)
+    return settings_from(["experiment=concrete", "split=random", *short, *overrides], checkout=checkout)
 
 
 @dataclass(frozen=True)
@@ -327,8 +327,8 @@ def checkout_with(folder: Path, contract: Contract, table: pl.DataFrame, real: P
             "properties": [prop(c) for c in contract.columns],
         }],
     }  # fmt: skip
-    (folder / "configs" / "contract").mkdir(parents=True)
-    (folder / "configs" / "contract" / "castings.yaml").write_text(json.dumps(odcs, ensure_ascii=False), "utf-8")
+    (folder / "contracts").mkdir(parents=True)
+    (folder / "contracts" / "castings.yaml").write_text(json.dumps(odcs, ensure_ascii=False), "utf-8")
     (folder / "data" / "prepared").mkdir(parents=True)
     base = settings(real, *KINDS["tabm"])
     data = base.data.model_copy(update={"name": "castings", "contract": "castings"})
@@ -487,7 +487,7 @@ def test_tabm_beats_every_yardstick_on_real_tables(
 ) -> None:
     contract, table = table_of(shared_data)
     made_with = settings_from(
-        ["experiment=concrete_tabm", "split=random", "split.folds=2", f"trainer.max_epochs={epochs}", "model.k=4"],
+        ["experiment=concrete", "split=random", "split.folds=2", f"trainer.max_epochs={epochs}", "model.k=4"],
         checkout=checkout,
     )
     one = fitted(contract, table, made_with)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.process
 
 BIN = Path(sys.executable).parent
 DXAI = str(BIN / "dxai")
-LINEAR = "experiment=concrete_linear"
+LINEAR = "model=linear"
 TINY = (LINEAR, "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
 GROUPS = ("data", "evaluate", "experiment", "model", "release", "split", "trainer")
 TRAINING_STACK = ("torch", "lightning", "hydra", "omegaconf", "mlflow", "onnx", "pandas", "sklearn", "matplotlib")
@@ -215,7 +215,7 @@ def test_train_help_shows_groups_choices_and_settings(sandbox: Path) -> None:
         for key in settings:
             assert f"  {key}: " in output
     assert "\nseed: 0" in output
-    assert "dxai train experiment=concrete_tabm" in output
+    assert "dxai train experiment=concrete" in output
 
 
 def test_train_help_shows_no_group_that_train_refuses(sandbox: Path) -> None:
@@ -225,7 +225,7 @@ def test_train_help_shows_no_group_that_train_refuses(sandbox: Path) -> None:
 
 def test_cfg_job_prints_the_settings_and_trains_nothing(sandbox: Path) -> None:
     before = files_below(sandbox)
-    settings = yaml.safe_load(succeeds(sandbox, "train", "experiment=retail_nhits", "model.width=32", "--cfg", "job"))
+    settings = yaml.safe_load(succeeds(sandbox, "train", "experiment=retail", "model.width=32", "--cfg", "job"))
     assert settings["data"]["name"] == "retail"
     assert settings["model"]["kind"] == "nhits"
     assert settings["model"]["width"] == 32
@@ -294,7 +294,7 @@ def test_sweep_makes_one_finished_run_per_value(checkout: Path, concrete_table: 
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (("experiment=concrete_tabn",), ("experiment=concrete_tabn", "did you mean 'concrete_tabm'", "retail_nhits")),
+        (("experiment=concrte",), ("experiment=concrte", "did you mean 'concrete_tabm'", "retail_nhits")),
         (
             (LINEAR, "model=tabn", "sed=1", "trainer.max_epoch=2"),
             ("3 problems", "'tabm'", "'seed'", "'trainer.max_epochs'", "configs/trainer/quality.yaml"),
@@ -791,7 +791,7 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
-    assert completions(sandbox, "dxai train experiment=concrete_t") == {"experiment=concrete_tabm"}
+    assert completions(sandbox, "dxai train experiment=concrete_t") == {"experiment=concrete"}
 
 
 def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:
@@ -818,7 +818,7 @@ def test_bash_completion_script_is_valid_bash(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("dxai rel", "dxai release"),
-        ("dxai train experiment=concrete_t", "experiment=concrete_tabm"),
+        ("dxai train experiment=concrete_t", "experiment=concrete"),
         ("dxai train trainer.max_e", "trainer.max_epochs="),
     ],
     ids=["verb", "choice", "key"],

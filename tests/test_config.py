@@ -15,7 +15,7 @@ from dxai.errors import NotFoundError, SettingsError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
-GROUPS = ("data", "split", "model", "trainer", "evaluate", "release")
+GROUPS = ("data", "split", "model", "scaling", "trainer", "evaluate", "release")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 
 
@@ -42,7 +42,7 @@ def sweep_refusal(*overrides: str, checkout: Path) -> str:
 
 
 def test_every_group_has_choices() -> None:
-    assert len(EXPERIMENTS) >= 7
+    assert len(EXPERIMENTS) >= 6
     assert {group for group, _ in CHOICES} == set(GROUPS)
 
 
@@ -51,9 +51,9 @@ def test_every_experiment_composes_and_fits_together(experiment: str, checkout: 
     settings = settings_from([f"experiment={experiment}"], checkout=checkout)
     assert experiment.startswith(settings.data.name)
     if isinstance(settings.data, PublishedData):
-        assert (checkout / "configs" / "contract" / f"{settings.data.contract}.yaml").is_file()
+        assert (checkout / "contracts" / f"{settings.data.contract}.yaml").is_file()
     demand = settings.split.kind == "rolling"
-    assert (settings.model.kind in ("nhits", "dlinear")) == demand
+    assert (settings.model.name in ("nhits", "dlinear")) == demand
     assert settings.release.bundle.split("-")[0] == settings.data.name.split("_")[0]
 
 
@@ -76,13 +76,14 @@ def test_data_without_its_usage_terms_is_told(copied_checkout: Path) -> None:
 def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: str, checkout: Path) -> None:
     settings = settings_from([f"{group}={choice}"], checkout=checkout)
     plain = yaml.safe_load((checkout / "configs" / group / f"{choice}.yaml").read_text("utf-8"))
-    resolved = {key: settings.data.name if value == "${data.name}" else value for key, value in plain.items()}
-    assert getattr(settings, group) == type(getattr(settings, group)).model_validate(resolved)
+    found = getattr(settings, group).model_dump(mode="json")
+    written = {key: value for key, value in plain.items() if "${" not in str(value)}
+    assert {key: found[key] for key in written} == written
 
 
 def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
     settings = settings_from(checkout=checkout)
-    assert (settings.data.name, settings.model.kind, settings.name, settings.seed) == (
+    assert (settings.data.name, settings.model.name, settings.name, settings.seed) == (
         "concrete",
         "tabm",
         "concrete_tabm",
@@ -93,7 +94,7 @@ def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
 def test_overrides_arrive_with_their_types(checkout: Path) -> None:
     settings = settings_from(
         [
-            "experiment=retail_nhits",
+            "experiment=retail",
             "seed=7",
             "model.pools=[4,1]",
             "model.knots=[2,8]",
@@ -113,10 +114,8 @@ def test_overrides_arrive_with_their_types(checkout: Path) -> None:
 
 def test_override_beats_the_experiment_and_the_experiment_beats_its_group(checkout: Path) -> None:
     quality = settings_from(["trainer=demand"], checkout=checkout).trainer.max_epochs
-    experiment = settings_from(["experiment=retail_dlinear"], checkout=checkout).trainer.max_epochs
-    overridden = settings_from(
-        ["experiment=retail_dlinear", "trainer.max_epochs=3"], checkout=checkout
-    ).trainer.max_epochs
+    experiment = settings_from(["experiment=m3_monthly"], checkout=checkout).trainer.max_epochs
+    overridden = settings_from(["experiment=m3_monthly", "trainer.max_epochs=3"], checkout=checkout).trainer.max_epochs
     assert len({quality, experiment, overridden}) == 3
     assert overridden == 3
 
@@ -135,9 +134,9 @@ def test_misspelt_key_is_told_with_the_nearest_key_and_its_file(checkout: Path) 
 
 
 def test_file_named_is_the_one_of_the_chosen_experiment(checkout: Path) -> None:
-    message = refusal("experiment=retail_nhits", "model.contxt=3", checkout=checkout)
+    message = refusal("experiment=retail", "model.wdth=3", checkout=checkout)
     assert "configs/model/nhits.yaml" in message
-    assert "Did you mean 'model.context'?" in message
+    assert "Did you mean 'model.width'?" in message
 
 
 @pytest.mark.parametrize("key", ["max_epochs", "epochs"])
@@ -158,7 +157,7 @@ def test_misspelt_group_is_told(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "nearest", "other"),
     [
-        ("experiment=concrete_tabn", "concrete_tabm", "retail_dlinear"),
+        ("experiment=concrte", "concrete", "retail"),
         ("model=tabmm", "tabm", "dlinear"),
         ("data=concret", "concrete", "retail"),
     ],
@@ -175,7 +174,7 @@ def test_unknown_choice_is_told_with_the_nearest_and_all_choices(
 def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) -> None:
     message = refusal("split=xyz", checkout=checkout)
     assert "there is no configs/split/xyz.yaml." in message
-    assert "Choices: grouped, official, ordered, random, rolling." in message
+    assert "Choices: grouped, ordered, random, rolling." in message
 
 
 @pytest.mark.parametrize(
@@ -189,10 +188,10 @@ def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) ->
         ("trainer.epoch_batches=many", r"Allowed: a whole number or null"),
         ("split.calibration=2", r"calibration=2: .*less than 1 \(configs/split/grouped.yaml\)"),
         ("evaluate.permutations=few", r"permutations=few: .*Allowed: a whole number"),
-        ("data.recipe=concret", r"Allowed: concrete, online_retail, m3_monthly, m3_quarterly"),
+        ("data.recipe=dxai.data.prepare.concret", r"has no concret, did you mean 'dxai.data.prepare.concrete'"),
         ("data.sha256=abc", r"data.sha256=abc: .*pattern.*configs/data/concrete.yaml"),
         ("seed=-1", r"seed=-1: .*greater than or equal to 0 \(configs/run.yaml\)"),
-        ("release.bundle=Mine", r"release.bundle=Mine: .*configs/release/concrete.yaml"),
+        ("release.bundle=Mine", r"release.bundle=Mine: .*configs/release/default.yaml"),
     ],
 )
 def test_wrong_value_is_told_with_its_file_and_what_is_allowed(checkout: Path, override: str, told: str) -> None:
@@ -204,11 +203,23 @@ def test_wrong_item_of_a_list_is_told(checkout: Path) -> None:
     assert re.search(r"model.pools.1=x: .*integer.*configs/model/nhits.yaml", message)
 
 
-def test_wrong_kind_is_told_with_the_kinds_there_are(checkout: Path) -> None:
-    message = refusal("model.kind=forest", checkout=checkout)
-    assert "model.kind=forest: there is no such kind" in message
-    assert "Choose with model=NAME" in message
-    assert "Allowed: linear, mlp, tabm, nhits, dlinear" in message
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("dxai.networks.tabm.TabN", "dxai.networks.tabm has no TabN, did you mean 'dxai.networks.tabm.TabM'?"),
+        ("dxai.networks.forest.Forest", "it cannot be imported: ModuleNotFoundError: No module named"),
+        ("forest", "a name with a dot is needed"),
+    ],
+)
+def test_name_of_a_class_that_is_none_is_told(checkout: Path, target: str, told: str) -> None:
+    message = refusal(f"model._target_={target}", checkout=checkout)
+    assert f"model._target_={target}: " in message
+    assert told in message
+    assert "configs/model/tabm.yaml" in message
+
+
+def test_arguments_that_the_task_gives_are_no_settings(checkout: Path) -> None:
+    assert "model.numbers: there is no such key" in refusal("model.numbers=3", checkout=checkout)
 
 
 def test_several_mistakes_come_in_one_message(checkout: Path) -> None:
@@ -236,9 +247,7 @@ def test_every_value_of_a_sweep_is_checked(checkout: Path) -> None:
 
 
 def test_good_sweeps_pass(checkout: Path) -> None:
-    refuse_mistakes(
-        ["experiment=concrete_mlp,concrete_tabm", "seed=range(0,3)", "trainer.learning_rate=0.1,0.01"], checkout
-    )
+    refuse_mistakes(["model=mlp,tabm", "seed=range(0,3)", "trainer.learning_rate=0.1,0.01"], checkout)
 
 
 def test_key_that_one_choice_of_a_sweep_lacks_is_told(checkout: Path) -> None:
@@ -247,8 +256,8 @@ def test_key_that_one_choice_of_a_sweep_lacks_is_told(checkout: Path) -> None:
 
 
 def test_sweep_over_a_pattern_is_checked_like_its_choices(checkout: Path) -> None:
-    refuse_mistakes(["experiment=glob(concrete_*)"], checkout)
-    assert "seed=-1" in sweep_refusal("experiment=glob(concrete_*)", "seed=-1", checkout=checkout)
+    refuse_mistakes(["experiment=glob(m3_*)"], checkout)
+    assert "seed=-1" in sweep_refusal("experiment=glob(m3_*)", "seed=-1", checkout=checkout)
 
 
 def test_sweep_where_one_run_is_wanted_is_told(checkout: Path) -> None:
@@ -289,13 +298,13 @@ def test_checkout_is_found_from_a_folder_inside_it(checkout: Path, monkeypatch: 
     assert find_checkout(checkout / "configs" / "model") == checkout
     monkeypatch.chdir(checkout / "tests")
     assert find_checkout() == checkout
-    assert settings_from(["experiment=concrete_mlp"]).model.kind == "mlp"
+    assert settings_from(["model=mlp"]).model.name == "mlp"
 
 
 def test_typo_in_an_experiment_file_names_a_file_and_the_nearest_key(copied_checkout: Path) -> None:
-    experiment = copied_checkout / "configs" / "experiment" / "concrete_tabm.yaml"
+    experiment = copied_checkout / "configs" / "experiment" / "concrete.yaml"
     experiment.write_text(experiment.read_text("utf-8") + "\ntrainer:\n  max_epoch: 5\n", "utf-8")
-    message = refusal("experiment=concrete_tabm", checkout=copied_checkout)
+    message = refusal("experiment=concrete", checkout=copied_checkout)
     assert re.search(r"trainer.max_epoch: there is no such key in configs/(trainer|experiment)/\w+\.yaml", message)
     assert "Did you mean 'trainer.max_epochs'?" in message
 
@@ -309,13 +318,13 @@ def test_typo_in_a_group_file_names_that_file(copied_checkout: Path) -> None:
 
 
 def test_unknown_choice_in_an_experiment_file_is_told(copied_checkout: Path) -> None:
-    experiment = copied_checkout / "configs" / "experiment" / "concrete_tabm.yaml"
-    experiment.write_text(experiment.read_text("utf-8").replace("/model: tabm", "/model: tabn"), "utf-8")
-    assert "model/tabn" in refusal("experiment=concrete_tabm", checkout=copied_checkout)
+    experiment = copied_checkout / "configs" / "experiment" / "concrete.yaml"
+    experiment.write_text(experiment.read_text("utf-8").replace("/split: grouped", "/split: gruoped"), "utf-8")
+    assert "split/gruoped" in refusal("experiment=concrete", checkout=copied_checkout)
 
 
 def test_file_that_is_no_yaml_is_told(copied_checkout: Path) -> None:
-    (copied_checkout / "configs" / "model" / "tabm.yaml").write_text("kind: [tabm\nk: 3\n", "utf-8")
+    (copied_checkout / "configs" / "model" / "tabm.yaml").write_text("_target_: [tabm\nk: 3\n", "utf-8")
     assert "tabm.yaml" in refusal(checkout=copied_checkout)
 
 

@@ -15,7 +15,7 @@ import yaml
 from dxai.contract import load_contract, parse_contract, refuse_other_major
 from dxai.errors import DataError, NotFoundError
 
-CONTRACTS = sorted((Path(__file__).parents[1] / "configs" / "contract").glob("*.yaml"), key=lambda path: path.name)
+CONTRACTS = sorted((Path(__file__).parents[1] / "contracts").glob("*.yaml"), key=lambda path: path.name)
 each_contract = pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
 
 
@@ -33,12 +33,12 @@ def ucum() -> ucumvert.PintUcumRegistry:
 
 @pytest.fixture(scope="module")
 def concrete_text(checkout: Path) -> str:
-    return (checkout / "configs" / "contract" / "concrete_strength.yaml").read_text("utf-8")
+    return (checkout / "contracts" / "concrete_strength.yaml").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def retail_text(checkout: Path) -> str:
-    return (checkout / "configs" / "contract" / "retail_demand.yaml").read_text("utf-8")
+    return (checkout / "contracts" / "retail_demand.yaml").read_text("utf-8")
 
 
 def edited(text: str, old: str, new: str) -> str:
@@ -239,7 +239,7 @@ def test_contract_file_that_is_not_utf8_is_refused(concrete_text: str, tmp_path:
 
 def test_missing_contract_suggests_the_nearest(checkout: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
-        load_contract(checkout / "configs" / "contract" / "concrete_strenght.yaml")
+        load_contract(checkout / "contracts" / "concrete_strenght.yaml")
     assert caught.value.exit_code == 3
     assert "There is no contract 'concrete_strenght.yaml'" in str(caught.value)
     assert "Did you mean 'concrete_strength'?" in str(caught.value)
@@ -247,7 +247,7 @@ def test_missing_contract_suggests_the_nearest(checkout: Path) -> None:
 
 def test_missing_contract_unlike_any_lists_what_there_is(checkout: Path) -> None:
     with pytest.raises(NotFoundError, match=r"Contracts here: .*concrete_strength.*retail_demand"):
-        load_contract(checkout / "configs" / "contract" / "zzz.yaml")
+        load_contract(checkout / "contracts" / "zzz.yaml")
 
 
 MORE = """  - {property: licence, value: CC-BY-4.0}

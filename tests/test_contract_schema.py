@@ -28,7 +28,7 @@ from dxai.contract.schema import contract_schema, value_schema
 from dxai.errors import DataError
 
 CHECKOUT = Path(__file__).parents[1]
-SHIPPED = sorted((CHECKOUT / "configs" / "contract").glob("*.yaml"))
+SHIPPED = sorted((CHECKOUT / "contracts").glob("*.yaml"))
 EDITOR = jsonschema.Draft202012Validator(contract_schema())
 OFFICIAL = json.loads((importlib.resources.files("open_data_contract_standard") / "schema.json").read_text("utf-8"))
 FURNACE = "로트,온도(℃),압력(kgf/cm2),측정일,불량\n" + "".join(

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow(seconds=20)
 
 QUALITY = ("model.width=16", "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
 LINEAR = ("model=linear", *QUALITY[1:])  # the linear model has no width
-DEMAND = ("model.width=16", "trainer.max_epochs=1", "model.context=24")
+DEMAND = ("model.width=16", "trainer.max_epochs=1", "scaling.context=24")
 
 
 def roles(contract: Contract, role: str) -> set[str]:

@@ -42,10 +42,10 @@ SMALL = {
     "tabm": ["model=tabm", "model.width=16", "model.frequencies=4", "model.k=3"],
 }
 FORECASTS = {
-    "nhits": ["model=nhits", "model.width=16", "model.context=30", "model.pools=[7,2,1]"],
-    "nhits seasonal": ["model=nhits_trend", "model.width=16", "model.context=30"],
-    "dlinear": ["model=dlinear", "model.context=30", "model.kernel=5", "model.harmonics=1"],
-    "dlinear seasonal": ["model=dlinear", "model.context=30", "model.kernel=5", "model.residual=seasonal_naive"],
+    "nhits": ["model=nhits", "model.width=16", "scaling.context=30", "model.pools=[7,2,1]"],
+    "nhits seasonal": ["scaling=trend", "model.pools=[6,3,1]", "model.width=16", "scaling.context=30"],
+    "dlinear": ["model=dlinear", "scaling.context=30", "model.kernel=5", "scaling.harmonics=1"],
+    "dlinear seasonal": ["model=dlinear", "scaling.context=30", "model.kernel=5", "scaling.residual=seasonal_naive"],
 }
 TOLERANCE = 1e-4
 
@@ -123,7 +123,7 @@ def settings(checkout: Path, experiment: str, overrides: list[str]) -> RunSettin
 
 
 def fitted_quality(checkout: Path, overrides: list[str], contract: Contract = CASTING) -> QualityPredictor:
-    task = RegressionTask(contract, castings(300), settings(checkout, "concrete_tabm", ["split=random", *overrides]))
+    task = RegressionTask(contract, castings(300), settings(checkout, "concrete", ["split=random", *overrides]))
     return task.fit(task.folds[-1], lambda _: None)[0]
 
 
@@ -148,7 +148,7 @@ def demand(checkout: Path) -> Callable[[str], tuple[DemandTask, DemandPredictor,
 
     def of(kind: str) -> tuple[DemandTask, DemandPredictor, bytes]:
         if kind not in made:
-            task = DemandTask(DEMAND, parts(), settings(checkout, "retail_nhits", FORECASTS[kind]))
+            task = DemandTask(DEMAND, parts(), settings(checkout, "retail", FORECASTS[kind]))
             predictor = task.fit(task.folds[-1], lambda _: None)[0]
             made[kind] = task, predictor, export(predictor, DEMAND, context=30)
         return made[kind]
@@ -339,7 +339,7 @@ def test_a_column_may_have_any_name_that_the_contract_lets_it_have(taken: str, c
     columns = tuple(c.model_copy(update={"name": taken}) if c.name == "pressure" else c for c in CASTING.columns)
     contract = Contract.model_validate({**CASTING.model_dump(), "columns": columns})
     rows = castings(300).rename({"pressure": taken})
-    task = RegressionTask(contract, rows, settings(checkout, "concrete_linear", ["split=random"]))
+    task = RegressionTask(contract, rows, settings(checkout, "concrete", ["model=linear", "split=random"]))
     predictor = task.predictor().eval()
     graph = export(predictor, contract)
     assert [i.name for i in onnx.load_from_string(graph).graph.input] == [taken, "plant", "melt_temperature", "alloy"]

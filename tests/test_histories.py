@@ -15,7 +15,7 @@ from dxai.inference.histories import broken_histories
 
 @pytest.fixture(scope="module")
 def retail(checkout: Path) -> Contract:
-    return load_contract(checkout / "configs/contract/retail_demand.yaml")
+    return load_contract(checkout / "contracts/retail_demand.yaml")
 
 
 def weeks(series: str, count: int, end: date = date(2011, 12, 4)) -> list[tuple[str, date, float]]:

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 import dxai
 from dxai.config.compose import settings_from
-from dxai.config.settings import ForecastModel
+from dxai.config.settings import ForecastScaling
 from dxai.contract import Column, Contract, load_contract
 from dxai.contract.signature import LEVELS
 from dxai.errors import SettingsError
-from dxai.learn.demand import network_for
 from dxai.learn.losses import ForecastLoss, members_squared_error
 from dxai.learn.predictor import DemandPredictor, QualityPredictor, ScaledForecast
 from dxai.learn.transform import Calendar, SeriesScale
@@ -217,26 +216,28 @@ def test_forecast_network_answers_a_channel_per_step(kind: str, harmonics: int) 
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["experiment=retail_dlinear", "model.kernel=1"],
-        ["experiment=retail_dlinear", "model.kernel=4"],
-        ["experiment=retail_dlinear", "model.kernel=501"],
-        ["experiment=retail_nhits", "model.pools=[4,1]"],
-        ["experiment=retail_nhits", "model.pools=[80,4,1]"],
-        ["experiment=retail_nhits", "model.knots=[1,1,100]"],
+        ["experiment=retail", "model=dlinear", "model.kernel=1"],
+        ["experiment=retail", "model=dlinear", "model.kernel=4"],
+        ["experiment=retail", "model=dlinear", "model.kernel=501"],
+        ["experiment=retail", "model.pools=[4,1]"],
+        ["experiment=retail", "model.pools=[80,4,1]"],
+        ["experiment=retail", "model.knots=[1,1,100]"],
     ],
-    ids=lambda overrides: overrides[1],
+    ids=lambda overrides: overrides[-1],
 )
 def test_settings_that_are_admitted_make_a_network_that_answers(overrides: list[str], checkout: Path) -> None:
     """What cannot work is refused as a setting, in words, and not by the network in the middle of a run."""
-    contract = load_contract(checkout / "configs" / "contract" / "retail_demand.yaml")
+    contract = load_contract(checkout / "contracts" / "retail_demand.yaml")
     try:
-        model = settings_from(overrides, checkout=checkout).model
+        settings = settings_from(overrides, checkout=checkout)
     except SettingsError as error:
-        assert overrides[1].split("=")[0] in str(error)
+        assert overrides[-1].split("=")[0] in str(error)
         return
-    assert isinstance(model, ForecastModel)
-    network = network_for(model, contract)
-    past, calendar = torch.rand(3, model.context), torch.rand(3, contract.horizon, 2 * model.harmonics)
+    scaling = settings.scaling
+    assert isinstance(scaling, ForecastScaling)
+    steps, features = scaling.context, 2 * scaling.harmonics
+    network = settings.model.build(context=steps, horizon=contract.horizon, calendar=features, channels=CHANNELS)
+    past, calendar = torch.rand(3, steps), torch.rand(3, contract.horizon, features)
     assert network(past, torch.ones_like(past), calendar).shape == (3, CHANNELS, contract.horizon)
 
 

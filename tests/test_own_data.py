@@ -152,14 +152,15 @@ def test_the_contract_chooses_family_and_split(contract: str, split: str, workpl
 def test_what_a_person_chose_wins(workplace: Path, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "own", quality(), castings())
     words = [
-        "experiment=concrete_linear",
+        "experiment=concrete",
+        "model=linear",
         f"data.path={folder}",
         "split=random",
         "release.version=2.0.0",
         "data.name=mine",
     ]
     settings = settings_from(with_own_data(words, workplace), checkout=workplace)
-    assert (settings.model.kind, settings.split.kind, settings.data.name) == ("linear", "random", "mine")
+    assert (settings.model.name, settings.split.kind, settings.data.name) == ("linear", "random", "mine")
     assert (settings.release.bundle, settings.release.version) == ("mine", "2.0.0")
 
 
@@ -180,7 +181,7 @@ def test_a_package_trains_as_its_folder_does(workplace: Path, tmp_path: Path) ->
     policy = "\n  - {property: licence, value: CC-BY-4.0}\nschema:"
     folder = data_folder(tmp_path / "own", quality().replace("\nschema:", policy), castings())
     package = pack(folder)
-    for words in ([f"data={package}"], ["experiment=concrete_tabm", f"data.path={package}"]):
+    for words in ([f"data={package}"], ["experiment=concrete", f"data.path={package}"]):
         data = settings_from(with_own_data(words, workplace), checkout=workplace).data
         assert prepared_table(data, workplace).equals(castings())
         assert Path(data.path).is_relative_to(workplace / "data/packages")  # type: ignore[union-attr]
@@ -241,7 +242,7 @@ def test_own_rows_become_a_model_and_stay_where_they_are(workplace: Path, tmp_pa
 @pytest.mark.slow
 def test_own_histories_become_a_model_and_stay_where_they_are(workplace: Path, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "own", DEMAND, parts())
-    told = dxai(workplace, "train", f"data={folder}", "trainer.max_epochs=1", "model.width=16", "model.context=24")
+    told = dxai(workplace, "train", f"data={folder}", "trainer.max_epochs=1", "model.width=16", "scaling.context=24")
     run = next(line.split()[-3] for line in told.splitlines() if "dxai release" in line)
     dxai(workplace, "release", run, "--to", "models/parts")
     golden = pl.read_csv(workplace / "models/parts/golden/rows.csv", try_parse_dates=True)

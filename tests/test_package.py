@@ -23,7 +23,7 @@ from dxai.data.package import CONTRACT, CROISSANT, POLICY, SUMS, TABLE, open_pac
 from dxai.errors import DataError, IntegrityError, NotFoundError, SettingsError
 from dxai.intake.package.pack import pack
 
-CONTRACTS = sorted((Path(__file__).parents[1] / "configs" / "contract").glob("*.yaml"), key=lambda path: path.name)
+CONTRACTS = sorted((Path(__file__).parents[1] / "contracts").glob("*.yaml"), key=lambda path: path.name)
 CONCRETE = next(path for path in CONTRACTS if path.stem == "concrete_strength")
 POLICY_TERMS = {"contractType": "platform", "provider": "Plant A", "recipients": "members of the alliance"}
 DAY = date(2026, 11, 23)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dxai.ship.parity import _with_gaps
+from dxai.learn.rows import _with_gaps
 
 
 @pytest.mark.parametrize(("features", "rows", "expected"), [(8, 206, 9 * 206), (475, 262, 476 * 21)])

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from dxai.contract import load_contract
-from dxai.data.prepare import RECIPES, FrameUnpickler, prepare
+from dxai.data.prepare import FrameUnpickler, concrete, m3_monthly, m3_quarterly, online_retail, prepare
 from dxai.errors import DataError
 
 
@@ -31,7 +31,7 @@ class Calls:
 
 @pytest.mark.network
 def test_concrete_has_the_published_rows_in_contract_columns(concrete_table: pl.DataFrame, checkout: Path) -> None:
-    contract = load_contract(checkout / "configs" / "contract" / "concrete_strength.yaml")
+    contract = load_contract(checkout / "contracts" / "concrete_strength.yaml")
     assert concrete_table.height == 1030
     assert concrete_table.columns == list(contract.names)
     assert set(concrete_table.dtypes) == {pl.Float64}
@@ -87,7 +87,7 @@ def test_m3_quarterly_has_the_published_series(checkout: Path) -> None:
     from dxai.config.compose import settings_from
     from dxai.data.table import prepared_table
 
-    table = prepared_table(settings_from(["experiment=m3_quarterly_nhits"], checkout=checkout).data, checkout)
+    table = prepared_table(settings_from(["experiment=m3_quarterly"], checkout=checkout).data, checkout)
     lengths = table.group_by("series").len()["len"]
     assert len(lengths) == 756
     assert (lengths.min(), lengths.max()) == (24, 72)
@@ -107,10 +107,10 @@ def test_m3_joins_training_and_test_part_and_dates_them_backwards(tmp_path: Path
         N2={"period": ["QUARTERLY"], "x": [4, 5], "xx": [6]},
         N3={"period": ["YEARLY"], "x": [7], "xx": [8]},
     )
-    assert RECIPES["m3_monthly"](path).rows() == [
+    assert m3_monthly(path).rows() == [
         ("N1", "1999-10-31", "1.0"), ("N1", "1999-11-30", "2.0"), ("N1", "1999-12-31", "3.0"),
     ]  # fmt: skip
-    assert RECIPES["m3_quarterly"](path)["date"].to_list() == ["1999-06-30", "1999-09-30", "1999-12-31"]
+    assert m3_quarterly(path)["date"].to_list() == ["1999-06-30", "1999-09-30", "1999-12-31"]
 
 
 def test_retail_recipe_keeps_sales_of_regular_products_in_whole_weeks(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_retail_recipe_keeps_sales_of_regular_products_in_whole_weeks(tmp_path: 
     raw.write_bytes(
         lzma.compress(("Invoice,StockCode,Quantity,InvoiceDate,Price\n" + "\n".join(lines) + "\n").encode())
     )
-    table = RECIPES["online_retail"](raw)
+    table = online_retail(raw)
     assert table.columns == ["stock_code", "week", "units"]
     assert table["stock_code"].unique().to_list() == ["85123A"]  # POST is a fee, 10002 was sold in 51 weeks
     assert (table["week"].min(), table["week"].max()) == ("2010-01-17", "2011-01-16")
@@ -158,7 +158,7 @@ def test_pickle_that_asks_for_code_is_refused_and_runs_nothing(tmp_path: Path, n
     raw = tmp_path / "hostile.pkl.compress"
     raw.write_bytes(lzma.compress(hostile_payloads(proof)[name]))
     with pytest.raises(DataError, match=r"The pickle asks for \w+") as caught:
-        RECIPES["concrete"](raw)
+        concrete(raw)
     assert caught.value.exit_code == 6
     assert "Do not use this file" in str(caught.value)
     assert not proof.exists()
@@ -205,7 +205,7 @@ def refuse_raw(checkout: Path, folder: Path, recipe: str, content: bytes) -> Non
     raw = folder / "raw.file"
     raw.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        prepare(raw, recipe, load_contract(checkout / "configs" / "contract" / f"{contracts[recipe]}.yaml"))
+        prepare(raw, f"dxai.data.prepare.{recipe}", load_contract(checkout / "contracts" / f"{contracts[recipe]}.yaml"))
     assert caught.value.exit_code == 6
     assert "raw.file" in str(caught.value)
 
@@ -213,5 +213,5 @@ def refuse_raw(checkout: Path, folder: Path, recipe: str, content: bytes) -> Non
 def test_table_that_breaks_its_contract_is_refused(checkout: Path, tmp_path: Path) -> None:
     path = m3_file(tmp_path, N1={"period": ["MONTHLY"], "x": [1, -2], "xx": [3]})
     with pytest.raises(DataError, match=r"'value' is at least 0, .*row 3: '-2.0'") as caught:
-        prepare(path, "m3_monthly", load_contract(checkout / "configs" / "contract" / "m3_monthly.yaml"))
-    assert "m3.json, recipe 'm3_monthly'" in str(caught.value)
+        prepare(path, "dxai.data.prepare.m3_monthly", load_contract(checkout / "contracts" / "m3_monthly.yaml"))
+    assert "m3.json, recipe 'dxai.data.prepare.m3_monthly'" in str(caught.value)

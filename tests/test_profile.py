@@ -135,7 +135,7 @@ def test_cases_are_groups_where_the_contract_has_some() -> None:
 
 @pytest.fixture(scope="module")
 def monthly(checkout: Path) -> Contract:
-    return load_contract(checkout / "configs" / "contract" / "m3_monthly.yaml")
+    return load_contract(checkout / "contracts" / "m3_monthly.yaml")
 
 
 def panel(*series: list[float]) -> Panel:

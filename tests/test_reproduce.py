@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.network
 
-TINY = ["experiment=concrete_tabm", "trainer.max_epochs=2", "split.folds=2", "model.k=2", "evaluate.permutations=1"]
+TINY = ["experiment=concrete", "trainer.max_epochs=2", "split.folds=2", "model.k=2", "evaluate.permutations=1"]
 
 SCRIPT = """
 import sys

@@ -328,7 +328,7 @@ def test_the_page_says_what_the_bundle_says(pages: dict[str, Page], shelf: dict[
         "0 – 900",
         "300 – 612",
         "A, B",
-        "RMSE 2 MPa",
+        "RMSE 2.00 MPa",
         "50% less",
         "CC-BY-4.0",
     ):

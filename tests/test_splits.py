@@ -17,7 +17,7 @@ from dxai.errors import DataError, SettingsError
 
 @pytest.fixture(scope="module")
 def concrete(checkout: Path) -> Contract:
-    return load_contract(checkout / "configs" / "contract" / "concrete_strength.yaml")
+    return load_contract(checkout / "contracts" / "concrete_strength.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from pathlib import Path
 from dxai.config.compose import settings_from
 from dxai.data.table import prepared_table
 checkout = Path.cwd()
-print(len(prepared_table(settings_from(["experiment=concrete_tabm"], checkout=checkout).data, checkout)))
+print(len(prepared_table(settings_from(["experiment=concrete"], checkout=checkout).data, checkout)))
 """
 
 
@@ -48,13 +48,13 @@ def test_parallel_first_uses_make_one_whole_table(bare: Path) -> None:
 @pytest.mark.process
 def test_changed_contract_prepares_the_table_again(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DXAI_MIRROR", str(bare.parent / "mirror"))
-    data = settings_from(["experiment=concrete_tabm"], checkout=bare).data
+    data = settings_from(["experiment=concrete"], checkout=bare).data
     prepared_table(data, bare)
     prepared = bare / "data/prepared/concrete.parquet"
     first = prepared.stat().st_mtime_ns
     prepared_table(data, bare)
     assert prepared.stat().st_mtime_ns == first
-    contract = bare / "configs/contract/concrete_strength.yaml"
+    contract = bare / "contracts/concrete_strength.yaml"
     contract.write_text(contract.read_text("utf-8").replace("maximum: 3650", "maximum: 4000"), "utf-8")
     prepared_table(data, bare)
     assert prepared.stat().st_mtime_ns > first

@@ -17,7 +17,7 @@ JOBS = 6
 
 @pytest.mark.slow
 def test_jobs_that_start_together_share_one_experiment(checkout: Path, tmp_path: Path) -> None:
-    settings = settings_from(["experiment=concrete_linear"], checkout=checkout)
+    settings = settings_from(["model=linear"], checkout=checkout)
     made_from = Provenance(code="", data="d", contract="c", packages={})
     trackers = [Tracker(tmp_path) for _ in range(JOBS)]
     together = Barrier(JOBS)

@@ -38,7 +38,13 @@ def rmse(rows: pl.DataFrame) -> float:
 
 @pytest.mark.parametrize("model", ["nhits", "dlinear"])
 def test_demand_in_any_unit(model: str, checkout: Path, tmp_path: Path) -> None:
-    short = (f"model={model}", "trainer.max_epochs=2", "trainer.epoch_batches=4", "model.context=24", "split.origins=1")
+    short = (
+        f"model={model}",
+        "trainer.max_epochs=2",
+        "trainer.epoch_batches=4",
+        "scaling.context=24",
+        "split.origins=1",
+    )
     sparse = parts().with_columns(units=pl.when(pl.col("part") == "P-0").then(0.0).otherwise("units"))
     expected = wql(held_out(checkout, tmp_path / "1", DEMAND, sparse, *short))
     assert 0.05 < expected < 1

@@ -128,20 +128,20 @@ def published_mase(table: pl.DataFrame, contract_file: Path) -> float:
 @pytest.mark.network
 def test_seasonal_naive_has_the_published_mase_of_m3_monthly(m3_monthly_table: pl.DataFrame, checkout: Path) -> None:
     assert m3_monthly_table["series"].n_unique() == 1428
-    mase = published_mase(m3_monthly_table, checkout / "configs" / "contract" / "m3_monthly.yaml")
+    mase = published_mase(m3_monthly_table, checkout / "contracts" / "m3_monthly.yaml")
     assert round(mase, 3) == 1.146
 
 
 @pytest.mark.network
 def test_seasonal_naive_has_the_published_mase_of_m3_quarterly(checkout: Path) -> None:
-    data = settings_from(["experiment=m3_quarterly_nhits"], checkout=checkout).data
-    mase = published_mase(prepared_table(data, checkout), checkout / "configs" / "contract" / "m3_quarterly.yaml")
+    data = settings_from(["experiment=m3_quarterly"], checkout=checkout).data
+    mase = published_mase(prepared_table(data, checkout), checkout / "contracts" / "m3_quarterly.yaml")
     assert round(mase, 3) == 1.425
 
 
 @pytest.mark.network
 def test_seasonal_naive_has_the_measured_scores_of_weekly_retail(retail_table: pl.DataFrame, checkout: Path) -> None:
-    contract = load_contract(checkout / "configs" / "contract" / "retail_demand.yaml")
+    contract = load_contract(checkout / "contracts" / "retail_demand.yaml")
     values = to_panel(retail_table, contract, where="retail").values
     assert values.shape == (1609, 104)
     wape, mase = [], []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
@@ -17,8 +16,9 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from dxai.config.components import know_custom, short_name
 from dxai.config.overrides import ROOT, plain, refuse_mistakes, refuse_sweep
-from dxai.config.settings import RunSettings
+from dxai.config.settings import RunSettings, checked
 from dxai.errors import NotFoundError
 
 
@@ -37,6 +37,8 @@ def unused(folder: str) -> str:
 
 
 OmegaConf.register_new_resolver("unused", unused, replace=True)
+OmegaConf.register_new_resolver("dashed", lambda name: name.replace("_", "-"), replace=True)
+OmegaConf.register_new_resolver("short_name", short_name, replace=True)
 
 
 def find_checkout(start: Path | None = None) -> Path:
@@ -48,6 +50,7 @@ def find_checkout(start: Path | None = None) -> Path:
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / "configs" / f"{ROOT}.yaml").is_file():
+            know_custom(folder)
             return folder
     raise NotFoundError(
         "This folder is not inside a dxai checkout, and training lives in one (configs/, dvc.yaml, models/).",
@@ -57,12 +60,13 @@ def find_checkout(start: Path | None = None) -> Path:
 
 
 def settings_from(overrides: Sequence[str] = (), *, checkout: Path | None = None) -> RunSettings:
-    """Compose ``configs/run.yaml`` with overrides such as ``experiment=concrete_tabm model.k=16``.
+    """Compose ``configs/run.yaml`` with overrides such as ``experiment=concrete model.k=16``.
 
     Raises:
         SettingsError: One message with every unknown group, choice or key and every wrong value.
     """
     checkout = checkout or find_checkout()
+    know_custom(checkout)
     refuse_mistakes(overrides, checkout)
     refuse_sweep(overrides)
     with initialize_config_dir(str(checkout / "configs"), version_base="1.3"):
@@ -95,27 +99,16 @@ def launch(
 
     sys.argv = ["dxai train", *arguments]
     app = main(version_base="1.3", config_path=str(checkout / "configs"), config_name=ROOT)(run)
-    if known.help:
-        _print_help(app)
-    else:
-        app()
-
-
-def _print_help(app: Callable[[], None]) -> None:
-    """Hydra's help less the folder of contracts: it lies among the groups, and data=NAME chooses from it."""
-    shown = io.StringIO()
-    with redirect_stdout(shown), suppress(SystemExit):
-        app()
-    kept = [line for line in shown.getvalue().splitlines() if not line.startswith("contract: ")]
-    sys.stdout.write("\n".join(kept) + "\n")
+    app()
 
 
 def complete(incomplete: str) -> list[str]:
     """Shell completions of one override of ``dxai train``: groups, choices and keys."""
     search = create_config_search_path(str(find_checkout() / "configs"))
     plugin = BashCompletion(ConfigLoaderImpl(config_search_path=search))
-    return [word for word in plugin._query(config_name=ROOT, line=incomplete) if not word.startswith("contract")]
+    found: list[str] = plugin._query(config_name=ROOT, line=incomplete)
+    return found
 
 
 def _typed(config: DictConfig) -> RunSettings:
-    return RunSettings.model_validate({key: value for key, value in plain(config).items() if key != "hydra"})
+    return checked({key: value for key, value in plain(config).items() if key != "hydra"})

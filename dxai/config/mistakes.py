@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dxai.config.settings import RunSettings
+from dxai.config.settings import checked, settings_class
 from dxai.errors import nearest
 
 
@@ -37,7 +37,7 @@ def key_mistakes(
         bad_groups: Groups whose choice was wrong already: what follows from that says nothing new.
     """
     try:
-        RunSettings.model_validate(settings)
+        checked(settings)
     except ValidationError as error:
         return [_told(e, settings, files, checkout) for e in error.errors() if not _follows(e, bad_groups)]
     return []
@@ -54,7 +54,7 @@ def _told(error: ErrorDetails, settings: dict[str, Any], files: dict[str, Path],
     path = _path_in_settings(error["loc"], settings)
     key = ".".join(path)
     model = _model_at(path[:-1], settings)
-    fields = model.model_fields if model else {}
+    fields = {f.alias or name: f for name, f in model.model_fields.items()} if model else {}
     place = _file_of(path, settings, files).relative_to(checkout).as_posix()
     if error["type"] == "extra_forbidden":
         hint = nearest(path[-1], fields if len(path) > 1 else [*fields, "experiment"])
@@ -88,7 +88,7 @@ def _path_in_settings(loc: tuple[int | str, ...], settings: dict[str, Any]) -> l
 
 def _model_at(path: Sequence[str], settings: dict[str, Any]) -> type[BaseModel] | None:
     """The settings class that describes the section at ``path``."""
-    model: type[BaseModel] | None = RunSettings
+    model: type[BaseModel] | None = settings_class(settings)
     at: Any = settings
     for part in path:
         if model is None or part not in model.model_fields:

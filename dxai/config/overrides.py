@@ -64,7 +64,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def _groups(configs: Path) -> set[str]:
     folders = {p.relative_to(configs).as_posix() for p in configs.rglob("*") if p.is_dir()}
-    return {name for name in folders if name != "contract" and not name.startswith("hydra")}
+    return {name for name in folders if not name.startswith("hydra")}
 
 
 def _bad_choices(overrides: Sequence[Override], configs: Path) -> dict[str, list[str]]:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationInfo,
-    field_validator,
+    create_model,
 )
 
 from dxai.arithmetic import Arithmetic
+from dxai.config.components import Component, Dotted, Settings, typed
 from dxai.contract.terms import Text
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class PublishedData(Settings):
     """A public data set: where its file lies and how it becomes a table.
 
     Attributes:
-        contract: Name of a file in configs/contract/.
+        contract: Name of a file in contracts/.
         place: ``pypi:NAME==VERSION!member/path`` or ``https://…``.
         sha256: Of the file as fetched.
         usage: Who may use the model made from it, and how.
-        recipe: Function of ``dxai.data.prepare`` that turns the raw file into contract columns.
+        recipe: Dotted name of the function that turns the raw file into contract columns; empty: it has them.
     """
 
     kind: Literal["published"]
@@ -47,7 +40,7 @@ class PublishedData(Settings):
     licence: str
     citation: str
     usage: Text
-    recipe: Literal["concrete", "online_retail", "m3_monthly", "m3_quarterly"]
+    recipe: Dotted | Literal[""] = ""
 
 
 class OwnData(Settings):
@@ -96,39 +89,14 @@ class RollingSplit(Settings):
     origins: PositiveInt
 
 
-class LinearModel(Settings):
-    """A straight line in the scaled inputs."""
+class NoScaling(Settings):
+    """Rows of a table have no series to scale."""
 
-    kind: Literal["linear"]
-
-
-class MlpModel(Settings):
-    """Multilayer perceptron on periodic embeddings of the numbers (Gorishniy et al. 2022).
-
-    Attributes:
-        embedding: Width of one number's embedding.
-        frequencies: Sines and cosines per number.
-        frequency_scale: Standard deviation of the frequencies at the start; the smaller, the smoother.
-    """
-
-    kind: Literal["mlp"]
-    embedding: PositiveInt
-    frequencies: PositiveInt
-    frequency_scale: PositiveFloat
-    width: PositiveInt
-    blocks: PositiveInt
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    kind: Literal["none"]
 
 
-class TabmModel(MlpModel):
-    """TabM: ``k`` parameter-sharing MLPs (Gorishniy et al. 2025)."""
-
-    kind: Literal["tabm"]  # type: ignore[assignment]
-    k: PositiveInt
-
-
-class ForecastModel(Settings):
-    """What all forecasting networks share.
+class ForecastScaling(Settings):
+    """How every series is brought to one size, and what a forecast is a multiple of.
 
     Attributes:
         context: Steps of history that the network looks at.
@@ -137,50 +105,15 @@ class ForecastModel(Settings):
         floor: Smallest scale of a series, as a share of the median one.
         harmonics: Sines and cosines of the year per future step; 0 leaves the date out.
         calendar_dropout: Share of training windows that do not see the calendar, so that no forecast hangs on it alone.
-        scale_weight: Weight of a series in the loss: its scale to this power.
-        mean_weight: Weight of the mean's loss beside the quantiles'.
-        mean_delta: Where the mean's Huber loss turns from square to straight, in scales.
     """
 
+    kind: Literal["series"]
     context: PositiveInt
     residual: Literal["none", "seasonal_naive"]
     recency: PositiveFloat
     floor: PositiveFloat
     harmonics: NonNegativeInt
     calendar_dropout: Annotated[float, Field(ge=0, lt=1)]
-    scale_weight: Annotated[float, Field(ge=0, le=1)]
-    mean_weight: PositiveFloat
-    mean_delta: PositiveFloat
-
-
-class NHitsModel(ForecastModel):
-    """N-HiTS (Challu et al. 2023): one stack per pool and number of knots."""
-
-    kind: Literal["nhits"]
-    pools: tuple[PositiveInt, ...]
-    knots: tuple[PositiveInt, ...]
-    width: PositiveInt
-
-    @field_validator("knots")
-    @classmethod
-    def _one_per_stack(cls, knots: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        if len(knots) != len(info.data.get("pools", knots)):
-            raise ValueError(f"there must be one per pool of model.pools, {len(info.data['pools'])} in all")
-        return knots
-
-
-class DLinearModel(ForecastModel):
-    """DLinear (Zeng et al. 2023): linear maps of a moving average over ``kernel`` steps and of its remainder."""
-
-    kind: Literal["dlinear"]
-    kernel: PositiveInt
-
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError("a moving average has a middle: the number of steps must be odd")
-        return kernel
 
 
 class TrainerSettings(Settings):
@@ -189,6 +122,7 @@ class TrainerSettings(Settings):
     Attributes:
         epoch_batches: Batches of one epoch where all rows are too many; null: all rows.
         warmup: Share of all steps in which the learning rate rises; it falls along a cosine after that.
+        callbacks: Of Lightning, each under a name of its own.
     """
 
     max_epochs: PositiveInt
@@ -198,6 +132,7 @@ class TrainerSettings(Settings):
     weight_decay: NonNegativeFloat
     warmup: Annotated[float, Field(ge=0, lt=1)]
     gradient_clip: PositiveFloat
+    callbacks: Settings = Settings()
 
 
 class QualityEvaluation(Settings):
@@ -205,10 +140,12 @@ class QualityEvaluation(Settings):
 
     Attributes:
         permutations: Shuffles per column and fold behind the permutation importance.
+        metrics: Scores beside our own, by dotted name; see `dxai.metrics`.
     """
 
     kind: Literal["quality"]
     permutations: PositiveInt
+    metrics: tuple[Dotted, ...] = ()
 
 
 class DemandEvaluation(Settings):
@@ -216,10 +153,12 @@ class DemandEvaluation(Settings):
 
     Attributes:
         naive_lag: The naive forecast that scales MASE and RMSSE: the value one ``step`` or one ``season`` ago.
+        metrics: As of a quality run.
     """
 
     kind: Literal["demand"]
     naive_lag: Literal["step", "season"]
+    metrics: tuple[Dotted, ...] = ()
 
 
 class ReleaseSettings(Settings):
@@ -240,7 +179,7 @@ class ReleaseSettings(Settings):
 DataSettings = Annotated[PublishedData | OwnData, Field(discriminator="kind")]
 RowSplit = GroupedSplit | RandomSplit | OrderedSplit
 SplitSettings = Annotated[RowSplit | RollingSplit, Field(discriminator="kind")]
-ModelSettings = Annotated[LinearModel | MlpModel | TabmModel | NHitsModel | DLinearModel, Field(discriminator="kind")]
+ScalingSettings = Annotated[NoScaling | ForecastScaling, Field(discriminator="kind")]
 
 EvaluateSettings = Annotated[QualityEvaluation | DemandEvaluation, Field(discriminator="kind")]
 
@@ -250,6 +189,9 @@ class RunSettings(Settings):
 
     Attributes:
         arithmetic: ``portable``: the same bytes on every x86-64 processor with AVX2; ``native``: on the same processor.
+        model: A network, or whatever else fits rows and answers as one.
+        scaling: Of the series of a demand table.
+        loss: What training makes small; null: what the kind of task has for it.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -258,7 +200,37 @@ class RunSettings(Settings):
     arithmetic: Arithmetic
     data: DataSettings
     split: SplitSettings
-    model: ModelSettings
+    model: Component
+    scaling: ScalingSettings
+    loss: Component | None = None
     trainer: TrainerSettings
     evaluate: EvaluateSettings
     release: ReleaseSettings
+
+
+def checked(settings: Mapping[str, Any]) -> RunSettings:
+    """Settings in plain values, every component's arguments held against the signature of what it names.
+
+    Raises:
+        ValidationError: All mistakes at once.
+    """
+    return settings_class(settings).model_validate(settings)
+
+
+def settings_class(settings: Mapping[str, Any]) -> type[RunSettings]:
+    """The settings class for the components that these settings name."""
+    fields: dict[str, Any] = {
+        group: (typed(target), ...) for group in ("model", "loss") if (target := _target(settings.get(group)))
+    }
+    trainer = settings.get("trainer")
+    named = trainer.get("callbacks") if isinstance(trainer, Mapping) else None
+    if isinstance(named, Mapping) and named:
+        callbacks: dict[str, Any] = {name: (typed(_target(told)), ...) for name, told in named.items()}
+        of_these: Any = create_model("Callbacks", __base__=Settings, **callbacks)
+        fields["trainer"] = (create_model("TrainerSettings", __base__=TrainerSettings, callbacks=(of_these, ...)), ...)
+    return create_model("RunSettings", __base__=RunSettings, **fields) if fields else RunSettings
+
+
+def _target(section: Any) -> str:
+    found = section.get("_target_") if isinstance(section, Mapping) else None
+    return found if isinstance(found, str) else ""

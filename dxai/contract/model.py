@@ -7,11 +7,22 @@ import json
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from dxai.contract.policy import UsagePolicy
 
-Task = Literal["quality", "demand"]
+TASKS = ["quality", "demand"]
+"""What a contract may be for; whoever adds a kind of task appends its name."""
+
+
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        raise PydanticCustomError("literal_error", "Input should be " + " or ".join(repr(task) for task in TASKS))
+    return name
+
+
+Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": TASKS, "type": "string"})]
 Kind = Literal["number", "category", "date", "timestamp"]
 Role = Literal["feature", "target", "series", "time", "group", "known_future", "static", "provider", "ignore"]
 Frequency = Literal["weekly", "monthly", "quarterly"]

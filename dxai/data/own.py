@@ -60,7 +60,7 @@ def _path(word: str, checkout: Path) -> str:
 
 def _chosen(folder: Path, contract: Contract) -> list[str]:
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    chosen = [f"experiment=own_{contract.task}", "data=own", "release=own"]
+    chosen = [f"experiment=own_{contract.task}", "data=own"]
     if contract.task == "quality":
         chosen.append(f"split={split_rule(contract)}")
     name = re.sub(r"[^a-z0-9]+", "-", contract.id.lower()).strip("-") or "own"

@@ -12,9 +12,11 @@ from typing import Any
 
 import polars as pl
 
+from dxai.config.components import find
 from dxai.contract import Contract
 from dxai.data.checks import Problems, cast
 from dxai.data.header import match_header
+from dxai.data.tables import as_text, read_blocks
 from dxai.errors import DataError
 
 _PICKLE_NAMES = {
@@ -52,8 +54,9 @@ def prepare(raw: Path, recipe: str, contract: Contract) -> pl.DataFrame:
     Raises:
         DataError: The raw file or the table made from it breaks the contract.
     """
+    read: Callable[[Path], pl.DataFrame] = find(recipe) if recipe else plain
     try:
-        text = RECIPES[recipe](raw)
+        text = read(raw)
     except _BROKEN as error:
         raise DataError(
             f"The raw file is not what recipe {recipe!r} reads: {type(error).__name__} {error}.",
@@ -79,6 +82,11 @@ class FrameUnpickler(pickle.Unpickler):
                 where="raw data", fix="Do not use this file: it may run code when it is read.",
             )  # fmt: skip
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def plain(raw: Path) -> pl.DataFrame:
+    """A CSV, Excel or Parquet file that has the contract's columns already, under their ids."""
+    return as_text(pl.concat(list(read_blocks(raw))))
 
 
 def concrete(raw: Path) -> pl.DataFrame:
@@ -148,11 +156,3 @@ def _m3(raw: Path, period: str, step: str) -> pl.DataFrame:
     months = pl.lit("-") + (age * (3 if step == "3mo" else 1)).cast(pl.String) + pl.lit("mo")
     dated = long.with_columns(pl.date(1999, 12, 1).dt.offset_by(months).dt.month_end().alias("date"))
     return dated.select("series", "date", "value").cast(pl.String)
-
-
-RECIPES: dict[str, Callable[[Path], pl.DataFrame]] = {
-    "concrete": concrete,
-    "online_retail": online_retail,
-    "m3_monthly": m3_monthly,
-    "m3_quarterly": m3_quarterly,
-}

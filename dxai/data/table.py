@@ -30,10 +30,10 @@ def contract_of(data: DataSettings, checkout: Path) -> Contract:
 
 
 def contract_path(data: DataSettings, checkout: Path) -> Path:
-    """File of the contract: in configs/contract/, or beside a firm's own table."""
+    """File of the contract: in contracts/, or beside a firm's own table."""
     if isinstance(data, OwnData):
         return checkout / data.path / CONTRACT
-    return checkout / "configs" / "contract" / f"{data.contract}.yaml"
+    return checkout / "contracts" / f"{data.contract}.yaml"
 
 
 def terms_of_data(data: DataSettings, checkout: Path) -> Terms:

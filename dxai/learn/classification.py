@@ -19,7 +19,6 @@ from dxai.learn.losses import MembersCrossEntropy
 from dxai.learn.module import Loss
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.rows import Array, Columns, RowTask
-from dxai.learn.table_network import table_network
 
 
 class ClassTask(RowTask[ClassPredictor]):
@@ -45,12 +44,12 @@ class ClassTask(RowTask[ClassPredictor]):
 
     def predictor(self) -> ClassPredictor:
         """A network with one output per member and class."""
-        return ClassPredictor(self.contract, table_network(self.settings.model, self.contract))
+        return ClassPredictor(self.contract, self.sized_network())
 
     def prepare(self, predictor: ClassPredictor, rows: Rows) -> Loss:
         """Take the classes' shares among the rows to fit: what is rare is expected to be rare from the first step."""
         predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
-        return MembersCrossEntropy(predictor.prior)
+        return self.loss(MembersCrossEntropy(predictor.prior))
 
     def truth(self, predictor: ClassPredictor, rows: Rows) -> Tensor:  # noqa: ARG002
         """Class numbers ``[rows]``."""
@@ -96,7 +95,7 @@ class ClassTask(RowTask[ClassPredictor]):
 
     def _scores(self, truth: Array, prediction: Array, probability: Array) -> dict[str, float]:
         arrays = {"truth": truth, "prediction": prediction, "probability": probability}
-        return metrics.score(metrics.CLASS, **arrays, positive=self.positive)
+        return metrics.score(self.metrics, **arrays, positive=self.positive)
 
     def error(self, predictor: ClassPredictor, columns: Columns, rows: Rows) -> float:
         """What PR-AUC lacks of 1."""

@@ -11,18 +11,10 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from dxai import metrics
 from dxai.bundle.profile import Profile, profile_panel
-from dxai.config.settings import (
-    DemandEvaluation,
-    DLinearModel,
-    ForecastModel,
-    NHitsModel,
-    RollingSplit,
-    RunSettings,
-)
+from dxai.config.settings import DemandEvaluation, ForecastScaling, RollingSplit, RunSettings
 from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
 from dxai.data import naive
@@ -38,8 +30,6 @@ from dxai.learn.module import Epoch, OnEpoch, fit
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
-from dxai.networks.dlinear import DLinear
-from dxai.networks.nhits import NHits
 from dxai.networks.quantiles import QuantileHead
 
 Array = NDArray[np.float32]
@@ -86,14 +76,13 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     """
 
     takes: ClassVar[Mapping[str, tuple[type, ...]]] = {
-        "model": (ForecastModel,), "split": (RollingSplit,), "evaluate": (DemandEvaluation,),
+        "split": (RollingSplit,), "evaluate": (DemandEvaluation,), "scaling": (ForecastScaling,),
     }  # fmt: skip
-    choices: ClassVar[str] = (
-        "model=nhits, nhits_trend or dlinear, split=rolling or official, evaluate=demand or competition"
-    )
+    gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
+    choices: ClassVar[str] = "model=nhits or dlinear, split=rolling, evaluate=demand, scaling=level or trend"
     left_out_as: ClassVar[str] = "series with too short a history"
 
-    model: ForecastModel
+    scaling: ForecastScaling
     split: RollingSplit
     evaluation: DemandEvaluation
 
@@ -101,7 +90,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         super().__init__(contract, table, settings)
         assert contract.frequency is not None  # checked when the contract was read
         self.frequency, split = contract.frequency, settings.split
-        self.model, self.split, self.evaluation = settings.model, split, settings.evaluate  # type: ignore[assignment]
+        self.scaling, self.split, self.evaluation = settings.scaling, split, settings.evaluate  # type: ignore[assignment]
         whole = to_panel(table, contract.model_copy(update={"minimum_history": 0}), where=settings.data.name)
         long_enough = whole.known_steps >= contract.minimum_history
         self.panel, self.left_out = whole.only(long_enough), int((~long_enough).sum())
@@ -110,17 +99,17 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         self._refuse_short_context()
 
     def _refuse_short_context(self) -> None:
-        if self.model.residual == "seasonal_naive" and self.model.context <= self.contract.season:
+        if self.scaling.residual == "seasonal_naive" and self.scaling.context <= self.contract.season:
             raise SettingsError(
                 f"residual=seasonal_naive looks back one season of {self.contract.season} steps, "
-                f"however model.context={self.model.context}.",
-                where="model.context", fix=f"Use model.context={2 * self.contract.season} or more.",
+                f"however scaling.context={self.scaling.context}.",
+                where="scaling.context", fix=f"Use scaling.context={2 * self.contract.season} or more.",
             )  # fmt: skip
 
     @property
     def context(self) -> int:
         """Steps of history that the network looks at."""
-        return self.model.context
+        return self.scaling.context
 
     @property
     def spread(self) -> float:
@@ -136,35 +125,38 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def predictor(self) -> DemandPredictor:
         """An unfitted predictor of the right shape."""
-        model, contract = self.model, self.contract
+        scaling, contract = self.scaling, self.contract
         scale = SeriesScale(
-            context=model.context, horizon=contract.horizon, season=contract.season,
-            residual=model.residual, recency=model.recency, floor=model.floor,
+            context=scaling.context, horizon=contract.horizon, season=contract.season,
+            residual=scaling.residual, recency=scaling.recency, floor=scaling.floor,
         )  # fmt: skip
         calendar = Calendar(
             horizon=contract.horizon, step_days=STEP_DAYS[self.frequency],
-            harmonics=model.harmonics, dropout=model.calendar_dropout,
+            harmonics=scaling.harmonics, dropout=scaling.calendar_dropout,
         )  # fmt: skip
         # Starting points near what scaled demand looks like: a fit begins with plausible quantiles.
         start = (
             {"median": 0.6, "gap": 0.25, "mean": 0.9}
-            if model.residual == "none"
+            if scaling.residual == "none"
             else {"median": 0.0, "gap": 0.15, "mean": 0.0}
         )
         head = QuantileHead(len(LEVELS), **start)
-        return DemandPredictor(contract, ScaledForecast(scale, calendar, network_for(model, contract), head))
+        network = self.network(
+            context=scaling.context, horizon=contract.horizon, calendar=2 * scaling.harmonics, channels=len(LEVELS) + 1
+        )  # fmt: skip
+        return DemandPredictor(contract, ScaledForecast(scale, calendar, network, head))
 
     def fit(self, fold: DemandFold, on_epoch: OnEpoch) -> tuple[DemandPredictor, list[Epoch]]:
         """Fit on targets up to one horizon before the origin; calibrate the interval on that last horizon."""
         torch.manual_seed(self.settings.seed)
-        predictor, model = self.predictor(), self.model
+        predictor = self.predictor()
         before = self.panel.until(fold.origin + self.contract.horizon, self.frequency)
         truth = self._steps_after(before, fold.origin + self.contract.horizon)
-        windows = training_windows(before, self.contract, model.context)
+        windows = training_windows(before, self.contract, self.context)
         rows: Rows = tuple(torch.as_tensor(array) for array in windows)
         watch: Rows = (*self._inputs(before), torch.as_tensor(truth))
         predictor.scaled.scale.fit(watch[0])
-        loss = ForecastLoss(scale_weight=model.scale_weight, mean_weight=model.mean_weight, mean_delta=model.mean_delta)
+        loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         curve = fit(
             predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch
         )
@@ -204,8 +196,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             known = {"truth": rows["truth"], "past": self.panel.until(fold.origin, self.frequency).values}
             ours = {"prediction": rows["quantiles"][..., MEDIAN], **rows}
             theirs = {name: _as_arrays(made) for name, made in self.yardsticks(fold).items()}
-            model.append(metrics.score(metrics.FORECAST, **(ours | known), lag=self.lag))
-            yard.append({n: metrics.score(metrics.FORECAST, **(a | known), lag=self.lag) for n, a in theirs.items()})
+            model.append(metrics.score(self.metrics, **(ours | known), lag=self.lag))
+            yard.append({n: metrics.score(self.metrics, **(a | known), lag=self.lag) for n, a in theirs.items()})
         return {
             "model": metrics.mean_scores(model),
             "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in naive.DEMAND},
@@ -292,17 +284,3 @@ def _as_arrays(made: Forecast) -> dict[str, Array]:
     return {
         "prediction": made.point, "quantiles": quantiles, "lower": quantiles[..., 0], "upper": quantiles[..., -1],
     }  # fmt: skip
-
-
-def network_for(model: ForecastModel, contract: Contract) -> nn.Module:
-    """The network that the model settings name, sized for the contract's horizon."""
-    size = {
-        "context": model.context,
-        "horizon": contract.horizon,
-        "calendar": 2 * model.harmonics,
-        "channels": len(LEVELS) + 1,
-    }
-    if isinstance(model, NHitsModel):
-        return NHits(**size, pools=model.pools, knots=model.knots, width=model.width)
-    assert isinstance(model, DLinearModel)
-    return DLinear(**size, kernel=model.kernel)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +30,14 @@ class ForecastLoss:
     Source: Koenker and Bassett (1978), Regression Quantiles; Huber (1964).
     """
 
-    def __init__(self, *, scale_weight: float, mean_weight: float, mean_delta: float) -> None:
+    def __init__(
+        self,
+        *,
+        scale_weight: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        mean_weight: PositiveFloat = 0.05,
+        mean_delta: PositiveFloat = 20.0,
+    ) -> None:
+        """``mean_weight``: of the mean's loss beside the quantiles'; ``mean_delta``: from where it is straight."""
         self.scale_weight, self.mean_weight, self.mean_delta = scale_weight, mean_weight, mean_delta
 
     def __call__(self, answer: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:

@@ -7,13 +7,14 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from dxai.config.components import Component
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
 from dxai.errors import InterruptedRunError, ModelError
@@ -32,6 +33,33 @@ class Epoch:
 
 
 OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class FitRows:
+    """What a model that fits itself gets; nothing in it speaks of epochs.
+
+    Attributes:
+        inputs: Of its forward, for the rows to fit: scaled numbers and category numbers, or scaled histories.
+        target: True values as the loss wants them.
+        watch: Inputs and target of the calibration rows: held out, not to be fitted.
+        loss: What the fit should make small.
+        seed: Fixes whatever is drawn at random.
+    """
+
+    inputs: tuple[Tensor, ...]
+    target: Tensor
+    watch: Rows
+    loss: Loss
+    seed: int
+
+
+@runtime_checkable
+class FitsItself(Protocol):
+    """A model that brings its own fit: trees, a Gaussian process, an ensemble, a forecaster without training."""
+
+    def fit(self, rows: FitRows) -> None:
+        """Fit in place."""
 
 
 class Regression(LightningModule):
@@ -117,6 +145,11 @@ def fit(
         ModelError: The loss is no finite number.
         InterruptedRunError: SIGINT or SIGTERM.
     """
+    inner = getattr(network, "network", network)
+    if isinstance(inner, FitsItself):
+        inner.fit(FitRows(rows[:-1], rows[-1], watch, loss, seed))
+        network.eval()
+        return []
     module = Regression(network, loss, settings, on_epoch)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings)
@@ -142,6 +175,7 @@ def _quiet_trainer(settings: TrainerSettings) -> Trainer:
         max_epochs=settings.max_epochs,
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip,
+        callbacks=[callback.build() for callback in callbacks_of(settings)],
         deterministic=True,
         logger=False,
         enable_checkpointing=False,
@@ -150,6 +184,11 @@ def _quiet_trainer(settings: TrainerSettings) -> Trainer:
         num_sanity_val_steps=0,
         barebones=False,
     )
+
+
+def callbacks_of(settings: TrainerSettings) -> list[Component]:
+    """The Lightning callbacks that the settings name."""
+    return [getattr(settings.callbacks, name) for name in type(settings.callbacks).model_fields]
 
 
 def _interrupted() -> InterruptedRunError:

@@ -18,7 +18,6 @@ from dxai.learn.losses import members_squared_error
 from dxai.learn.module import Loss
 from dxai.learn.predictor import QualityPredictor
 from dxai.learn.rows import Array, Columns, RowTask
-from dxai.learn.table_network import table_network
 
 
 class RegressionTask(RowTask[QualityPredictor]):
@@ -30,7 +29,7 @@ class RegressionTask(RowTask[QualityPredictor]):
 
     def predictor(self) -> QualityPredictor:
         """A network with one output per member."""
-        return QualityPredictor(self.contract, table_network(self.settings.model, self.contract))
+        return QualityPredictor(self.contract, self.sized_network())
 
     @property
     def spread(self) -> float:
@@ -40,7 +39,7 @@ class RegressionTask(RowTask[QualityPredictor]):
     def prepare(self, predictor: QualityPredictor, rows: Rows) -> Loss:
         """Scale the target by the rows to fit."""
         predictor.scale.fit(self.values[rows])
-        return members_squared_error
+        return self.loss(members_squared_error)
 
     def truth(self, predictor: QualityPredictor, rows: Rows) -> Tensor:
         """Scaled targets ``[rows]``."""
@@ -60,13 +59,13 @@ class RegressionTask(RowTask[QualityPredictor]):
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the prediction and of its interval."""
         arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}
-        return metrics.score(metrics.NUMBER, **arrays)
+        return metrics.score(self.metrics, **arrays)
 
     def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
         """Fitted on all rows that are not for the test."""
         known, truth = self.values[np.concatenate([fold.fit, fold.calibration])], self.values[fold.test]
         made = {name: rule(train, known, test) for name, rule in yardsticks.QUALITY.items()}
-        return {name: metrics.score(metrics.NUMBER, truth=truth, prediction=found) for name, found in made.items()}
+        return {name: metrics.score(self.metrics, truth=truth, prediction=found) for name, found in made.items()}
 
     def error(self, predictor: QualityPredictor, columns: Columns, rows: Rows) -> float:
         """RMSE."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dxai import metrics
 from dxai.bundle.profile import Profile, profile_rows
-from dxai.config.settings import LinearModel, MlpModel, QualityEvaluation, RowSplit, RunSettings
+from dxai.config.settings import NoScaling, QualityEvaluation, RowSplit, RunSettings
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
@@ -70,9 +70,12 @@ class RowTask(Task[RowFold, P]):
     """
 
     takes: ClassVar[Mapping[str, tuple[type, ...]]] = {
-        "model": (LinearModel, MlpModel), "split": get_args(RowSplit), "evaluate": (QualityEvaluation,),
+        "split": get_args(RowSplit), "evaluate": (QualityEvaluation,), "scaling": (NoScaling,),
     }  # fmt: skip
-    choices: ClassVar[str] = "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality"
+    gives: ClassVar[frozenset[str]] = frozenset({"numbers", "cardinalities", "outputs"})
+    choices: ClassVar[str] = (
+        "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality, scaling=none"
+    )
     left_out_as: ClassVar[str] = "rows without a true value"
 
     values: NDArray[Any]
@@ -125,6 +128,20 @@ class RowTask(Task[RowFold, P]):
         """What rises when a column is shuffled."""
 
     # --- the same for all ---------------------------------------------------------------------------------------------
+
+    def sized_network(self) -> nn.Module:
+        """The network for the contract's columns; it answers ``[rows, members, outputs]``, an output per class."""
+        contract = self.contract
+        return self.network(
+            numbers=len(contract.numbers), cardinalities=[len(c.categories) for c in contract.categories],
+            outputs=len(contract.classes) or 1,
+        )  # fmt: skip
+
+    def loss(self, default: Loss, **given: Any) -> Loss:
+        """The loss that the settings name, by default that of the kind of task."""
+        named = self.settings.loss
+        made: Loss = default if named is None else named.build(**given)
+        return made
 
     @cached_property
     def folds(self) -> list[RowFold]:
@@ -254,15 +271,13 @@ class RowTask(Task[RowFold, P]):
 
 def row_cases(rows: pl.DataFrame, contract: Contract) -> dict[str, Arrays]:
     """Rows as they are, few and many of them, with gaps, at the limits of their ranges, with texts never seen."""
-    few = rows.head(max(8, _MOST_CASES // (len(contract.features) + 1)))
-    gaps = [few.with_columns(_nothing(rows, c.name)) for c in contract.features]
     limits = [(c.name, v) for c in contract.numbers for v in (c.minimum, c.maximum, 0.0) if v is not None]
     frames = {
         "held-out rows": rows,
         "1 row": rows.head(1),
         "3 rows": rows.head(3),
         "10,000 rows": pl.concat([rows] * (_MOST_CASES // len(rows) + 1)).head(_MOST_CASES),
-        "missing values": pl.concat([*gaps, few.with_columns(_nothing(rows, c.name) for c in contract.features)]),
+        "missing values": _with_gaps(rows, contract),
     }
     if limits:
         at = [rows.head(8).with_columns(pl.lit(value, pl.Float64).alias(name)) for name, value in limits]
@@ -273,5 +288,8 @@ def row_cases(rows: pl.DataFrame, contract: Contract) -> dict[str, Arrays]:
     return {name: RowCodec(contract).encode(frame).arrays for name, frame in frames.items()}
 
 
-def _nothing(rows: pl.DataFrame, name: str) -> pl.Expr:
-    return pl.lit(None, rows.schema[name]).alias(name)
+def _with_gaps(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Each feature missing in every row once, and all of them in the last copy; of a wide table fewer rows."""
+    few = rows.head(max(8, _MOST_CASES // (len(contract.features) + 1)))
+    nothing = [pl.lit(None, rows.schema[c.name]).alias(c.name) for c in contract.features]
+    return pl.concat([*(few.with_columns(column) for column in nothing), few.with_columns(nothing)])

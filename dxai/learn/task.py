@@ -8,8 +8,11 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import polars as pl
+from torch import nn
 
+from dxai import metrics
 from dxai.bundle.profile import Profile
+from dxai.config.components import find
 from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
 from dxai.data.batch import Arrays, Codec, codec_of
@@ -43,6 +46,7 @@ class Task(ABC, Generic[F, P]):
 
     Attributes:
         takes: By group of settings the classes that fit this kind of task.
+        gives: Sizes that a model gets as arguments, as they follow from the contract.
         choices: The same in words.
         contract: What the rows mean.
         table: What is trained on.
@@ -51,6 +55,7 @@ class Task(ABC, Generic[F, P]):
     """
 
     takes: ClassVar[Mapping[str, tuple[type, ...]]]
+    gives: ClassVar[frozenset[str]]
     choices: ClassVar[str]
     left_out_as: ClassVar[str]
 
@@ -61,13 +66,29 @@ class Task(ABC, Generic[F, P]):
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         wrong = [group for group, kinds in self.takes.items() if not isinstance(getattr(settings, group), kinds)]
+        wrong += [] if settings.model.takes(self.gives) else ["model"]
         if wrong:
-            told = ", ".join(f"{group}={getattr(settings, group).kind}" for group in wrong)
+            told = ", ".join(_named(settings, group) for group in wrong)
             raise SettingsError(
                 f"data={settings.data.name} is a table for {contract.task}, and {told} is not made for that.",
                 where=", ".join(wrong), fix=f"Choose among {self.choices}; or another data=NAME.",
             )  # fmt: skip
         self.contract, self.table, self.settings = contract, table, settings
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Scores of this kind of task, and those that the settings name beside them.
+
+        Raises:
+            SettingsError: One needs what nobody has.
+        """
+        more = [metrics.named(find(name)) for name in self.settings.evaluate.metrics]
+        for metric in more:
+            if strange := set(metric.needs) - metrics.ARGUMENTS:
+                told = f"The metric {metric.name} needs {', '.join(sorted(strange))}, which no task has."
+                fix = f"Name its parameters among: {', '.join(sorted(metrics.ARGUMENTS))}."
+                raise SettingsError(told, where="evaluate.metrics", fix=fix)
+        return (*metrics.LISTS[self.contract.family], *(metric.name for metric in more))
 
     @cached_property
     def codec(self) -> Codec:
@@ -125,6 +146,24 @@ class Task(ABC, Generic[F, P]):
         no row, and no history, is one that was seen.
         """
 
+    def network(self, **sizes: Any) -> nn.Module:
+        """The model that the settings name, made for these sizes.
+
+        Raises:
+            SettingsError: It cannot be made of its arguments.
+        """
+        model = self.settings.model
+        try:
+            made = model.build(**sizes)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(
+                f"{model.target} cannot be made: {error}", where="model", fix="Correct its arguments."
+            ) from None
+        if not isinstance(made, nn.Module):
+            fix = "Name a class that is one; docs/extending.md shows how."
+            raise SettingsError(f"{model.target} is no torch.nn.Module.", where="model", fix=fix)
+        return made
+
     def restored(self, state: Mapping[str, Any]) -> P:
         """The predictor of a fit, from its stored weights."""
         predictor = self.predictor()
@@ -135,3 +174,8 @@ class Task(ABC, Generic[F, P]):
     def own(self) -> bool:
         """Whether the rows are a firm's own."""
         return isinstance(self.settings.data, OwnData)
+
+
+def _named(settings: RunSettings, group: str) -> str:
+    chosen = getattr(settings, group)
+    return f"{group}={getattr(chosen, 'kind', None) or chosen.name}"

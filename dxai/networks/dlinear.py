@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dxai.networks.arguments import OddSteps
+
 
 class DLinear(nn.Module):
     """Splits the past into a moving average and its remainder and maps each linearly to the horizon.
@@ -13,7 +15,7 @@ class DLinear(nn.Module):
     Source: Zeng et al. (2023), Are Transformers Effective for Time Series Forecasting?
     """
 
-    def __init__(self, *, context: int, horizon: int, calendar: int, channels: int, kernel: int) -> None:
+    def __init__(self, *, context: int, horizon: int, calendar: int, channels: int, kernel: OddSteps) -> None:
         """``kernel``: steps of the moving average, odd; the rest as in `NHits`."""
         super().__init__()
         self.kernel, self.shape = kernel, (-1, channels, horizon)

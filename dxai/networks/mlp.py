@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from dxai.networks.arguments import PositiveFloat, PositiveInt, Share
 from dxai.networks.embeddings import OneHot, embed, periodic
 
 
@@ -22,14 +23,18 @@ class Mlp(nn.Module):
         *,
         numbers: int,
         cardinalities: Sequence[int],
-        embedding: int,
-        frequencies: int,
-        frequency_scale: float,
-        width: int,
-        blocks: int,
-        dropout: float,
+        embedding: PositiveInt,
+        frequencies: PositiveInt,
+        frequency_scale: PositiveFloat,
+        width: PositiveInt,
+        blocks: PositiveInt,
+        dropout: Share,
         outputs: int = 1,
     ) -> None:
+        """Of one number: width of its ``embedding``, ``frequencies``, and their deviation at the start.
+
+        The smaller ``frequency_scale`` is, the smoother is what the network begins with.
+        """
         super().__init__()
         self.numbers = periodic(numbers, embedding=embedding, frequencies=frequencies, frequency_scale=frequency_scale)
         self.categories = OneHot(cardinalities) if cardinalities else None

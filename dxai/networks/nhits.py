@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from dxai.networks.arguments import Knots, Pools, PositiveInt
 
 
 class Stack(nn.Module):
@@ -64,9 +64,9 @@ class NHits(nn.Module):
         horizon: int,
         calendar: int,
         channels: int,
-        pools: Sequence[int],
-        knots: Sequence[int],
-        width: int,
+        pools: Pools,
+        knots: Knots,
+        width: PositiveInt,
     ) -> None:
         """``calendar`` features per future step, ``channels`` answers per step; one stack per pool and knots."""
         super().__init__()

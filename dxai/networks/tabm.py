@@ -8,6 +8,7 @@ import tabm
 import torch
 from torch import Tensor, nn
 
+from dxai.networks.arguments import PositiveFloat, PositiveInt, Share
 from dxai.networks.embeddings import OneHot, embed, periodic
 
 
@@ -26,15 +27,16 @@ class TabM(nn.Module):
         *,
         numbers: int,
         cardinalities: Sequence[int],
-        embedding: int,
-        frequencies: int,
-        frequency_scale: float,
-        width: int,
-        blocks: int,
-        dropout: float,
-        k: int,
+        embedding: PositiveInt,
+        frequencies: PositiveInt,
+        frequency_scale: PositiveFloat,
+        width: PositiveInt,
+        blocks: PositiveInt,
+        dropout: Share,
+        k: PositiveInt,
         outputs: int = 1,
     ) -> None:
+        """``k``: members; the rest as in `Mlp`."""
         super().__init__()
         self.parts = tabm.TabM.make(
             n_num_features=numbers,

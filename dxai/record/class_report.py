@@ -10,7 +10,7 @@ import polars as pl
 
 from dxai.learn.classification import ClassTask
 from dxai.learn.predictor import ClassPredictor
-from dxai.metrics import CLASS, METRICS, confusion
+from dxai.metrics import METRICS, confusion
 from dxai.record import class_figures, figures
 from dxai.record.findings import Findings
 from dxai.record.quality_report import importance, score_table, what_leaks
@@ -21,10 +21,10 @@ def class_report(made: Findings[ClassTask]) -> Report:
     """Draw the figures and put the report together."""
     task, scores = made.task, made.scores
     return Report(
-        title=f"{task.contract.title_en}: {task.settings.model.kind}",
+        title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
         notes=_notes(task, scores, task.restored(made.run.state("final"))),
-        scores=score_table(task, scores, CLASS),
+        scores=score_table(task, scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
     )

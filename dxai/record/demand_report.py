@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dxai.contract.signature import COVERAGE
 from dxai.data.naive import DEMAND
 from dxai.learn.demand import MEDIAN, DemandTask
-from dxai.metrics import FORECAST, METRICS
+from dxai.metrics import METRICS
 from dxai.record import figures
 from dxai.record.findings import Findings
 from dxai.record.report import Figure, Report, Table, Verdict
@@ -27,7 +27,7 @@ def demand_report(made: Findings[DemandTask]) -> Report:
     """Draw the figures and put the report together."""
     task = made.task
     return Report(
-        title=f"{task.contract.title_en}: {task.settings.model.kind}",
+        title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["wql"], "", made.scores),
         notes=_notes(made.scores),
         scores=_score_table(task, made.scores),
@@ -47,13 +47,13 @@ def _notes(scores: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _score_table(task: DemandTask, scores: dict[str, Any]) -> Table:
-    model, kind = scores["model"], task.settings.model.kind
+    model, kind = scores["model"], task.settings.model.name
     mean = {"rmsse": model["rmsse_of_mean"], "bias": model["bias_of_mean"]}
     named = {f"{kind} (median)": model, f"{kind} (mean)": mean}
     named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     origins = f"mean of {task.split.origins} origins" if task.split.origins > 1 else "one origin"
     first = f"{origins}, {task.contract.horizon} steps"
-    names = [name for name in FORECAST if not name.endswith("_of_mean")]  # these have a row of their own
+    names = [name for name in task.metrics if not name.endswith("_of_mean")]  # these have a row of their own
     return Table.of_scores(first, names, named, task.contract.target.unit)
 
 
@@ -128,4 +128,4 @@ def _errors(task: DemandTask, held_out: pl.DataFrame) -> dict[str, Array]:
         )
         for name in DEMAND
     }
-    return {f"{task.settings.model.kind} (median)": ours, **others}
+    return {f"{task.settings.model.name} (median)": ours, **others}

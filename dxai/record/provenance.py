@@ -21,19 +21,20 @@ _SHARED_CODE = (
     "data",
     "inference",
     "learn",
+    "metrics.py",
     "networks",
     "record/provenance.py",
     "record/runs.py",
     "record/seeding.py",
     "units",
 )
-TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "train.py")))
+TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "bundle/profile.py", "train.py")))
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
 RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "release.py", "ship")))
 """Those that make a bundle of it: the stage `release`."""
 
-_COMMITTED = (":/dxai", ":/configs", ":/pipelines", ":/pyproject.toml", ":/constraints.txt")
+_COMMITTED = (":/dxai", ":/configs", ":/contracts", ":/custom", ":/pipelines", ":/pyproject.toml", ":/constraints.txt")
 
 
 class Provenance(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import polars as pl
 from dxai.contract.signature import COVERAGE
 from dxai.learn.regression import RegressionTask
 from dxai.learn.rows import RowTask
-from dxai.metrics import METRICS, NUMBER
+from dxai.metrics import METRICS
 from dxai.record import figures
 from dxai.record.findings import Findings
 from dxai.record.report import Figure, Report, Table, Verdict
@@ -21,10 +20,10 @@ def quality_report(made: Findings[RegressionTask]) -> Report:
     """Draw the figures and put the report together."""
     task, target = made.task, made.task.contract.target
     return Report(
-        title=f"{task.contract.title_en}: {task.settings.model.kind}",
+        title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
         notes=_notes(task, made.scores),
-        scores=score_table(task, made.scores, NUMBER),
+        scores=score_table(task, made.scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
     )
@@ -38,14 +37,14 @@ def importance(made: Findings[Any]) -> dict[str, list[float]]:
     return rises
 
 
-def score_table(task: RowTask[Any], scores: dict[str, Any], names: Sequence[str]) -> Table:
+def score_table(task: RowTask[Any], scores: dict[str, Any]) -> Table:
     """The model, its yardsticks and, where there is one, its score on the split that leaks."""
-    named = {f"{task.settings.model.kind} (this model)": scores["model"]}
+    named = {f"{task.settings.model.name} (this model)": scores["model"]}
     named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     if "random_split" in scores:
         named["this model, random split (leaks)"] = scores["random_split"]
     first = f"mean of {task.split.folds} {task.split.kind} folds"
-    return Table.of_scores(first, names, named, task.contract.target.unit)
+    return Table.of_scores(first, task.metrics, named, task.contract.target.unit)
 
 
 def _notes(task: RegressionTask, scores: dict[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import nn
 
-from dxai.config.settings import RunSettings
+from dxai.config.settings import RunSettings, checked
 from dxai.errors import DataError, NotFoundError
 from dxai.files import write_whole
 from dxai.record.provenance import Provenance, run_fingerprint, table_fingerprint
@@ -47,7 +47,7 @@ class Run:
     @property
     def settings(self) -> RunSettings:
         """As they were when the run was made."""
-        return RunSettings.model_validate(yaml.safe_load((self.folder / "settings.yaml").read_text("utf-8")))
+        return checked(yaml.safe_load((self.folder / "settings.yaml").read_text("utf-8")))
 
     def settings_now(self, now: RunSettings | None) -> RunSettings:
         """The run's settings with the sections that do not concern training as they are ``now``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dxai.bundle.manifest import CONTRACT, MODEL, Manifest, file_entry
+from dxai.config.components import short_name
 from dxai.contract import Contract
 from dxai.contract.terms import Terms
 
@@ -53,7 +54,7 @@ def ml_bom(folder: Path, manifest: Manifest, contract: Contract, terms: Terms, m
 
 
 def _model_card(manifest: Manifest, contract: Contract, metrics: dict[str, Any]) -> dict[str, Any]:
-    architecture = str(manifest.settings["model"]["kind"])
+    architecture = short_name(manifest.settings["model"]["_target_"])
     measured = ", ".join(contract.classes) or contract.target.unit
     scores = [{"type": name, "value": f"{value:g}"} for name, value in metrics["model"].items()]
     return {

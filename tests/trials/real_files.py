@@ -332,7 +332,7 @@ def small_units(folder: Path, random: Random) -> Iterator[Judgement]:
             words = with_own_data([f"data={doors.own}"], CHECKOUT)
             task = task_of(settings_from(words, checkout=CHECKOUT), CHECKOUT)
             assert isinstance(task, DemandTask)
-            history = torch.as_tensor(task.panel.history(task.model.context))
+            history = torch.as_tensor(task.panel.history(task.context))
             seen.append(task.predictor().scaled.scale.fit(history)(history)[0])
             if not torch.allclose(seen[0], seen[-1], atol=1e-4):
                 found = ("silently wrong", f"scaled to {float(seen[-1].mean()):g}, not {float(seen[0].mean()):g}")
