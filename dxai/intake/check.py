@@ -18,12 +18,10 @@ from dxai.data.header import CONVERT_FIRST, Header, match_header
 from dxai.data.readers import Block, Numbers
 from dxai.data.trainable import Refusal
 from dxai.errors import DataError, bullet_list
-from dxai.intake.training_facts import TrainingFacts
+from dxai.intake.training_facts import asked_of, training_says
 
 _ROW = "any column"
 _UNIQUE, _NOT_YET = "names each row once", "does not lie in the future"
-_ASKED = ("target", "series", "time")
-"""Roles whose columns decide whether a table can be trained on."""
 _AT_ONCE = 2
 """Blocks that are looked at while the next one is read."""
 _EAST_OF_ALL = timedelta(hours=14)
@@ -181,21 +179,20 @@ def check(
     """
     found, header, keys, read = TableCheck(contract), Header({}), list[pl.Series](), 0
     latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series, pl.DataFrame]]]()
-    facts = TrainingFacts(contract)
+    asked = list[pl.DataFrame]()
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
         for block in blocks:
             header = header if header.names else _header(block.frame.columns, contract, where, header_row)
             waiting.append(pool.submit(_looked_at, block, header, contract, read + header_row + 1, latest))
             read += len(block)
             if len(waiting) > _AT_ONCE:
-                _add(found, keys, facts, *waiting.popleft().result())
+                _add(found, keys, asked, *waiting.popleft().result())
         for last in waiting:
-            _add(found, keys, facts, *last.result())
+            _add(found, keys, asked, *last.result())
     if contract.keys:
         _count_repeated(pl.concat(keys), found, header_row + 1)
     broken = frozenset(problem.column for problem in found.problems)
-    found.refusals = list(facts.refusals(where, broken=broken))
-    found.notes = facts.notes(where, broken=broken)
+    found.refusals, found.notes = training_says(pl.concat(asked), found, where, broken=broken)
     return found
 
 
@@ -216,19 +213,18 @@ def _looked_at(
     found.broken = pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
     _count_gaps(typed, problems, found)
     _count_texts(typed, found, rows_of)
-    asked = [c.name for c in contract.columns if c.role in _ASKED or c.name in contract.group]
-    return found, _key_hashes(cells, typed, contract), typed.select(asked)
+    return found, _key_hashes(cells, typed, contract), asked_of(typed, contract)
 
 
 def _add(
     found: TableCheck,
     keys: list[pl.Series],
-    facts: TrainingFacts,
+    asked: list[pl.DataFrame],
     of_block: TableCheck,
     of_keys: pl.Series,
-    asked: pl.DataFrame,
+    asked_of_block: pl.DataFrame,
 ) -> None:
-    facts.add(asked, of_block.labels)
+    asked.append(asked_of_block)
     found.problems.add(of_block.problems)
     found.rows += of_block.rows
     found.misshapen += of_block.misshapen

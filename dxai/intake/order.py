@@ -78,7 +78,7 @@ def _read(table: pl.LazyFrame, rows: int = 0) -> Iterator[pl.DataFrame]:
 
 
 def _without_repeated(table: pl.LazyFrame, contract: Contract, log: ConversionLog) -> pl.LazyFrame:
-    """The first row of every key: of rows with the hash of another one the keys are compared, a part of them at a time."""
+    """The first row of every key: rows with the same hash are compared, a part of them at a time."""
     names = [name for name in contract.keys or contract.names if name in table.collect_schema()]
     keys, key = table.select(names).with_row_index(_ROW), pl.struct(names)
     suspect = met_again(table.select(key.hash()).collect(engine="streaming").to_series())
@@ -105,7 +105,7 @@ def _rows_in_order(table: pl.LazyFrame, order: Sequence[str]) -> pl.Series:
 
 def _note_moved(rows: pl.Series, order: Sequence[str], log: ConversionLog) -> int:
     """How many rows stand elsewhere when they are in this order."""
-    moved = rows != pl.int_range(len(rows), dtype=rows.dtype, eager=True)
+    moved = rows != pl.int_range(len(rows), dtype=pl.UInt32, eager=True)
     examples = [(rows[i] + 2, f"row {rows[i] + 2}", f"row {i + 2}") for i in moved.arg_true().head(_EXAMPLES)]
     log.note(", ".join(order), "rows sorted", int(moved.sum()), examples)
     return int(moved.sum())
