@@ -14,12 +14,11 @@ from dxai.contract import Column, Contract
 from dxai.data.checks import Problem, Problems, typed_column, violations
 from dxai.data.tables import as_text
 from dxai.intake.cells import censored, plainly_signed
-from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end, week_of
+from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end
 from dxai.intake.mapping import Mapping, in_file_unit
-from dxai.intake.shape import Rows, Steps, lengthened, one_of, steps_of, unsound
+from dxai.intake.shape import EXAMPLES, Rows, Steps, lengthened, one_of, steps_of
 from dxai.units import conversion
 
-_EXAMPLES = 3
 _CELLS = 1_000_000
 """Of a wide table, that are made rows at once."""
 
@@ -51,16 +50,18 @@ class ConversionLog:
 
     def add(self, column: str, what: str, rows: Rows, before: pl.Series, after: pl.Series) -> None:
         """Note the cells that differ."""
-        differs = before.ne_missing(after).arg_true()
-        shown = ((rows.place(i, str(before[i])), after[i]) for i in differs.head(_EXAMPLES).to_list())
-        self.note(column, what, len(differs), [(*place, "" if cell is None else str(cell)) for place, cell in shown])
+        differs = before.ne_missing(after)
+        if differs.any():
+            shown = zip(rows.examples(differs, before), after.filter(differs), strict=False)
+            examples = [(*place, "" if cell is None else str(cell)) for place, cell in shown]
+            self.note(column, what, int(differs.sum()), examples)
 
     def note(self, column: str, what: str, count: int, examples: Sequence[tuple[int, str, str]] = ()) -> None:
         """Note a change of so many cells or rows."""
         if count:
             change = self._changes.setdefault((column, what), Change(column, what))
             change.count += count
-            change.examples += examples[: _EXAMPLES - len(change.examples)]
+            change.examples += examples[: EXAMPLES - len(change.examples)]
 
     @property
     def changes(self) -> list[Change]:
@@ -101,7 +102,9 @@ def convert(
         ]
         text = pl.DataFrame([column.text() for column in columns])
         typed = pl.DataFrame([column.typed(text[column.name]) for column in columns])
-        problems.add(_placed(violations(text, typed, contract, first_row=0), rows))
+        for found in violations(text, typed, contract, first_row=0):
+            places = [rows.place(row, cell) for row, cell in found.examples]
+            problems.add([Problem(found.column, found.rule, found.count, places)])
         log.rows += len(typed)
         if not problems:
             yield typed
@@ -132,7 +135,7 @@ def _without_totals(rows: Rows, mapping: Mapping, log: ConversionLog) -> Rows:
     for name in mapping.leave_out.keys() & set(rows.table.columns):
         texts = as_text(rows.table.select(name)).to_series().str.strip_chars()
         total = texts.is_in(mapping.leave_out[name]).fill_null(False)
-        examples = [(*rows.place(i, texts[i]), "") for i in total.arg_true().head(_EXAMPLES).to_list()]
+        examples = [(*place, "") for place in rows.examples(total, texts)]
         log.note(name, "row left out: a total of others", int(total.sum()), examples)
         rows = Rows(rows.table.filter(~total), rows.lines.filter(~total))
     return rows
@@ -146,14 +149,9 @@ def _long_rows(rows: Rows, mapping: Mapping, steps: Steps, log: ConversionLog) -
     for first in range(0, max(1, len(table)), most):
         lines = rows.lines.slice(first, most)
         kept, left = lengthened(table.slice(first, most), mapping.wide, steps, [*mapping.missing, *gaps], lines)
-        examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), _EXAMPLES))]
+        examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), EXAMPLES))]
         log.note(value, "no row for a step before the first value", len(left.lines), examples)
         yield kept
-
-
-def _placed(problems: Iterable[Problem], rows: Rows) -> list[Problem]:
-    """The same problems with the file's lines instead of the block's rows."""
-    return [Problem(p.column, p.rule, p.count, [rows.place(row, cell) for row, cell in p.examples]) for p in problems]
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,8 @@ class _Conversion:
         if not self.mapping.columns[self.name].one_hot:
             return own.to_series().alias(self.name)
         told, broken = one_of(own)
-        self.problems.add(unsound(self.name, sources, told, broken, self.rows))
+        shown = ", ".join(sources[:3]) + (", …" if len(sources) > 3 else "")
+        self._refuse(f"is the one of {shown} that is 1, all others being 0", broken, told)
         self.log.note(self.name, f"the one of {len(sources)} columns that is 1", len(told))
         return told.alias(self.name)
 
@@ -270,8 +269,7 @@ class _Conversion:
 
     def _refuse(self, rule: str, broken: pl.Series, cells: pl.Series) -> None:
         if broken.any():
-            examples = [self.rows.place(i, cells[i]) for i in broken.arg_true().head(_EXAMPLES).to_list()]
-            self.problems.add([Problem(self.name, rule, int(broken.sum()), examples)])
+            self.problems.add([Problem(self.name, rule, int(broken.sum()), self.rows.examples(broken, cells))])
 
 
 def added_up(
@@ -285,7 +283,7 @@ def added_up(
     table = pl.concat(tables)
     names = {role: contract.only(role).name for role in ("series", "time", "target")}
     time, target = pl.col(names["time"]), pl.col(names["target"])
-    end = time.dt.month_end() if step == "monthly" else week_of(time)
+    end = time.dt.month_end() if step == "monthly" else week_end(time)
     begin = end.dt.truncate("1mo" if step == "monthly" else "1w")
     whole = (begin >= time.min()) & (end <= time.max())
     log.note(

@@ -14,12 +14,12 @@ from dxai.data.output import write_table
 from dxai.errors import SettingsError
 from dxai.intake.check import met_again
 from dxai.intake.convert import ConversionLog
+from dxai.intake.shape import EXAMPLES
 
 _BLOCK, _RUN = 50_000, 500_000
 """Rows that are handed on, and that are sorted or compared in memory, at once."""
 
 _ROW, _PLACE = "\x00row", "\x00place"
-_EXAMPLES = 3
 
 
 def order_of(contract: Contract, *, told: bool | None) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def _without_repeated(table: pl.LazyFrame, contract: Contract, log: ConversionLo
     each = (keys.join(rows, on=_ROW, how="semi").filter(key.hash() % parts == part) for part in range(parts))
     held = (part.collect(engine="streaming").sort(_ROW) for part in each)
     found = pl.concat(part.filter(~key.is_first_distinct()) for part in held).sort(_ROW)
-    examples = [(row + 2, ", ".join(map(str, cells)), "") for row, *cells in found.head(_EXAMPLES).iter_rows()]
+    examples = [(row + 2, ", ".join(map(str, cells)), "") for row, *cells in found.head(EXAMPLES).iter_rows()]
     column = ", ".join(contract.keys) or "all columns"
     log.note(column, "row left out: an earlier one has the same", len(found), examples)
     log.rows -= len(found)
@@ -106,7 +106,7 @@ def _rows_in_order(table: pl.LazyFrame, order: Sequence[str]) -> pl.Series:
 def _note_moved(rows: pl.Series, order: Sequence[str], log: ConversionLog) -> int:
     """How many rows stand elsewhere when they are in this order."""
     moved = rows != pl.int_range(len(rows), dtype=pl.UInt32, eager=True)
-    examples = [(rows[i] + 2, f"row {rows[i] + 2}", f"row {i + 2}") for i in moved.arg_true().head(_EXAMPLES)]
+    examples = [(rows[i] + 2, f"row {rows[i] + 2}", f"row {i + 2}") for i in moved.arg_true().head(EXAMPLES)]
     log.note(", ".join(order), "rows sorted", int(moved.sum()), examples)
     return int(moved.sum())
 
