@@ -15,7 +15,7 @@ from dxai.data.checks import Problem, Problems, typed_column, violations
 from dxai.data.tables import as_text
 from dxai.intake.cells import censored, plainly_signed
 from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end
-from dxai.intake.mapping import Mapping, in_file_unit
+from dxai.intake.mapping import ColumnMapping, Mapping, in_file_unit
 from dxai.intake.shape import EXAMPLES, Rows, Steps, lengthened, one_of, steps_of
 from dxai.units import conversion
 
@@ -169,10 +169,13 @@ class _Conversion:
     def name(self) -> str:
         return self.column.name
 
+    @property
+    def mapped(self) -> ColumnMapping:
+        return self.mapping.columns[self.name]
+
     def text(self) -> pl.Series:
         """The cells as the contract spells them, still as text."""
-        mapped = self.mapping.columns[self.name]
-        cells = self._cells().str.strip_chars().replace("", None)
+        mapped, cells = self.mapped, self._cells().str.strip_chars().replace("", None)
         missing = [*self.mapping.missing, *mapped.missing]
         known = cells.replace(missing, [None] * len(missing)) if missing else cells
         self._log("a text that means a gap", cells, known)
@@ -181,13 +184,13 @@ class _Conversion:
         if self.column.kind == "number":
             return self._plain_numbers(spelt)
         if self.column.kind in ("date", "timestamp") and (mapped.date or mapped.period):
-            return self._iso_dates(spelt, mapped.date or "%Y-%m-%d", from_start=mapped.period == "start")
+            return self._iso_dates(spelt, mapped.date or "%Y-%m-%d")
         return spelt
 
     def typed(self, text: pl.Series) -> pl.Series:
         """The cells as the contract types them, in its unit."""
         typed = typed_column(text, self.column)
-        source = in_file_unit(self.column, self.mapping.columns[self.name])
+        source = in_file_unit(self.column, self.mapped)
         if self.column.kind != "number" or source == self.column.unit:
             return typed
         converted = conversion(source, self.column.unit).apply(typed)
@@ -195,13 +198,13 @@ class _Conversion:
         return converted
 
     def _cells(self) -> pl.Series:
-        sources = self.mapping.columns[self.name].sources
+        sources = self.mapped.sources
         own = as_text(self.rows.table.select(sources))
-        if self.mapping.columns[self.name].joined:
+        if self.mapped.joined:
             joined = own.select(pl.concat_str(pl.all().str.strip_chars(), separator=" / ")).to_series()
             self.log.note(self.name, f"{' and '.join(sources)} as one", len(joined))
             return joined.alias(self.name)
-        if not self.mapping.columns[self.name].one_hot:
+        if not self.mapped.one_hot:
             return own.to_series().alias(self.name)
         told, broken = one_of(own)
         shown = ", ".join(sources[:3]) + (", …" if len(sources) > 3 else "")
@@ -211,7 +214,7 @@ class _Conversion:
 
     def _plain_numbers(self, cells: pl.Series) -> pl.Series:
         """Numbers with a decimal point; a thousands separator goes only where it parts groups of three digits."""
-        mapped, file = self.mapping.columns[self.name], self.mapping.file
+        mapped, file = self.mapped, self.mapping.file
         decimal, mark = mapped.decimal or file.decimal, mapped.thousands or file.thousands
         bare = cells.str.normalize("NFKC") if mapped.full_width else cells
         for suffix in mapped.suffix:
@@ -219,7 +222,7 @@ class _Conversion:
         self._log("digits alone, of full width or with a unit behind", cells, bare)
         plain = plainly_signed(bare)
         self._log("the sign in front, spaces plain", bare, plain)
-        plain = bare = self._uncensored(plain, mapped.censored, decimal) if mapped.censored else plain
+        plain = bare = self._uncensored(plain, decimal) if mapped.censored else plain
         if mark and mark != decimal:
             grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?$").fill_null(False)
             plain = plain.zip_with(~grouped, plain.str.replace_all(mark, "", literal=True))
@@ -230,9 +233,9 @@ class _Conversion:
         self._log("decimal mark and thousands separator", bare, plain)
         return plain
 
-    def _uncensored(self, cells: pl.Series, how: str, decimal: str) -> pl.Series:
+    def _uncensored(self, cells: pl.Series, decimal: str) -> pl.Series:
         """A limit in place of a number as what the mapping says."""
-        found = censored(cells)
+        found, how = censored(cells), self.mapped.censored
         limit = found["limit"]
         if how == "half":
             number = limit.str.replace(",", ".", literal=True) if decimal == "," else limit
@@ -245,17 +248,18 @@ class _Conversion:
         self._log(f"a limit taken as {taken}", cells, plain)
         return plain
 
-    def _iso_dates(self, cells: pl.Series, written: str, *, from_start: bool) -> pl.Series:
+    def _iso_dates(self, cells: pl.Series, written: str) -> pl.Series:
         """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
         dates = read_dates(cells, written, self.contract.time_zone or "UTC")
         what, is_day = f"date written as {written}", self.column.kind == "date"
-        period = self.mapping.columns[self.name].period
+        period = self.mapped.period
         if period in ("week", "month"):
             dates = week_end(dates) if period == "week" else dates.dt.month_end()
             what = f"{what}, to the last day of its {period}"
-        elif self.column.role == "time" and (from_start or names_period(written)):
-            off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
-            self._refuse(f"is the first day of a step, {self.contract.frequency}", off & from_start, cells)
+        elif self.column.role == "time" and (period == "start" or names_period(written)):
+            if period == "start":
+                off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
+                self._refuse(f"is the first day of a step, {self.contract.frequency}", off, cells)
             dates, what = period_end(dates, self.contract.frequency), f"{what}, to the last day of its step"
         if is_day:
             dates = dates.set((dates.dt.time() != time()).fill_null(False), None)
