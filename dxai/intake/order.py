@@ -82,7 +82,7 @@ def _without_repeated(table: pl.LazyFrame, contract: Contract, log: ConversionLo
     names = [name for name in contract.keys or contract.names if name in table.collect_schema()]
     keys, key = table.select(names).with_row_index(_ROW), pl.struct(names)
     suspect = met_again(table.select(key.hash()).collect(engine="streaming").to_series())
-    rows = pl.LazyFrame({_ROW: suspect}, {_ROW: pl.UInt32})
+    rows = suspect.alias(_ROW).to_frame().lazy()
     parts = 1 + len(suspect) // _RUN
     each = (keys.join(rows, on=_ROW, how="semi").filter(key.hash() % parts == part) for part in range(parts))
     held = (part.collect(engine="streaming").sort(_ROW) for part in each)
