@@ -195,7 +195,6 @@ def test_without_time_the_keys_sort_and_nothing_cannot(folder: Path) -> None:
 def test_runs_on_disk_sort_as_memory_does(folder: Path, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order, "_RUN", few * 10)
     monkeypatch.setattr(order, "_BLOCK", 7)
-    monkeypatch.setattr(order, "_KEYS", 50)
     rows = [(f"m{i * 7 % 5}", datetime(2026, 1, 1, 0, i * 31 % 13), i % 40) for i in range(300)]
     table = "machine,at,x\n" + "".join(f"{m},{at},{x}\n" for m, at, x in rows)
     assert convert(table, contract(ORDER), PLAIN).exit_code == 0

@@ -20,9 +20,8 @@ from rdflib import namespace as ns
 from dxai.contract import load_contract
 from dxai.data.package import CONTRACT, CROISSANT, POLICY, TABLE, open_package
 from dxai.data.sources import sha256_of
-from dxai.intake.package.croissant import croissant
-from dxai.intake.package.odrl import offer
-from dxai.intake.package.pack import pack
+from dxai.intake.linked_data import croissant, offer
+from dxai.intake.pack import pack
 
 CR = rdflib.Namespace("http://mlcommons.org/croissant/")
 FN = URIRef("http://www.w3.org/2006/vcard/ns#fn")

@@ -18,7 +18,7 @@ from dxai.contract.terms import terms_of
 from dxai.data.own import with_own_data
 from dxai.data.table import prepared_table
 from dxai.errors import DataError, NotFoundError
-from dxai.intake.package.pack import pack
+from dxai.intake.pack import pack
 
 TINY = ["model=linear", "trainer.max_epochs=2", "split.folds=2", "evaluate.permutations=1"]
 QUALITY = """

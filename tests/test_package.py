@@ -21,7 +21,7 @@ from dxai.cli.main import cli
 from dxai.contract import Column, Contract, load_contract
 from dxai.data.package import CONTRACT, CROISSANT, POLICY, SUMS, TABLE, open_package
 from dxai.errors import DataError, IntegrityError, NotFoundError, SettingsError
-from dxai.intake.package.pack import pack
+from dxai.intake.pack import pack
 
 CONTRACTS = sorted((Path(__file__).parents[1] / "contracts").glob("*.yaml"), key=lambda path: path.name)
 CONCRETE = next(path for path in CONTRACTS if path.stem == "concrete_strength")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,12 +18,10 @@ from dxai.data.header import CONVERT_FIRST, Header, match_header
 from dxai.data.readers import Block, Numbers
 from dxai.data.trainable import Refusal
 from dxai.errors import DataError, bullet_list
-from dxai.intake.training_facts import TrainingFacts
+from dxai.intake.training_facts import asked_of, training_says
 
 _ROW = "any column"
 _UNIQUE, _NOT_YET = "names each row once", "does not lie in the future"
-_ASKED = ("target", "series", "time")
-"""Roles whose columns decide whether a table can be trained on."""
 _AT_ONCE = 2
 """Blocks that are looked at while the next one is read."""
 _EAST_OF_ALL = timedelta(hours=14)
@@ -81,6 +79,18 @@ class TableCheck:
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, block: TableCheck) -> None:
+        """What was found in one more block."""
+        self.problems.add(block.problems)
+        self.rows += block.rows
+        self.misshapen += block.misshapen
+        self.incomplete += block.incomplete
+        self.broken += block.broken
+        self.gaps.update(block.gaps)
+        self.labels.update(block.labels)
+        self.unseen.update(block.unseen)
+        self.newest = max(self.newest, block.newest)
+
     @property
     def measures(self) -> dict[str, float]:
         """The table in a few shares between 0 and 1; uniqueness is that of the keys, where the contract has some."""
@@ -128,6 +138,9 @@ class TableCheck:
         return part / whole if whole else 0.0
 
 
+_Looked = tuple[TableCheck, pl.Series, pl.DataFrame]
+
+
 def _of_training(refusal: Refusal, where: str) -> str:
     place = refusal.where.removeprefix(where).removeprefix(", ")
     return f"dxai train would refuse this: {refusal.problem}" + (f" ({place})" if place else "")
@@ -167,7 +180,9 @@ def plain_numbers(contract: Contract, where: str, header_row: int = 1) -> Number
 def check(
     blocks: Iterable[Block], contract: Contract, *, where: str, now: datetime | None = None, header_row: int = 1
 ) -> TableCheck:
-    """Read a table once, block by block; only hashes of the keys stay in memory (8 bytes a row).
+    """Read a table once, block by block; in memory stay hashes of the keys and what training asks for.
+
+    That is at most 24 bytes a row.
 
     Args:
         blocks: Of text columns, of Parquet's own types, or with `plain_numbers`.
@@ -179,23 +194,15 @@ def check(
     Raises:
         DataError: Columns are missing.
     """
-    found, header, keys, read = TableCheck(contract), Header({}), list[pl.Series](), 0
-    latest, waiting = now or _now(contract), deque[Future[tuple[TableCheck, pl.Series, pl.DataFrame]]]()
-    facts = TrainingFacts(contract)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
-        for block in blocks:
-            header = header if header.names else _header(block.frame.columns, contract, where, header_row)
-            waiting.append(pool.submit(_looked_at, block, header, contract, read + header_row + 1, latest))
-            read += len(block)
-            if len(waiting) > _AT_ONCE:
-                _add(found, keys, facts, *waiting.popleft().result())
-        for last in waiting:
-            _add(found, keys, facts, *last.result())
+    found, keys, asked = TableCheck(contract), list[pl.Series](), list[pl.DataFrame]()
+    for of_block, hashes, few in _looked(blocks, contract, where, header_row, now or _now(contract)):
+        found.add(of_block)
+        keys.append(hashes)
+        asked.append(few)
     if contract.keys:
         _count_repeated(pl.concat(keys), found, header_row + 1)
     broken = frozenset(problem.column for problem in found.problems)
-    found.refusals = list(facts.refusals(where, broken=broken))
-    found.notes = facts.notes(where, broken=broken)
+    found.refusals, found.notes = training_says(pl.concat(asked), found, where, broken=broken)
     return found
 
 
@@ -203,9 +210,22 @@ def _header(names: list[str], contract: Contract, where: str, header_row: int) -
     return match_header(names, contract, target=True, where=f"{where}, line {header_row}", advice=CONVERT_FIRST)
 
 
-def _looked_at(
-    block: Block, header: Header, contract: Contract, first_row: int, latest: datetime
-) -> tuple[TableCheck, pl.Series, pl.DataFrame]:
+def _looked(
+    blocks: Iterable[Block], contract: Contract, where: str, header_row: int, latest: datetime
+) -> Iterator[_Looked]:
+    """What `_looked_at` gives of each block, while the next ones are read."""
+    header, row, waiting = Header({}), header_row + 1, deque[Future[_Looked]]()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # polars lets go of Python's lock
+        for block in blocks:
+            header = header if header.names else _header(block.frame.columns, contract, where, header_row)
+            waiting.append(pool.submit(_looked_at, block, header, contract, row, latest))
+            row += len(block)
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft().result()
+        yield from (last.result() for last in waiting)
+
+
+def _looked_at(block: Block, header: Header, contract: Contract, first_row: int, latest: datetime) -> _Looked:
     """What is found in one block, the hashes of its keys, and the columns that training asks about."""
     found, cells = TableCheck(contract, rows=len(block)), header.columns(block.frame)
     rows_of, spelled = dict[str, dict[str, int]](), _spelled(block, header)
@@ -216,29 +236,7 @@ def _looked_at(
     found.broken = pl.DataFrame(broken).select(pl.any_horizontal(pl.all()).sum()).item() if broken else 0
     _count_gaps(typed, problems, found)
     _count_texts(typed, found, rows_of)
-    asked = [c.name for c in contract.columns if c.role in _ASKED or c.name in contract.group]
-    return found, _key_hashes(cells, typed, contract), typed.select(asked)
-
-
-def _add(
-    found: TableCheck,
-    keys: list[pl.Series],
-    facts: TrainingFacts,
-    of_block: TableCheck,
-    of_keys: pl.Series,
-    asked: pl.DataFrame,
-) -> None:
-    facts.add(asked, of_block.labels)
-    found.problems.add(of_block.problems)
-    found.rows += of_block.rows
-    found.misshapen += of_block.misshapen
-    found.incomplete += of_block.incomplete
-    found.broken += of_block.broken
-    found.gaps.update(of_block.gaps)
-    found.labels.update(of_block.labels)
-    found.unseen.update(of_block.unseen)
-    found.newest = max(found.newest, of_block.newest)
-    keys.append(of_keys)
+    return found, _key_hashes(cells, typed, contract), asked_of(typed, contract)
 
 
 def _spelled(block: Block, header: Header) -> Spelled | None:
@@ -293,16 +291,20 @@ def _key_hashes(block: pl.DataFrame, typed: pl.DataFrame, contract: Contract) ->
 
 
 def _count_repeated(keys: pl.Series, found: TableCheck, first_row: int) -> None:
-    ordered = keys.sort()  # a sort and a look-up of the few that are met again: a quarter of the time of a hash of all
-    twice = ordered.filter(ordered == ordered.shift()).unique()
-    if twice.is_empty():
+    rows = met_again(keys)
+    again = rows.filter(~keys.gather(rows).is_first_distinct())
+    if again.is_empty():
         return
-    candidates = keys.is_in(twice.implode()).arg_true()
-    again = candidates.filter(~keys.gather(candidates).is_first_distinct())
     found.repeated = len(again)
     examples = [(row + first_row, "its key stands above") for row in again.head(3)]
     column = ", ".join(found.contract.keys)
     found.problems.add([Problem(column, _UNIQUE, found.repeated, examples)])
+
+
+def met_again(hashes: pl.Series) -> pl.Series:
+    """Rows whose hash another row has: a sort and a look-up of few, a quarter of the time of a hash of all."""
+    ordered = hashes.sort()
+    return hashes.is_in(ordered.filter(ordered == ordered.shift()).unique().implode()).arg_true()
 
 
 def _now(contract: Contract) -> datetime:

@@ -14,12 +14,11 @@ from dxai.contract import Column, Contract
 from dxai.data.checks import Problem, Problems, typed_column, violations
 from dxai.data.tables import as_text
 from dxai.intake.cells import censored, plainly_signed
-from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end, week_of
-from dxai.intake.mapping import Mapping, in_file_unit
-from dxai.intake.shape import Rows, Steps, lengthened, one_of, steps_of, unsound
+from dxai.intake.dates import begins_period, names_period, period_end, read_dates, week_end
+from dxai.intake.mapping import ColumnMapping, Mapping, in_file_unit
+from dxai.intake.shape import EXAMPLES, Rows, Steps, lengthened, one_of, steps_of
 from dxai.units import conversion
 
-_EXAMPLES = 3
 _CELLS = 1_000_000
 """Of a wide table, that are made rows at once."""
 
@@ -51,16 +50,18 @@ class ConversionLog:
 
     def add(self, column: str, what: str, rows: Rows, before: pl.Series, after: pl.Series) -> None:
         """Note the cells that differ."""
-        differs = before.ne_missing(after).arg_true()
-        shown = ((rows.place(i, str(before[i])), after[i]) for i in differs.head(_EXAMPLES).to_list())
-        self.note(column, what, len(differs), [(*place, "" if cell is None else str(cell)) for place, cell in shown])
+        differs = before.ne_missing(after)
+        if differs.any():
+            shown = zip(rows.examples(differs, before), after.filter(differs), strict=False)
+            examples = [(*place, "" if cell is None else str(cell)) for place, cell in shown]
+            self.note(column, what, int(differs.sum()), examples)
 
     def note(self, column: str, what: str, count: int, examples: Sequence[tuple[int, str, str]] = ()) -> None:
         """Note a change of so many cells or rows."""
         if count:
             change = self._changes.setdefault((column, what), Change(column, what))
             change.count += count
-            change.examples += examples[: _EXAMPLES - len(change.examples)]
+            change.examples += examples[: EXAMPLES - len(change.examples)]
 
     @property
     def changes(self) -> list[Change]:
@@ -101,7 +102,9 @@ def convert(
         ]
         text = pl.DataFrame([column.text() for column in columns])
         typed = pl.DataFrame([column.typed(text[column.name]) for column in columns])
-        problems.add(_placed(violations(text, typed, contract, first_row=0), rows))
+        for found in violations(text, typed, contract, first_row=0):
+            places = [rows.place(row, cell) for row, cell in found.examples]
+            problems.add([Problem(found.column, found.rule, found.count, places)])
         log.rows += len(typed)
         if not problems:
             yield typed
@@ -132,7 +135,7 @@ def _without_totals(rows: Rows, mapping: Mapping, log: ConversionLog) -> Rows:
     for name in mapping.leave_out.keys() & set(rows.table.columns):
         texts = as_text(rows.table.select(name)).to_series().str.strip_chars()
         total = texts.is_in(mapping.leave_out[name]).fill_null(False)
-        examples = [(*rows.place(i, texts[i]), "") for i in total.arg_true().head(_EXAMPLES).to_list()]
+        examples = [(*place, "") for place in rows.examples(total, texts)]
         log.note(name, "row left out: a total of others", int(total.sum()), examples)
         rows = Rows(rows.table.filter(~total), rows.lines.filter(~total))
     return rows
@@ -146,14 +149,9 @@ def _long_rows(rows: Rows, mapping: Mapping, steps: Steps, log: ConversionLog) -
     for first in range(0, max(1, len(table)), most):
         lines = rows.lines.slice(first, most)
         kept, left = lengthened(table.slice(first, most), mapping.wide, steps, [*mapping.missing, *gaps], lines)
-        examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), _EXAMPLES))]
+        examples = [(*left.place(i, "empty"), "") for i in range(min(len(left.lines), EXAMPLES))]
         log.note(value, "no row for a step before the first value", len(left.lines), examples)
         yield kept
-
-
-def _placed(problems: Iterable[Problem], rows: Rows) -> list[Problem]:
-    """The same problems with the file's lines instead of the block's rows."""
-    return [Problem(p.column, p.rule, p.count, [rows.place(row, cell) for row, cell in p.examples]) for p in problems]
 
 
 @dataclass(frozen=True)
@@ -171,10 +169,13 @@ class _Conversion:
     def name(self) -> str:
         return self.column.name
 
+    @property
+    def mapped(self) -> ColumnMapping:
+        return self.mapping.columns[self.name]
+
     def text(self) -> pl.Series:
         """The cells as the contract spells them, still as text."""
-        mapped = self.mapping.columns[self.name]
-        cells = self._cells().str.strip_chars().replace("", None)
+        mapped, cells = self.mapped, self._cells().str.strip_chars().replace("", None)
         missing = [*self.mapping.missing, *mapped.missing]
         known = cells.replace(missing, [None] * len(missing)) if missing else cells
         self._log("a text that means a gap", cells, known)
@@ -183,13 +184,13 @@ class _Conversion:
         if self.column.kind == "number":
             return self._plain_numbers(spelt)
         if self.column.kind in ("date", "timestamp") and (mapped.date or mapped.period):
-            return self._iso_dates(spelt, mapped.date or "%Y-%m-%d", from_start=mapped.period == "start")
+            return self._iso_dates(spelt, mapped.date or "%Y-%m-%d")
         return spelt
 
     def typed(self, text: pl.Series) -> pl.Series:
         """The cells as the contract types them, in its unit."""
         typed = typed_column(text, self.column)
-        source = in_file_unit(self.column, self.mapping.columns[self.name])
+        source = in_file_unit(self.column, self.mapped)
         if self.column.kind != "number" or source == self.column.unit:
             return typed
         converted = conversion(source, self.column.unit).apply(typed)
@@ -197,22 +198,23 @@ class _Conversion:
         return converted
 
     def _cells(self) -> pl.Series:
-        sources = self.mapping.columns[self.name].sources
+        sources = self.mapped.sources
         own = as_text(self.rows.table.select(sources))
-        if self.mapping.columns[self.name].joined:
+        if self.mapped.joined:
             joined = own.select(pl.concat_str(pl.all().str.strip_chars(), separator=" / ")).to_series()
             self.log.note(self.name, f"{' and '.join(sources)} as one", len(joined))
             return joined.alias(self.name)
-        if not self.mapping.columns[self.name].one_hot:
+        if not self.mapped.one_hot:
             return own.to_series().alias(self.name)
         told, broken = one_of(own)
-        self.problems.add(unsound(self.name, sources, told, broken, self.rows))
+        shown = ", ".join(sources[:3]) + (", …" if len(sources) > 3 else "")
+        self._refuse(f"is the one of {shown} that is 1, all others being 0", broken, told)
         self.log.note(self.name, f"the one of {len(sources)} columns that is 1", len(told))
         return told.alias(self.name)
 
     def _plain_numbers(self, cells: pl.Series) -> pl.Series:
         """Numbers with a decimal point; a thousands separator goes only where it parts groups of three digits."""
-        mapped, file = self.mapping.columns[self.name], self.mapping.file
+        mapped, file = self.mapped, self.mapping.file
         decimal, mark = mapped.decimal or file.decimal, mapped.thousands or file.thousands
         bare = cells.str.normalize("NFKC") if mapped.full_width else cells
         for suffix in mapped.suffix:
@@ -220,7 +222,7 @@ class _Conversion:
         self._log("digits alone, of full width or with a unit behind", cells, bare)
         plain = plainly_signed(bare)
         self._log("the sign in front, spaces plain", bare, plain)
-        plain = bare = self._uncensored(plain, mapped.censored, decimal) if mapped.censored else plain
+        plain = bare = self._uncensored(plain, decimal) if mapped.censored else plain
         if mark and mark != decimal:
             grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}(\{mark}\d{{3}})+(\{decimal}\d+)?$").fill_null(False)
             plain = plain.zip_with(~grouped, plain.str.replace_all(mark, "", literal=True))
@@ -231,9 +233,9 @@ class _Conversion:
         self._log("decimal mark and thousands separator", bare, plain)
         return plain
 
-    def _uncensored(self, cells: pl.Series, how: str, decimal: str) -> pl.Series:
+    def _uncensored(self, cells: pl.Series, decimal: str) -> pl.Series:
         """A limit in place of a number as what the mapping says."""
-        found = censored(cells)
+        found, how = censored(cells), self.mapped.censored
         limit = found["limit"]
         if how == "half":
             number = limit.str.replace(",", ".", literal=True) if decimal == "," else limit
@@ -246,17 +248,18 @@ class _Conversion:
         self._log(f"a limit taken as {taken}", cells, plain)
         return plain
 
-    def _iso_dates(self, cells: pl.Series, written: str, *, from_start: bool) -> pl.Series:
+    def _iso_dates(self, cells: pl.Series, written: str) -> pl.Series:
         """Dates as ISO 8601; a cell that is none stays as it is, and breaks the contract."""
         dates = read_dates(cells, written, self.contract.time_zone or "UTC")
         what, is_day = f"date written as {written}", self.column.kind == "date"
-        period = self.mapping.columns[self.name].period
+        period = self.mapped.period
         if period in ("week", "month"):
             dates = week_end(dates) if period == "week" else dates.dt.month_end()
             what = f"{what}, to the last day of its {period}"
-        elif self.column.role == "time" and (from_start or names_period(written)):
-            off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
-            self._refuse(f"is the first day of a step, {self.contract.frequency}", off & from_start, cells)
+        elif self.column.role == "time" and (period == "start" or names_period(written)):
+            if period == "start":
+                off = dates.is_not_null() & ~begins_period(dates, self.contract.frequency)
+                self._refuse(f"is the first day of a step, {self.contract.frequency}", off, cells)
             dates, what = period_end(dates, self.contract.frequency), f"{what}, to the last day of its step"
         if is_day:
             dates = dates.set((dates.dt.time() != time()).fill_null(False), None)
@@ -270,8 +273,7 @@ class _Conversion:
 
     def _refuse(self, rule: str, broken: pl.Series, cells: pl.Series) -> None:
         if broken.any():
-            examples = [self.rows.place(i, cells[i]) for i in broken.arg_true().head(_EXAMPLES).to_list()]
-            self.problems.add([Problem(self.name, rule, int(broken.sum()), examples)])
+            self.problems.add([Problem(self.name, rule, int(broken.sum()), self.rows.examples(broken, cells))])
 
 
 def added_up(
@@ -285,7 +287,7 @@ def added_up(
     table = pl.concat(tables)
     names = {role: contract.only(role).name for role in ("series", "time", "target")}
     time, target = pl.col(names["time"]), pl.col(names["target"])
-    end = time.dt.month_end() if step == "monthly" else week_of(time)
+    end = time.dt.month_end() if step == "monthly" else week_end(time)
     begin = end.dt.truncate("1mo" if step == "monthly" else "1w")
     whole = (begin >= time.min()) & (end <= time.max())
     log.note(

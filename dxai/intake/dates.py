@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import polars as pl
 
 from dxai.contract import Frequency
@@ -12,6 +14,7 @@ SEASONS: dict[Frequency, int] = {"weekly": 52, "monthly": 12, "quarterly": 4}
 """Steps of a year."""
 
 _FEWEST_STEPS = 8
+_Dates = TypeVar("_Dates", pl.Series, pl.Expr)
 
 
 def has_offset(written: str) -> bool:
@@ -45,14 +48,9 @@ def period_end(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
     return dates
 
 
-def week_of(dates: pl.Expr) -> pl.Expr:
+def week_end(dates: _Dates) -> _Dates:
     """Sunday of the week of each date."""
     return dates.dt.truncate("1w").dt.offset_by("6d")
-
-
-def week_end(dates: pl.Series) -> pl.Series:
-    """The same of a column."""
-    return dates.to_frame("date").select(week_of(pl.col("date"))).to_series().alias(dates.name)
 
 
 def begins_period(dates: pl.Series, frequency: Frequency | None) -> pl.Series:

@@ -219,7 +219,7 @@ def _refuse_strangers(mapping: Mapping, contract: Contract, path: Path) -> None:
     if mapping.contract != contract.id:
         told = f"The mapping is for the contract {mapping.contract!r}, not for {contract.id!r}."
         raise DataError(told, where=str(path), fix="Name the mapping that `dxai data init` wrote beside this contract.")
-    if mapping.version and _major(mapping.version) != _major(contract.version):
+    if mapping.version and mapping.version.split(".")[0] != contract.version.split(".")[0]:
         told = f"The mapping is for version {mapping.version} of the contract, however this is {contract.version}."
         fix = "Another major version means another table: hold the mapping against it, then correct its version."
         raise DataError(told, where=str(path), fix=fix)
@@ -231,10 +231,6 @@ def _refuse_strangers(mapping: Mapping, contract: Contract, path: Path) -> None:
     for name, column in mapping.columns.items():
         if column.unit:
             require_ucum(column.unit, where=f"{path}, columns.{name}.unit")
-
-
-def _major(version: str) -> str:
-    return version.partition(".")[0]
 
 
 def mapping_of(path: Path, contract: Contract, seen: Recognised | None = None) -> Mapping:

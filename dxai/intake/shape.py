@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 
 from dxai.contract import Frequency
-from dxai.data.checks import Problem
 from dxai.data.tables import as_text
 from dxai.errors import DataError, bullet_list
 from dxai.intake.dates import period_end, read_dates
 from dxai.intake.mapping import Wide
 
-_EXAMPLES = 3
+EXAMPLES = 3
+"""Cells of one kind that are shown."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Rows:
     def place(self, row: int, cell: str) -> tuple[int, str]:
         """Line number and cell, for an example."""
         return self.lines[row], cell if self.steps is None else f"{cell} ({self.steps[row]})"
+
+    def examples(self, marked: pl.Series, cells: pl.Series) -> list[tuple[int, str]]:
+        """The same of the first marked rows."""
+        return [self.place(i, str(cells[i])) for i in marked.arg_true().head(EXAMPLES).to_list()]
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,3 @@ def one_of(flags: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         pl.all_horizontal(pl.all().is_in([0.0, 1.0])) & (pl.sum_horizontal(pl.all()) == 1)
     ).to_series()
     return told.replace("", "none of them"), ~sound.fill_null(False)
-
-
-def unsound(name: str, sources: Sequence[str], told: pl.Series, broken: pl.Series, rows: Rows) -> list[Problem]:
-    """Rows of a one-hot code that name no class or several, as a problem of the column made of it."""
-    if not broken.any():
-        return []
-    shown = ", ".join(sources[:3]) + (", …" if len(sources) > 3 else "")
-    examples = [rows.place(i, told[i]) for i in broken.arg_true().head(_EXAMPLES).to_list()]
-    return [Problem(name, f"is the one of {shown} that is 1, all others being 0", int(broken.sum()), examples, broken)]

@@ -12,7 +12,7 @@ import click
 from dxai.cli.options import FILE, TABLE, Verb, place_options
 
 if TYPE_CHECKING:
-    from dxai.intake.convert import Change, ConversionLog
+    from dxai.intake.convert import ConversionLog
 
 _TOLD = 12
 """Changes on the terminal; all are in the log."""
@@ -82,13 +82,7 @@ def convert(
 def _tell_changes(log: ConversionLog, output: Path, place: Path) -> None:
     click.echo(f"{log.rows:,} rows written to {output}")
     for change in log.changes[:_TOLD]:
-        click.echo(f"  {change.column}: {change.what}, {change.count:,}{_first(change)}")
+        first = [f" (row {row}: {before!r} to {after!r})" for row, before, after in change.examples[:1]]
+        click.echo(f"  {change.column}: {change.what}, {change.count:,}{''.join(first)}")
     more = len(log.changes) - _TOLD
     click.echo((f"  … and {more:,} more;" if more > 0 else " ") + f" log: {place}")
-
-
-def _first(change: Change) -> str:
-    if not change.examples:
-        return ""
-    row, before, after = change.examples[0]
-    return f" (row {row}: {before!r} to {after!r})"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
 from dxai.cli.options import TABLE, Verb, place_options
-
-if TYPE_CHECKING:
-    from dxai.data.recognise import Recognised
-    from dxai.intake.describe import Description
 
 
 @click.command(cls=Verb)
@@ -31,27 +27,19 @@ def describe(
     target away. In the terminal and as an HTML report that shows no single row.
     """
     from dxai.data.recognise import Given, recognise
+    from dxai.data.tables import as_text, read_blocks
+    from dxai.inference.rowbar import row_bar
+    from dxai.intake.describe import describe as described
     from dxai.intake.describe.report import write_report
     from dxai.intake.describe.terminal import show
 
     found = recognise(file, Given(sheet, header_row or 0, encoding))
     if found.line:
         click.echo(found.line)
-    seen = described_file(file, target, found)
+    with row_bar(file) as counted:
+        blocks = map(as_text, counted(read_blocks(file, found.dialect)))
+        seen = described(blocks, target=target, where=file.name, encoding=found.encoding, delimiter=found.delimiter)
     show(seen, everything=everything)
     place = report or Path(f"{file.name.partition('.')[0]}-description.html")
     write_report(seen, place, language=language)
     click.echo(f"report: {place}")
-
-
-def described_file(file: Path, target: str, found: Recognised) -> Description:
-    """Read a file once, with a progress bar."""
-    from dxai.data.tables import as_text, read_blocks
-    from dxai.inference.rowbar import row_bar
-    from dxai.intake.describe import describe as described
-
-    with row_bar(file) as counted:
-        blocks = map(as_text, counted(read_blocks(file, found.dialect)))
-        return described(
-            blocks, target=target, where=file.name, encoding=found.encoding, delimiter=found.delimiter
-        )  # fmt: skip

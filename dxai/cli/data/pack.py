@@ -25,7 +25,7 @@ def pack(folder: Path, output: Path | None, published: datetime | None) -> None:
     """
     from dxai.data.package import TABLE as TABLE_NAME
     from dxai.inference.rowbar import row_bar
-    from dxai.intake.package.pack import pack as packed
+    from dxai.intake.pack import pack as packed
 
     with row_bar(folder / TABLE_NAME) as counted:
         place = packed(folder, output, published=published.date() if published else None, watch=counted)

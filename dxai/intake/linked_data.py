@@ -1,4 +1,10 @@
-"""What a package holds, as Croissant 1.1 JSON-LD: data-set search engines and machine-learning loaders read it."""
+"""What a package says to programs, as JSON-LD: what it holds (Croissant 1.1), who may use it and how (ODRL 2.2).
+
+Data-set search engines and machine-learning loaders read the description. What ODRL has no words for in the policy
+(kind of contract, who holds derived data and models, personal data) is said in terms of an own profile,
+``urn:dxai:policy:``. That name space is not registered and nothing can be fetched from it; the terms are those of
+`dxai.contract.policy`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from dxai.contract import Column, Contract
+from dxai.contract import Column, Contract, UsagePolicy
 from dxai.data.package import CONTRACT, POLICY, TABLE
-from dxai.intake.package.odrl import dataset_iri, policy_iri
 
 ROWS = "rows"
 """Id of the record set: one record is one row of the table."""
@@ -18,13 +23,13 @@ ROWS = "rows"
 _TYPES = {"number": "sc:Float", "category": "sc:Text", "date": "sc:Date", "timestamp": "sc:DateTime"}
 _FORMATS = {CONTRACT: "application/yaml", TABLE: "application/x-parquet"}
 _SPDX_ID = re.compile(r"[A-Za-z0-9.+-]+")
-_CROISSANT_TERMS = (
+_TERMS = (
     "annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract", "field",
     "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset", "jsonPath", "key", "md5",
     "parentField", "path", "readLines", "recordSet", "references", "regex", "repeated", "replace", "samplingRate",
     "sdVersion", "separator", "source", "subField", "transform", "unArchive", "value",
 )  # fmt: skip
-_CONTEXT: dict[str, Any] = {
+_CROISSANT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
@@ -38,8 +43,26 @@ _CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    **{term: f"cr:{term}" for term in _CROISSANT_TERMS},
+    **{term: f"cr:{term}" for term in _TERMS},
 }
+_PROFILE = "urn:dxai:policy:"
+_KOREA = "http://publications.europa.eu/resource/authority/country/KOR"
+_ODRL: dict[str, Any] = {
+    "@vocab": "http://www.w3.org/ns/odrl/2/",
+    "dct": "http://purl.org/dc/terms/",
+    "vcard": "http://www.w3.org/2006/vcard/ns#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "dxai": _PROFILE,
+    "uid": "@id",
+    "type": "@type",
+    **{name: {"@id": name, "@type": "@vocab"} for name in ("action", "conflict", "leftOperand", "operator")},
+    **{name: {"@id": name, "@type": "@id"} for name in ("profile", "target")},
+    **{
+        f"dxai:{name}": {"@id": f"dxai:{name}", "@type": "@id"}
+        for name in ("contractType", "derivedData", "modelOutputs")
+    },
+}
+"""Written out, as no program should have to ask the network what a policy means."""
 
 
 def croissant(contract: Contract, folder: Path, sums: Mapping[str, str], *, published: date) -> dict[str, Any]:
@@ -55,10 +78,10 @@ def croissant(contract: Contract, folder: Path, sums: Mapping[str, str], *, publ
     """
     provider = contract.policy.provider if contract.policy else "not stated"
     return {
-        "@context": _CONTEXT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "@context": _CROISSANT, "@type": "sc:Dataset", "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": contract.title_en, "alternateName": _korean(contract.title_ko),
         "description": f"{contract.purpose} {contract.limitations}".strip(),
-        "url": dataset_iri(contract), "version": contract.version, "datePublished": published.isoformat(),
+        "url": _iri(contract), "version": contract.version, "datePublished": published.isoformat(),
         "creator": {"@type": "sc:Organization", "name": provider},
         "keywords": [word for word in (contract.sector, contract.task) if word],
         **_conditions(contract),
@@ -75,7 +98,7 @@ def _conditions(contract: Contract) -> dict[str, Any]:
     if contract.policy:
         name = f"Usage policy of {contract.title_en}"
         types = ["sc:CreativeWork", "odrl:Offer"]
-        found["usageInfo"] = {"@type": types, "@id": policy_iri(contract), "name": name, "url": POLICY}
+        found["usageInfo"] = {"@type": types, "@id": f"{_iri(contract)}:policy", "name": name, "url": POLICY}
     return found
 
 
@@ -134,3 +157,60 @@ def _categories(column: Column) -> dict[str, Any]:
 
 def _korean(text: str) -> dict[str, str]:
     return {"@value": text, "@language": "ko"}
+
+
+def offer(contract: Contract) -> dict[str, Any] | None:
+    """JSON-LD of the offer that a contract's usage policy makes; None where it has none.
+
+    Source: W3C ODRL Information Model 2.2, Vocabulary & Expression 2.2.
+    """
+    policy = contract.policy
+    if policy is None:
+        return None
+    actions = ["use", "distribute"] if policy.redistribution else ["use"]
+    permission: dict[str, Any] = {"action": actions, "constraint": _constraints(policy)}
+    if contract.citation:
+        permission["duty"] = [{"action": "attribute", "dct:bibliographicCitation": contract.citation}]
+    return {
+        "@context": _ODRL, "type": "Offer", "uid": f"{_iri(contract)}:policy",
+        "profile": _PROFILE,  # whoever does not know it must not go on: what follows in its terms binds too
+        "target": _iri(contract),
+        "assigner": {"type": "Party", "vcard:fn": policy.provider},
+        "assignee": {"type": "PartyCollection", "vcard:fn": policy.recipients},
+        "conflict": "prohibit",  # use includes distribute: what is forbidden stays so
+        "permission": [_without_empty(permission)],
+        **_without_empty({"prohibition": _prohibitions(policy)}),
+        "dxai:contractType": f"dxai:{policy.contract_type}",
+        "dxai:derivedData": f"dxai:{policy.derived_data}",
+        "dxai:modelOutputs": f"dxai:{policy.model_outputs}",
+        "dxai:personalData": policy.personal_data,
+    }  # fmt: skip
+
+
+def _constraints(policy: UsagePolicy) -> list[dict[str, Any]]:
+    """All of them must hold."""
+    found = [] if policy.cross_border else [_spatial("eq")]
+    if policy.purposes:
+        found.append({"leftOperand": "purpose", "operator": "isAnyOf", "rightOperand": list(policy.purposes)})
+    if policy.until:
+        day = {"@value": policy.until, "@type": "xsd:date"}
+        found.append({"leftOperand": "dateTime", "operator": "lteq", "rightOperand": day})
+    return found
+
+
+def _prohibitions(policy: UsagePolicy) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [] if policy.redistribution else [{"action": "distribute"}]
+    return found if policy.cross_border else [*found, {"action": "use", "constraint": [_spatial("neq")]}]
+
+
+def _spatial(operator: str) -> dict[str, Any]:
+    return {"leftOperand": "spatial", "operator": operator, "rightOperand": {"@id": _KOREA}}
+
+
+def _without_empty(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value}
+
+
+def _iri(contract: Contract) -> str:
+    """Name of one version of a data set, in policy and description alike; nothing can be fetched from it."""
+    return f"urn:dxai:data:{contract.id}:{contract.version}"

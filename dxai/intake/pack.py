@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,8 +21,7 @@ from dxai.data.tables import format_of, read_blocks
 from dxai.errors import DataError, NotFoundError, SettingsError
 from dxai.files import whole_file
 from dxai.intake.check import check
-from dxai.intake.package.croissant import croissant
-from dxai.intake.package.odrl import offer
+from dxai.intake.linked_data import croissant, offer
 
 Watch = Callable[[Iterable[pl.DataFrame]], Iterable[pl.DataFrame]]
 """Passes blocks of rows on, and may count them."""
@@ -58,24 +56,15 @@ def pack(
     _refuse_table(folder / TABLE, contract, watch)
     files = {name: folder / name for name in (CONTRACT, TABLE)}
     sums = {name: sha256_of(path) for name, path in files.items()}
-    texts = _texts(contract, folder, sums, published or _day_of(folder / TABLE))
+    day = published or datetime.fromtimestamp(files[TABLE].stat().st_mtime, UTC).date()
+    told = {CROISSANT: croissant(contract, folder, sums, published=day), POLICY: offer(contract)}
+    texts = {
+        name: (json.dumps(each, ensure_ascii=False, indent=2) + "\n").encode() for name, each in told.items() if each
+    }
     sums |= {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     texts[SUMS] = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
     _write(files | texts, target)
     return target
-
-
-def _texts(contract: Contract, folder: Path, sums: dict[str, str], published: date) -> dict[str, bytes]:
-    described, policy = croissant(contract, folder, sums, published=published), offer(contract)
-    return {CROISSANT: _json(described)} | ({POLICY: _json(policy)} if policy else {})
-
-
-def _json(record: dict[str, Any]) -> bytes:
-    return (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode()
-
-
-def _day_of(path: Path) -> date:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
 
 
 def _write(members: dict[str, Path | bytes], target: Path) -> None:
