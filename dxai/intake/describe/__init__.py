@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.errors import DataError, nearest
-from dxai.intake.describe.columns import MANY, ColumnTally, add_block, decimal_mark, profile
+from dxai.intake.describe.columns import MANY, Tally, decimal_mark, profile
 from dxai.intake.describe.findings import Sample, suspicions
 from dxai.intake.describe.record import (
     Bars,
@@ -23,11 +23,15 @@ from dxai.intake.describe.record import (
 from dxai.units import of_header
 
 _SAMPLED_ROWS, _SAMPLED_CELLS = 50_000, 4_000_000
-_HASHES = 1 << 21
+_HASHES = 1 << 20
+_NUMBER = "\0row"
+"""Column of the numbers of rows, a name that no header has."""
 
 
 class RowSample:
     """Each row of the stream is as likely as any other to be among the rows kept; they stay in order.
+
+    Those are kept whose number has the lowest hashes.
 
     Args:
         width: Columns, which decide how many rows are kept: at most 50,000 rows and 4,000,000 cells.
@@ -35,56 +39,48 @@ class RowSample:
 
     def __init__(self, width: int) -> None:
         self._most = max(100, min(_SAMPLED_ROWS, _SAMPLED_CELLS // width))
-        self._random = np.random.default_rng(0)
-        self._rows, self._limit = 0, 1.0
+        self._rows, self._highest = 0, 2**64 - 1
         self._parts: list[pl.DataFrame] = []
-        self._drawn: list[NDArray[np.float64]] = []
 
     def add(self, block: pl.DataFrame) -> None:
         """Take in the next rows."""
-        drawn = np.column_stack([self._random.random(len(block)), np.arange(self._rows, self._rows + len(block))])
-        kept = drawn[:, 0] <= self._limit
+        self._parts.append(self._kept(block.with_row_index(_NUMBER, self._rows)))
         self._rows += len(block)
-        own = block.filter(pl.Series(kept)).select(pl.all() + "")  # a copy: a view would keep the whole block alive
-        self._parts.append(own)
-        self._drawn.append(drawn[kept])
-        if sum(map(len, self._drawn)) > 2 * self._most:
-            self._prune()
+        if sum(map(len, self._parts)) > 2 * self._most:
+            self.rows()
 
     def rows(self) -> tuple[pl.DataFrame, NDArray[np.float64]]:
         """The rows kept, and their numbers in the stream, from 0."""
-        self._prune()
-        return self._parts[0], self._drawn[0][:, 1]
+        kept = pl.concat(self._parts)
+        if len(kept) > self._most:
+            self._highest = int(kept[_NUMBER].hash(seed=0).sort()[self._most - 1])
+            kept = self._kept(kept)
+        self._parts = [kept]
+        return kept.drop(_NUMBER), kept[_NUMBER].cast(pl.Float64).to_numpy()
 
-    def _prune(self) -> None:
-        frame, drawn = pl.concat(self._parts), np.concatenate(self._drawn)
-        if len(drawn) > self._most:
-            self._limit = float(np.partition(drawn[:, 0], self._most - 1)[self._most - 1])
-            kept = drawn[:, 0] <= self._limit
-            frame, drawn = frame.filter(pl.Series(kept)).select(pl.all() + ""), drawn[kept]
-        self._parts, self._drawn = [frame], [drawn]
+    def _kept(self, rows: pl.DataFrame) -> pl.DataFrame:
+        kept = rows.filter(pl.col(_NUMBER).hash(seed=0) <= self._highest)
+        return kept.with_columns(pl.col(pl.String) + "")  # a copy: a view would keep the whole block alive
 
 
 class RepeatedRows:
     """Counts rows that are equal to an earlier one.
 
-    Rows are compared by a hash of 64 bits. Beyond two million different rows only those are kept whose hash is a
+    Rows are compared by a hash of 64 bits. Beyond a million different rows only those are kept whose hash is a
     multiple of a growing power of two: equal rows stay together, so the share among them is the share among all.
     """
 
     def __init__(self) -> None:
         self._rows, self._divisor = 0, 1
         self._counts = pl.DataFrame(schema={"hash": pl.UInt64, "count": pl.UInt32})
-        self._pending: list[pl.DataFrame] = []
+        self._pending: list[pl.Series] = []
 
     def add(self, block: pl.DataFrame) -> None:
         """Take in the next rows."""
-        hashes = pl.DataFrame(
-            {"hash": block.hash_rows(seed=0), "count": pl.repeat(1, len(block), dtype=pl.UInt32, eager=True)}
-        )
+        hashes = block.hash_rows(seed=0).alias("hash")
         self._rows += len(block)
-        self._pending.append(self._thinned(hashes))
-        if sum(map(len, self._pending)) > _HASHES // 2:
+        self._pending.append(hashes.filter(hashes % self._divisor == 0))
+        if sum(map(len, self._pending)) > _HASHES // 4:
             self._merge()
 
     def count(self) -> int:
@@ -94,14 +90,11 @@ class RepeatedRows:
         return round(self._rows * (1 - len(self._counts) / kept)) if kept else 0
 
     def _merge(self) -> None:
-        self._counts = pl.concat([self._counts, *self._pending]).group_by("hash").agg(pl.col("count").sum())
-        self._pending = []
+        new = [hashes.value_counts(name="count") for hashes in self._pending]
+        self._counts, self._pending = pl.concat([self._counts, *new]).group_by("hash").agg(pl.col("count").sum()), []
         while len(self._counts) > _HASHES:
             self._divisor *= 2
-            self._counts = self._thinned(self._counts)
-
-    def _thinned(self, hashes: pl.DataFrame) -> pl.DataFrame:
-        return hashes.filter(pl.col("hash") % self._divisor == 0) if self._divisor > 1 else hashes
+            self._counts = self._counts.filter(pl.col("hash") % self._divisor == 0)
 
 
 __all__ = [
@@ -135,16 +128,16 @@ def describe(
     target = header_of(target, first.columns)
     if target and target not in first.columns:
         raise _unknown_target(target, first.columns)
-    tallies = [ColumnTally(name) for name in first.columns]
-    sample, repeated = RowSample(first.width), RepeatedRows()
+    tally, sample, repeated = Tally(first.columns), RowSample(first.width), RepeatedRows()
     for block in _chained(first, blocks):
-        add_block(tallies, block)
+        tally.add(block)
         sample.add(block)
         repeated.add(block)
     texts, positions = sample.rows()
-    mark = decimal_mark(tallies)
-    profiles = tuple(profile(tally, texts[tally.name], mark) for tally in tallies)
-    rows, duplicates = tallies[0].rows, repeated.count()
+    columns = tally.columns()
+    mark = decimal_mark(columns)
+    profiles = tuple(profile(column, texts[column.name], mark) for column in columns)
+    rows, duplicates = tally.rows, repeated.count()
     return Description(
         rows=rows, columns=tuple(p.description for p in profiles), sampled=len(texts), duplicates=duplicates,
         suspicions=suspicions(Sample(profiles, texts, positions, target), rows=rows, duplicates=duplicates),
