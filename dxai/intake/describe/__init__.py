@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from dxai.errors import DataError, nearest
-from dxai.intake.describe.columns import MANY, Tally, decimal_mark, profile
+from dxai.intake.describe.columns import Tally, decimal_mark, profile
 from dxai.intake.describe.findings import Sample, suspicions
-from dxai.intake.describe.record import (
-    Bars,
-    ColumnDescription,
-    Description,
-    Histogram,
-    Kind,
-    Suspicion,
-    Type,
-)
+from dxai.intake.describe.record import Bars, ColumnDescription, Description, Histogram
 from dxai.units import of_header
+
+__all__ = [
+    "Bars",
+    "ColumnDescription",
+    "Description",
+    "Histogram",
+    "RepeatedRows",
+    "RowSample",
+    "describe",
+    "header_of",
+]
+
+_CELLS, _ROWS = 2_000_000, 1_000
+"""Cells, and of a very wide table rows, that are looked at together; more would take too much memory."""
 
 _SAMPLED_ROWS, _SAMPLED_CELLS = 50_000, 4_000_000
 _HASHES = 1 << 20
@@ -97,15 +104,6 @@ class RepeatedRows:
             self._counts = self._counts.filter(pl.col("hash") % self._divisor == 0)
 
 
-__all__ = [
-    "MANY", "Bars", "ColumnDescription", "Description", "Histogram", "Kind", "Suspicion", "Type", "describe",
-    "header_of",
-]  # fmt: skip
-
-_CELLS, _ROWS = 2_000_000, 1_000
-"""Cells, and of a very wide table rows, that are looked at together; more would take too much memory."""
-
-
 def describe(
     tables: Iterable[pl.DataFrame], *, target: str = "", where: str = "", encoding: str = "", delimiter: str = ""
 ) -> Description:
@@ -129,14 +127,14 @@ def describe(
     if target and target not in first.columns:
         raise _unknown_target(target, first.columns)
     tally, sample, repeated = Tally(first.columns), RowSample(first.width), RepeatedRows()
-    for block in _chained(first, blocks):
+    for block in chain([first], blocks):
         tally.add(block)
         sample.add(block)
         repeated.add(block)
     texts, positions = sample.rows()
     columns = tally.columns()
     mark = decimal_mark(columns)
-    profiles = tuple(profile(column, texts[column.name], mark) for column in columns)
+    profiles = tuple(profile(column, tally.rows, texts[column.name], mark) for column in columns)
     rows, duplicates = tally.rows, repeated.count()
     return Description(
         rows=rows, columns=tuple(p.description for p in profiles), sampled=len(texts), duplicates=duplicates,
@@ -159,11 +157,6 @@ def header_of(told: str, names: Sequence[str]) -> str:
 
 def _parts(table: pl.DataFrame) -> Iterable[pl.DataFrame]:
     return table.iter_slices(max(_ROWS, _CELLS // table.width)) if len(table) else (table,)
-
-
-def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterable[pl.DataFrame]:
-    yield first
-    yield from rest
 
 
 def _unknown_target(target: str, names: list[str]) -> DataError:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -65,6 +66,7 @@ class Figures:
         )  # fmt: skip
 
 
+_COUNTED = {"text": pl.String, "count": pl.UInt32}
 _ROW = {"column": pl.String, "kind": pl.String, "text": pl.String, "count": pl.Int64, "total": pl.Float64}
 _ROW |= {"minimum": pl.Float64, "maximum": pl.Float64, "fraction": pl.Boolean}
 _TOGETHER = (
@@ -83,7 +85,7 @@ class Tally:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.rows = 0
-        self._columns = [_Running(name) for name in names]
+        self._columns = [Column(name) for name in names]
         self._figures = pl.DataFrame(schema=_ROW)
 
     def add(self, block: pl.DataFrame) -> None:
@@ -99,11 +101,11 @@ class Tally:
         self._figures = together.filter(pl.int_range(pl.len()).over("column", "kind") < _MOST)
 
     def columns(self) -> list[Column]:
-        """What was found of each column."""
-        found: dict[str, dict[str, dict[str, Figures]]] = {column.name: {} for column in self._columns}
+        """The columns with all their figures."""
+        named = {column.name: column for column in self._columns}
         for name, kind, text, *figures in self._figures.iter_rows():
-            found[name].setdefault(kind, {})[text] = Figures(*figures)
-        return [Column(each.name, self.rows, each.known_values(), found[each.name]) for each in self._columns]
+            named[name].figures.setdefault(kind, {})[text] = Figures(*figures)
+        return self._columns
 
     def _plain(self, block: pl.DataFrame, numbers: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Figures of the plain numbers, of all columns at once: most tables hold little else."""
@@ -111,41 +113,44 @@ class Tally:
         counts, *figures = (
             numbers.select(each).row(0) for each in (every.count(), every.sum(), every.min(), every.max())
         )
-        whole = [column for column, count in zip(self._columns, counts, strict=True) if count and not column.fraction]
-        if whole:
-            texts = block.select(column.name for column in whole)
-            for column, fraction in zip(whole, texts.select(every.str.contains(_FRACTION).any()).row(0), strict=True):
-                column.fraction = fraction
+        known = set(self._figures.filter((pl.col("text") == "plain") & pl.col("fraction"))["column"])
+        texts = block.select(n for n, count in zip(block.columns, counts, strict=True) if count and n not in known)
+        fractions = texts.select(every.str.contains(_FRACTION).any())
+        yield _rows(
+            block.columns,
+            "number",
+            "plain",
+            counts,
+            *figures,
+            [n in fractions and fractions[n][0] for n in block.columns],
+        )
+        if texts.width:
             zeros = texts.select(every.str.contains(r"^[+-]?0\d+$").sum()).row(0)
-            yield _rows("way", "zeros", texts.columns, zeros, *[[None] * len(whole)] * 4)
-        yield _rows("number", "plain", block.columns, counts, *figures, [column.fraction for column in self._columns])
+            yield _rows(texts.columns, "way", "zeros", zeros, *[[None] * len(zeros)] * 4)
 
 
-def _rows(kind: str, text: str, *columns: Sequence[object]) -> pl.DataFrame:
+def _rows(names: list[str], kind: str, text: str, *figures: Sequence[object]) -> pl.DataFrame:
     """One row of figures per column."""
-    names, *figures = map(list, columns)
-    texts = ([kind] * len(names), [text] * len(names))
-    return pl.DataFrame([names, *texts, *figures], schema=_ROW, orient="col").filter(pl.col("count") > 0)
+    columns = [names, [kind] * len(names), [text] * len(names), *map(list, figures)]
+    return pl.DataFrame(columns, schema=_ROW, orient="col").filter(pl.col("count") > 0)
 
 
 @dataclass
-class _Running:
-    """What is known of a column while its blocks go by.
+class Column:
+    """What the blocks say of a column, and what its figures mean.
 
     Attributes:
         values: Texts and their counts; None once there are more than `MANY`.
         formats: Of dates, as the first cells that are ones say.
-        fraction: Whether a plain number has a decimal point.
         settled: Whether it is text, in which no numbers or dates are looked for any more.
+        figures: By kind and text, the commonest first, see `Tally`; of all blocks, when the last has gone by.
     """
 
     name: str
-    values: pl.DataFrame | None = field(
-        default_factory=lambda: pl.DataFrame(schema={"text": pl.String, "count": pl.UInt32})
-    )
+    values: pl.DataFrame | None = field(default_factory=lambda: pl.DataFrame(schema=_COUNTED))
     formats: Sequence[str] = ()
-    fraction: bool = False
     settled: bool = False
+    figures: dict[str, dict[str, Figures]] = field(default_factory=dict)
 
     def add(self, texts: pl.Series, plain: pl.Series) -> list[pl.DataFrame]:
         """Take in the cells of a block; gives the figures of those that are no plain numbers."""
@@ -154,65 +159,41 @@ class _Running:
             values = pl.concat([self.values, counted.drop_nulls()]).group_by("text").agg(pl.col("count").sum())
             self.values = values if len(values) <= MANY else None
         others = counted.filter(cells.plain_numbers(counted.select("text")).to_series().is_null())
+        if not len(others):
+            return []
         others = others.with_columns(pl.col("text").fill_null("").str.strip_chars())
         gap = pl.col("text").is_in(_GAPS)
         known = others.filter(~gap)
         short = known.filter((pl.col("text").str.len_chars() <= _LONGEST_TOTAL) & ~pl.col("text").str.contains(r"\d"))
         parts = [("gap", others.filter(gap)), ("total", short.filter(cells.is_total(short["text"])))]
         if len(known) and not self.settled:
-            parts += self._read(known)
+            read = list(self._read(known))
+            parts += read
+            many, few = (
+                sum(int(part["count"].sum()) for part in each) for each in ([known], [part for _, part in read])
+            )
+            self.settled = many >= _SETTLED and few < 0.05 * many
         return [_figures(kind, part) for kind, part in parts if len(part)]
 
-    def known_values(self) -> pl.DataFrame | None:
-        """Different texts and their counts without gaps, the commonest first; None where there are too many."""
-        if self.values is None:
-            return None
-        known = self.values.filter(~pl.col("text").str.strip_chars().is_in(_GAPS))
-        return known.sort("count", "text", descending=[True, False])
-
-    def _read(self, known: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-        """The cells by what they may be: numbers in other styles, limits or dates."""
-        written = known.hstack(cells.written_numbers(known["text"]))
-        numbers, rest = written.drop_nulls("style"), written.filter(pl.col("style").is_null() & ~pl.col("limit"))
-        value = pl.col("value")
-        fraction = (pl.col("style") == "comma") | (value != value.floor())
-        parts = [("number", numbers.select("count", "value", text="style", fraction=fraction))]
-        parts += [("unit", numbers.select("count", text="unit").drop_nulls())]
+    def _read(self, known: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+        """Cells by what they may be: dates, numbers in other styles, limits."""
+        if not self.formats:
+            first = known["text"].head(2 * _SETTLED)
+            written = cells.written_numbers(first)
+            self.formats = cells.date_formats(first.filter(written["style"].is_null() & ~written["limit"]))
+        dates = [
+            cells.dates(known["text"], each).dt.epoch("us").cast(pl.Float64).alias("value") for each in self.formats
+        ]
+        for date_format, value in zip(self.formats, dates, strict=True):
+            yield "date", known.select("count", value, text=pl.lit(date_format)).drop_nulls()
+        rest = known.filter(pl.all_horizontal(pl.lit(True), *(value.is_null() for value in dates)))
+        written = rest.hstack(cells.written_numbers(rest["text"]))
+        numbers = written.drop_nulls("style")
+        fraction = (pl.col("style") == "comma") | (pl.col("value") != pl.col("value").floor())
+        yield "number", numbers.select("count", "value", text="style", fraction=fraction)
+        yield "unit", numbers.select("count", text="unit").drop_nulls()
         for way, part in (("full_width", numbers), ("signed", numbers), ("limit", written)):
-            parts += [("way", part.filter(way).select("count", text=pl.lit(way)))]
-        self.formats = self.formats or cells.date_formats(rest["text"].head(2 * _SETTLED))
-        for written_as in self.formats:
-            dates = cells.dates(rest["text"], written_as).dt.epoch("us").cast(pl.Float64).alias("value")
-            parts += [("date", rest.select("count", dates, text=pl.lit(written_as)).drop_nulls())]
-        seen, read = (sum(int(part["count"].sum()) for part in each) for each in ([known], [part for _, part in parts]))
-        self.settled = seen >= _SETTLED and read < 0.05 * seen
-        return parts
-
-
-def _figures(kind: str, cells_: pl.DataFrame) -> pl.DataFrame:
-    """Figures of cells by their text, of numbers and dates with their value."""
-    value = pl.col("value") if "value" in cells_.columns else pl.lit(None, pl.Float64)
-    fraction = pl.col("fraction") if "fraction" in cells_.columns else pl.lit(False)
-    rows = cells_.select(
-        "text", pl.col("count").cast(pl.Int64), total=value * pl.col("count"), minimum=value, maximum=value,
-        fraction=fraction,
-    )  # fmt: skip
-    return rows.group_by("text").agg(_TOGETHER).select(pl.lit(kind).alias("kind"), pl.all())
-
-
-@dataclass(frozen=True)
-class Column:
-    """What all blocks say of a column.
-
-    Attributes:
-        values: Different texts and their counts without gaps, the commonest first; None where there are too many.
-        figures: By kind and text, see `Tally`.
-    """
-
-    name: str
-    rows: int
-    values: pl.DataFrame | None
-    figures: dict[str, dict[str, Figures]]
+            yield "way", part.filter(way).select("count", text=pl.lit(way))
 
     def counts(self, kind: str) -> dict[str, int]:
         """Cells by text, the commonest first."""
@@ -234,10 +215,13 @@ class Column:
             )
         return self.styled("plain", "point", "grouped", "comma") + either
 
-    @property
-    def known(self) -> int:
-        """Cells with a value."""
-        return self.rows - sum(self.counts("gap").values())
+    @cached_property
+    def distinct(self) -> pl.DataFrame | None:
+        """Different texts and their counts without gaps, the commonest first; None where there are too many."""
+        if self.values is None:
+            return None
+        known = self.values.filter(~pl.col("text").str.strip_chars().is_in(_GAPS))
+        return known.sort("count", "text", descending=[True, False])
 
     @property
     def whole(self) -> bool:
@@ -257,6 +241,15 @@ class Column:
         return mark if self.mark or (mark == "," and self.styled("either").count) else ""
 
 
+def _figures(kind: str, counted: pl.DataFrame) -> pl.DataFrame:
+    """Figures of cells by their text; of numbers and dates with their value."""
+    value = pl.col("value") if "value" in counted.columns else pl.lit(None, pl.Float64)
+    fraction = pl.col("fraction") if "fraction" in counted.columns else pl.lit(False)
+    count = pl.col("count").cast(pl.Int64)
+    rows = counted.select("text", count, total=value * count, minimum=value, maximum=value, fraction=fraction)
+    return rows.group_by("text").agg(_TOGETHER).select(pl.lit(kind).alias("kind"), pl.all())
+
+
 @dataclass(frozen=True)
 class Profile:
     """A column's description and its sampled cells as numbers (dates: seconds since 1970); NaN is none."""
@@ -271,12 +264,13 @@ def decimal_mark(columns: Iterable[Column]) -> Mark:
     return "," if "," in marks and "." not in marks else "."
 
 
-def profile(column: Column, texts: pl.Series, table_mark: Mark) -> Profile:
+def profile(column: Column, rows: int, texts: pl.Series, table_mark: Mark) -> Profile:
     """Describe one column by its figures and its sampled cells."""
     mark = column.mark or table_mark
-    type_, found, formats = _type(column, texts, mark)
-    numeric, temporal, distinct = type_ in NUMERIC, type_ in TEMPORAL, column.values
     gaps, ways = column.counts("gap"), column.counts("way")
+    known = rows - sum(gaps.values())
+    type_, found, formats = _type(column, known, texts, mark)
+    numeric, temporal, distinct = type_ in NUMERIC, type_ in TEMPORAL, column.distinct
     limits = ways.get("limit", 0) if numeric else 0
     read = found.count + limits
     values = _values(texts, formats[0] if temporal else "", mark) if read else None
@@ -287,9 +281,9 @@ def profile(column: Column, texts: pl.Series, table_mark: Mark) -> Profile:
     commas = column.styled("grouped", "either").count if numeric and mark != "," else 0
     both = column.styled("plain").fraction or column.styled("grouped").count > 0
     description = ColumnDescription(
-        name=column.name, type=type_, rows=column.rows, title=title or column.name, unit_text=unit_text,
+        name=column.name, type=type_, rows=rows, title=title or column.name, unit_text=unit_text,
         unit=_understood(unit_text), missing=gaps.pop("", 0), missing_texts=tuple(gaps.items()),
-        misfits=column.known - read if read else 0,
+        misfits=known - read if read else 0,
         minimum=_moment(ends[0]) if temporal else ends[0], maximum=_moment(ends[1]) if temporal else ends[1],
         mean=found.total / found.count if numeric and found.count else None,
         distinct=None if distinct is None else len(distinct),
@@ -299,25 +293,25 @@ def profile(column: Column, texts: pl.Series, table_mark: Mark) -> Profile:
         leading_zeros=ways.get("zeros", 0) if not numeric and column.whole else 0,
         full_width=ways.get("full_width", 0) if numeric else 0, cell_units=tuple(units),
         signed=ways.get("signed", 0) if numeric else 0, censored=limits,
-        long_code=not temporal and _long(column, column.numbers(mark)), totals=_totals(column),
+        long_code=not temporal and _long(column, column.numbers(mark)), totals=_totals(column, known),
         variants=_variants(distinct) if type_ in ("category", "boolean") and distinct is not None else 0,
         picture=_picture(type_, distinct, values),
     )  # fmt: skip
     return Profile(description, values)
 
 
-def _totals(column: Column) -> tuple[tuple[str, int], ...]:
+def _totals(column: Column, known: int) -> tuple[tuple[str, int], ...]:
     """Texts that name totals, where they are few: where they are many they name something else."""
     found = column.counts("total")
-    return tuple(found.items()) if 4 * sum(found.values()) <= column.known else ()
+    return tuple(found.items()) if 4 * sum(found.values()) <= known else ()
 
 
-def _type(column: Column, texts: pl.Series, mark: Mark) -> tuple[Type, Figures, tuple[str, ...]]:
+def _type(column: Column, known: int, texts: pl.Series, mark: Mark) -> tuple[Type, Figures, tuple[str, ...]]:
     """What the cells of a column are; of numbers and dates the figures, of dates the formats."""
-    known, numbers, limits = column.known, column.numbers(mark), column.counts("way").get("limit", 0)
+    numbers, limits = column.numbers(mark), column.counts("way").get("limit", 0)
     if not known:
         return "empty", Figures(), ()
-    words = column.values is not None and len(column.values) <= _WORDS and not limits
+    words = column.distinct is not None and len(column.distinct) <= _WORDS and not limits
     read = numbers.count + limits
     numeric = read >= _SHARE * known and (read == known or not words)
     code = column.whole and "zeros" in column.counts("way") and 2 * numbers.count >= known
@@ -331,7 +325,7 @@ def _type(column: Column, texts: pl.Series, mark: Mark) -> tuple[Type, Figures, 
     if best >= _SHARE * known and not long and not code:
         formats = tuple(each for each in cells.DATE_FORMATS if each in dated and dated[each].count == best)
         return _date_type(formats[0]), dated[formats[0]], formats
-    return _text_type(column), Figures(), ()
+    return _text_type(column, known), Figures(), ()
 
 
 def _long(column: Column, numbers: Figures) -> bool:
@@ -340,7 +334,7 @@ def _long(column: Column, numbers: Figures) -> bool:
 
 
 def _number_type(column: Column, mark: Mark) -> Type:
-    if column.values is not None and set(column.values["text"]) in ({"0", "1"}, {"0.0", "1.0"}):
+    if column.distinct is not None and set(column.distinct["text"]) in ({"0", "1"}, {"0.0", "1.0"}):
         return "boolean"
     return "integer" if column.whole and column.shown_mark(mark) != "," else "number"
 
@@ -369,12 +363,12 @@ def _date_type(written: str) -> Type:
     return "timestamp" if cells.has_time(written) else "date"
 
 
-def _text_type(column: Column) -> Type:
-    if column.values is None:
+def _text_type(column: Column, known: int) -> Type:
+    if column.distinct is None:
         return "text"
-    if frozenset(column.values["text"].str.to_lowercase()) in cells.BOOLEANS:
+    if frozenset(column.distinct["text"].str.to_lowercase()) in cells.BOOLEANS:
         return "boolean"
-    return "category" if 2 * len(column.values) <= column.known else "text"
+    return "category" if 2 * len(column.distinct) <= known else "text"
 
 
 def _moment(microseconds: float | None) -> datetime | None:
