@@ -30,7 +30,7 @@ _CELLS, _ROWS = 2_000_000, 1_000
 """Cells, and of a very wide table rows, that are looked at together; more would take too much memory."""
 
 _SAMPLED_ROWS, _SAMPLED_CELLS = 50_000, 4_000_000
-_HASHES = 1 << 20
+_HASHES = 1 << 21
 _NUMBER = "\0row"
 """Column of the numbers of rows, a name that no header has."""
 
@@ -53,7 +53,7 @@ class RowSample:
         """Take in the next rows."""
         self._parts.append(self._kept(block.with_row_index(_NUMBER, self._rows)))
         self._rows += len(block)
-        if sum(map(len, self._parts)) > 2 * self._most:
+        if 4 * sum(map(len, self._parts)) > 5 * self._most:
             self.rows()
 
     def rows(self) -> tuple[pl.DataFrame, NDArray[np.float64]]:
@@ -73,35 +73,34 @@ class RowSample:
 class RepeatedRows:
     """Counts rows that are equal to an earlier one.
 
-    Rows are compared by a hash of 64 bits. Beyond a million different rows only those are kept whose hash is a
+    Rows are compared by a hash of 64 bits. Beyond two million different rows only those are kept whose hash is a
     multiple of a growing power of two: equal rows stay together, so the share among them is the share among all.
     """
 
     def __init__(self) -> None:
         self._rows, self._divisor = 0, 1
-        self._counts = pl.DataFrame(schema={"hash": pl.UInt64, "count": pl.UInt32})
-        self._pending: list[pl.Series] = []
+        self._parts = [pl.DataFrame(schema={"hash": pl.UInt64, "count": pl.UInt32})]
 
     def add(self, block: pl.DataFrame) -> None:
         """Take in the next rows."""
-        hashes = block.hash_rows(seed=0).alias("hash")
         self._rows += len(block)
-        self._pending.append(hashes.filter(hashes % self._divisor == 0))
-        if sum(map(len, self._pending)) > _HASHES // 4:
-            self._merge()
+        hashes = pl.DataFrame({"hash": block.hash_rows(seed=0)}).with_columns(count=pl.lit(1, pl.UInt32))
+        self._parts.append(self._thinned(hashes))
+        if 4 * sum(map(len, self._parts)) > 5 * _HASHES:
+            self.count()
 
     def count(self) -> int:
         """Rows that repeat another; an estimate where not all are kept."""
-        self._merge()
-        kept = int(self._counts["count"].sum())
-        return round(self._rows * (1 - len(self._counts) / kept)) if kept else 0
-
-    def _merge(self) -> None:
-        new = [hashes.value_counts(name="count") for hashes in self._pending]
-        self._counts, self._pending = pl.concat([self._counts, *new]).group_by("hash").agg(pl.col("count").sum()), []
-        while len(self._counts) > _HASHES:
+        kept = pl.concat(self._parts).sort("hash")  # sorted, they are grouped in less memory
+        kept = kept.group_by("hash", maintain_order=True).agg(pl.col("count").sum())
+        while len(kept) > _HASHES:
             self._divisor *= 2
-            self._counts = self._counts.filter(pl.col("hash") % self._divisor == 0)
+            kept = self._thinned(kept)
+        self._parts, rows = [kept], int(kept["count"].sum())
+        return round(self._rows * (1 - len(kept) / rows)) if rows else 0
+
+    def _thinned(self, hashes: pl.DataFrame) -> pl.DataFrame:
+        return hashes.filter(pl.col("hash") % self._divisor == 0)
 
 
 def describe(

@@ -109,21 +109,13 @@ class Tally:
 
     def _plain(self, block: pl.DataFrame, numbers: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Figures of the plain numbers, of all columns at once: most tables hold little else."""
-        every = pl.all()
-        counts, *figures = (
-            numbers.select(each).row(0) for each in (every.count(), every.sum(), every.min(), every.max())
-        )
-        known = set(self._figures.filter((pl.col("text") == "plain") & pl.col("fraction"))["column"])
-        texts = block.select(n for n, count in zip(block.columns, counts, strict=True) if count and n not in known)
-        fractions = texts.select(every.str.contains(_FRACTION).any())
-        yield _rows(
-            block.columns,
-            "number",
-            "plain",
-            counts,
-            *figures,
-            [n in fractions and fractions[n][0] for n in block.columns],
-        )
+        every, names = pl.all(), block.columns
+        sums = [every.count(), every.sum(), every.min(), every.max()]
+        counts, *figures = (numbers.select(each).row(0) for each in sums)
+        fractional = set(self._figures.filter((pl.col("text") == "plain") & pl.col("fraction"))["column"])
+        texts = block.select(n for n, count in zip(names, counts, strict=True) if count and n not in fractional)
+        fractions = next(iter(texts.select(every.str.contains(_FRACTION).any()).to_dicts()), {})
+        yield _rows(names, "number", "plain", counts, *figures, [fractions.get(name, False) for name in names])
         if texts.width:
             zeros = texts.select(every.str.contains(r"^[+-]?0\d+$").sum()).row(0)
             yield _rows(texts.columns, "way", "zeros", zeros, *[[None] * len(zeros)] * 4)
@@ -169,10 +161,8 @@ class Column:
         if len(known) and not self.settled:
             read = list(self._read(known))
             parts += read
-            many, few = (
-                sum(int(part["count"].sum()) for part in each) for each in ([known], [part for _, part in read])
-            )
-            self.settled = many >= _SETTLED and few < 0.05 * many
+            many = int(known["count"].sum())
+            self.settled = many >= _SETTLED and sum(int(part["count"].sum()) for _, part in read) < 0.05 * many
         return [_figures(kind, part) for kind, part in parts if len(part)]
 
     def _read(self, known: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -181,12 +171,12 @@ class Column:
             first = known["text"].head(2 * _SETTLED)
             written = cells.written_numbers(first)
             self.formats = cells.date_formats(first.filter(written["style"].is_null() & ~written["limit"]))
-        dates = [
-            cells.dates(known["text"], each).dt.epoch("us").cast(pl.Float64).alias("value") for each in self.formats
-        ]
-        for date_format, value in zip(self.formats, dates, strict=True):
-            yield "date", known.select("count", value, text=pl.lit(date_format)).drop_nulls()
-        rest = known.filter(pl.all_horizontal(pl.lit(True), *(value.is_null() for value in dates)))
+        read = pl.repeat(False, len(known), eager=True)
+        for each in self.formats:
+            value = cells.dates(known["text"], each).dt.epoch("us").cast(pl.Float64).alias("value")
+            yield "date", known.select("count", value, text=pl.lit(each)).drop_nulls()
+            read |= value.is_not_null()
+        rest = known.filter(~read)
         written = rest.hstack(cells.written_numbers(rest["text"]))
         numbers = written.drop_nulls("style")
         fraction = (pl.col("style") == "comma") | (pl.col("value") != pl.col("value").floor())
@@ -210,9 +200,8 @@ class Column:
             return self.styled("plain")  # with other signs, too, where a unit is none: they are told as misfits
         either = self.styled("either")
         if mark == ",":  # 1,234 is then less than two
-            either = Figures(
-                either.count, either.total / 1000, either.minimum / 1000, either.maximum / 1000, either.fraction
-            )
+            ends = (either.minimum / 1000, either.maximum / 1000)
+            either = Figures(either.count, either.total / 1000, *ends, either.fraction)
         return self.styled("plain", "point", "grouped", "comma") + either
 
     @cached_property
