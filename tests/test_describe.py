@@ -153,6 +153,13 @@ def test_few_strangers_among_numbers_are_told() -> None:
     assert found(described, "mixed") == [("x",)]
 
 
+@pytest.mark.parametrize("cells", [["<0.5", ">100"] * 20, ["<0.5", "100 초과", "12.5 mm", "3.25 mm"] * 20])
+def test_a_limit_counts_once(cells: list[str]) -> None:
+    told = column(*cells)
+    assert (told.type in ("integer", "number"), told.misfits) == (True, 0)
+    assert told.censored == sum(" mm" not in cell for cell in cells)
+
+
 def test_blocks_do_not_matter() -> None:
     rng = np.random.default_rng(0)
     days, months = rng.integers(1, 29, 3000), rng.integers(1, 13, 3000)

@@ -6,25 +6,16 @@ import itertools
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import polars as pl
 
+Mark = Literal["", ".", ","]
+
 BELOW_LIMIT = (
-    "ND",
-    "N.D.",
-    "<LOQ",
-    "<LOD",
-    "< LOQ",
-    "< LOD",
-    "<DL",
-    "<MDL",
-    "BDL",
-    "BLQ",
-    "불검출",
-    "미검출",
-    "검출안됨",
-    "검출한계미만",
-)
+    "ND", "N.D.", "<LOQ", "<LOD", "< LOQ", "< LOD", "<DL", "<MDL", "BDL", "BLQ",
+    "불검출", "미검출", "검출안됨", "검출한계미만",
+)  # fmt: skip
 """Texts of a laboratory: what was looked for lies below what can be seen."""
 
 MISSING_TEXTS = tuple(
@@ -66,8 +57,8 @@ _GROUPED = r"^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+\.\d*|(?:,\d{3}){2,})$"
 _EITHER = r"^[+-]?[1-9]\d{0,2},\d{3}$"
 _COMMA = r"^[+-]?(?:\d*,\d+|\d{1,3}(?:\.\d{3})+,\d*|[1-9]\d{0,2}(?:\.\d{3}){2,})$"
 _PARTED = r"^[+-]?[1-9]\d{0,2}(?:[ '’]\d{3})+(?:[.,]\d*)?(?:\D|$)"
-_BELOW = r"^(?:<|<=|≤|≦|⩽)\s*(?<below>[+-]?[\d.,]+)|^(?<under>[+-]?[\d.,]+)\s*(?:미만|이하)$"
-_ABOVE = r"^(?:>|>=|≥|≧|⩾)\s*(?<above>[+-]?[\d.,]+)|^(?<over>[+-]?[\d.,]+)\s*(?:초과|이상)$"
+_BELOW = (r"^(?:<=?|[≤≦⩽])\s*([+-]?[\d.,]+)", r"^([+-]?[\d.,]+)\s*(?:미만|이하)$")
+_ABOVE = (r"^(?:>=?|[≥≧⩾])\s*([+-]?[\d.,]+)", r"^([+-]?[\d.,]+)\s*(?:초과|이상)$")
 
 
 def is_total(texts: pl.Series) -> pl.Series:
@@ -108,54 +99,57 @@ def censored(texts: pl.Series) -> pl.DataFrame:
         One row per text: ``limit``, the number as it is written there, null for everything else; whether it is
         ``below`` the limit.
     """
-    groups = pl.col("text").str.extract_groups
-    frame = pl.DataFrame({"text": texts.str.replace_many(list(_FULL_WIDTH), list(_HALF_WIDTH)).str.strip_chars()})
-    frame = frame.select(low=groups(_BELOW), high=groups(_ABOVE))
-    low = pl.coalesce(pl.col("low").struct.field("below"), pl.col("low").struct.field("under"))
-    high = pl.coalesce(pl.col("high").struct.field("above"), pl.col("high").struct.field("over"))
-    return frame.select(limit=pl.coalesce(low, high), below=low.is_not_null())
+    text = _half_width(pl.col("text")).str.strip_chars()
+    low, high = (pl.coalesce(text.str.extract(way) for way in ways) for ways in (_BELOW, _ABOVE))
+    return pl.DataFrame({"text": texts}).select(limit=pl.coalesce(low, high), below=low.is_not_null())
+
+
+def _half_width(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_many(list(_FULL_WIDTH), list(_HALF_WIDTH))
 
 
 def plain_numbers(texts: pl.DataFrame) -> pl.DataFrame:
     """Numbers as a program writes them, null for everything else; what has a hundred digits measures nothing."""
     numbers = texts.select(pl.all().cast(pl.Float64, strict=False))
-    return numbers.select(
-        pl.when(pl.col(name).abs() < _LARGEST).then(pl.col(name)).alias(name) for name in numbers.columns
-    )
+    return numbers.select(pl.when(pl.all().abs() < _LARGEST).then(pl.all()))
 
 
-def written_numbers(texts: pl.Series) -> pl.DataFrame:
+def written_numbers(texts: pl.Series, mark: Mark = ".") -> pl.DataFrame:
     """Numbers as people write them: full-width, with commas or spaces, with other signs, with a unit behind.
+
+    Args:
+        texts: Without spaces around them.
+        mark: The decimal mark of what could be read in two ways, such as 1,234.
 
     Returns:
         One row per text: ``style`` (``point``, ``grouped`` like 1,234.5, ``comma`` like 1.234,5, ``either`` like
-        1,234, null for no number), its values with ``.`` (``point``) and with ``,`` as the decimal mark (``comma``),
-        ``unit``, and whether it was ``full_width`` or ``signed`` in another way than by ``-``.
+        1,234, null for no number), ``value``, ``unit``, whether it was ``full_width`` or ``signed`` in another way than
+        by ``-``, and whether it is a ``limit`` and so no number.
     """
-    half = pl.col("text").str.replace_many(list(_FULL_WIDTH), list(_HALF_WIDTH))
-    frame = pl.DataFrame({"text": texts}).select(
-        full_width=half != pl.col("text"), half=half, signed=_plainly_signed(half)
-    )
-    parted = pl.col("signed").str.contains(_PARTED)
-    bare = pl.when(parted).then(pl.col("signed").str.replace_all(r"(\d)[ '’](\d)", "$1$2")).otherwise("signed")
+    half = _half_width(pl.col("text"))
+    frame = pl.DataFrame({"text": texts}).with_columns(half=half, plain=_plainly_signed(half))
+    parted = pl.col("plain").str.contains(_PARTED)
+    bare = pl.when(parted).then(pl.col("plain").str.replace_all(r"(\d)[ '’](\d)", "$1$2")).otherwise("plain")
     frame = frame.with_columns(
-        bare.str.extract_groups(rf"^(?<number>{_NUMBER})\s*(?<unit>{_UNIT})?$").alias("parts"),
-        signed=pl.col("signed").str.replace_all(" ", "") != pl.col("half").str.replace_all(rf"[\s{_SPACES}]", ""),
+        censored(texts).select(limit=pl.col("limit").is_not_null()),
+        parts=bare.str.extract_groups(rf"^(?<number>{_NUMBER})\s*(?<unit>{_UNIT})?$"),
+        full_width=pl.col("half") != pl.col("text"),
+        signed=pl.col("plain").str.replace_all(" ", "") != pl.col("half").str.replace_all(rf"[\s{_SPACES}]", ""),
     )
     number = pl.col("parts").struct.field("number")
-    number = pl.when(number.str.len_chars() < 100).then(number)
+    number = pl.when(~pl.col("limit") & (number.str.len_chars() < 100)).then(number)
     style = (
         pl.when(number.str.contains(_GROUPED)).then(pl.lit("grouped"))
         .when(number.str.contains(_EITHER)).then(pl.lit("either"))
         .when(number.str.contains(_COMMA)).then(pl.lit("comma"))
         .when(number.cast(pl.Float64, strict=False).abs() < _LARGEST).then(pl.lit("point"))
     )  # fmt: skip
-    point = number.str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False)
-    comma = number.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    comma = (style == "comma") | ((style == "either") & pl.lit(mark == ","))
+    point = number.str.replace_all(",", "", literal=True)
+    value = pl.when(comma).then(number.str.replace_all(".", "", literal=True).str.replace(",", ".")).otherwise(point)
     return frame.select(
-        "full_width", "signed", style.alias("style"), point.alias("point"),
-        pl.when(style == "point").then(point).otherwise(comma.cast(pl.Float64, strict=False)).alias("comma"),
-        pl.col("parts").struct.field("unit").str.strip_chars().alias("unit"),
+        "full_width", "signed", "limit", style=style, value=value.cast(pl.Float64, strict=False),
+        unit=pl.col("parts").struct.field("unit").str.strip_chars(),
     )  # fmt: skip
 
 

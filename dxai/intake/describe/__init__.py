@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from dxai.errors import DataError, nearest
-from dxai.intake.describe.columns import MANY, ColumnTally, add_block, decimal_mark, profile
+from dxai.intake.describe.columns import Tally, decimal_mark, profile
 from dxai.intake.describe.findings import Sample, suspicions
-from dxai.intake.describe.record import (
-    Bars,
-    ColumnDescription,
-    Description,
-    Histogram,
-    Kind,
-    Suspicion,
-    Type,
-)
+from dxai.intake.describe.record import Bars, ColumnDescription, Description, Histogram
 from dxai.units import of_header
+
+__all__ = [
+    "Bars",
+    "ColumnDescription",
+    "Description",
+    "Histogram",
+    "RepeatedRows",
+    "RowSample",
+    "describe",
+    "header_of",
+]
+
+_CELLS, _ROWS = 2_000_000, 1_000
+"""Cells, and of a very wide table rows, that are looked at together; more would take too much memory."""
 
 _SAMPLED_ROWS, _SAMPLED_CELLS = 50_000, 4_000_000
 _HASHES = 1 << 21
+_NUMBER = "\0row"
+"""Column of the numbers of rows, a name that no header has."""
 
 
 class RowSample:
     """Each row of the stream is as likely as any other to be among the rows kept; they stay in order.
+
+    Those are kept whose number has the lowest hashes.
 
     Args:
         width: Columns, which decide how many rows are kept: at most 50,000 rows and 4,000,000 cells.
@@ -35,34 +46,28 @@ class RowSample:
 
     def __init__(self, width: int) -> None:
         self._most = max(100, min(_SAMPLED_ROWS, _SAMPLED_CELLS // width))
-        self._random = np.random.default_rng(0)
-        self._rows, self._limit = 0, 1.0
+        self._rows, self._highest = 0, 2**64 - 1
         self._parts: list[pl.DataFrame] = []
-        self._drawn: list[NDArray[np.float64]] = []
 
     def add(self, block: pl.DataFrame) -> None:
         """Take in the next rows."""
-        drawn = np.column_stack([self._random.random(len(block)), np.arange(self._rows, self._rows + len(block))])
-        kept = drawn[:, 0] <= self._limit
+        self._parts.append(self._kept(block.with_row_index(_NUMBER, self._rows)))
         self._rows += len(block)
-        own = block.filter(pl.Series(kept)).select(pl.all() + "")  # a copy: a view would keep the whole block alive
-        self._parts.append(own)
-        self._drawn.append(drawn[kept])
-        if sum(map(len, self._drawn)) > 2 * self._most:
-            self._prune()
+        if 4 * sum(map(len, self._parts)) > 5 * self._most:
+            self.rows()
 
     def rows(self) -> tuple[pl.DataFrame, NDArray[np.float64]]:
         """The rows kept, and their numbers in the stream, from 0."""
-        self._prune()
-        return self._parts[0], self._drawn[0][:, 1]
+        kept = pl.concat(self._parts)
+        if len(kept) > self._most:
+            self._highest = int(kept[_NUMBER].hash(seed=0).sort()[self._most - 1])
+            kept = self._kept(kept)
+        self._parts = [kept]
+        return kept.drop(_NUMBER), kept[_NUMBER].cast(pl.Float64).to_numpy()
 
-    def _prune(self) -> None:
-        frame, drawn = pl.concat(self._parts), np.concatenate(self._drawn)
-        if len(drawn) > self._most:
-            self._limit = float(np.partition(drawn[:, 0], self._most - 1)[self._most - 1])
-            kept = drawn[:, 0] <= self._limit
-            frame, drawn = frame.filter(pl.Series(kept)).select(pl.all() + ""), drawn[kept]
-        self._parts, self._drawn = [frame], [drawn]
+    def _kept(self, rows: pl.DataFrame) -> pl.DataFrame:
+        kept = rows.filter(pl.col(_NUMBER).hash(seed=0) <= self._highest)
+        return kept.with_columns(pl.col(pl.String) + "")  # a copy: a view would keep the whole block alive
 
 
 class RepeatedRows:
@@ -74,43 +79,28 @@ class RepeatedRows:
 
     def __init__(self) -> None:
         self._rows, self._divisor = 0, 1
-        self._counts = pl.DataFrame(schema={"hash": pl.UInt64, "count": pl.UInt32})
-        self._pending: list[pl.DataFrame] = []
+        self._parts = [pl.DataFrame(schema={"hash": pl.UInt64, "count": pl.UInt32})]
 
     def add(self, block: pl.DataFrame) -> None:
         """Take in the next rows."""
-        hashes = pl.DataFrame(
-            {"hash": block.hash_rows(seed=0), "count": pl.repeat(1, len(block), dtype=pl.UInt32, eager=True)}
-        )
         self._rows += len(block)
-        self._pending.append(self._thinned(hashes))
-        if sum(map(len, self._pending)) > _HASHES // 2:
-            self._merge()
+        hashes = pl.DataFrame({"hash": block.hash_rows(seed=0)}).with_columns(count=pl.lit(1, pl.UInt32))
+        self._parts.append(self._thinned(hashes))
+        if 4 * sum(map(len, self._parts)) > 5 * _HASHES:
+            self.count()
 
     def count(self) -> int:
         """Rows that repeat another; an estimate where not all are kept."""
-        self._merge()
-        kept = int(self._counts["count"].sum())
-        return round(self._rows * (1 - len(self._counts) / kept)) if kept else 0
-
-    def _merge(self) -> None:
-        self._counts = pl.concat([self._counts, *self._pending]).group_by("hash").agg(pl.col("count").sum())
-        self._pending = []
-        while len(self._counts) > _HASHES:
+        kept = pl.concat(self._parts).sort("hash")  # sorted, they are grouped in less memory
+        kept = kept.group_by("hash", maintain_order=True).agg(pl.col("count").sum())
+        while len(kept) > _HASHES:
             self._divisor *= 2
-            self._counts = self._thinned(self._counts)
+            kept = self._thinned(kept)
+        self._parts, rows = [kept], int(kept["count"].sum())
+        return round(self._rows * (1 - len(kept) / rows)) if rows else 0
 
     def _thinned(self, hashes: pl.DataFrame) -> pl.DataFrame:
-        return hashes.filter(pl.col("hash") % self._divisor == 0) if self._divisor > 1 else hashes
-
-
-__all__ = [
-    "MANY", "Bars", "ColumnDescription", "Description", "Histogram", "Kind", "Suspicion", "Type", "describe",
-    "header_of",
-]  # fmt: skip
-
-_CELLS, _ROWS = 2_000_000, 1_000
-"""Cells, and of a very wide table rows, that are looked at together; more would take too much memory."""
+        return hashes.filter(pl.col("hash") % self._divisor == 0)
 
 
 def describe(
@@ -135,16 +125,16 @@ def describe(
     target = header_of(target, first.columns)
     if target and target not in first.columns:
         raise _unknown_target(target, first.columns)
-    tallies = [ColumnTally(name) for name in first.columns]
-    sample, repeated = RowSample(first.width), RepeatedRows()
-    for block in _chained(first, blocks):
-        add_block(tallies, block)
+    tally, sample, repeated = Tally(first.columns), RowSample(first.width), RepeatedRows()
+    for block in chain([first], blocks):
+        tally.add(block)
         sample.add(block)
         repeated.add(block)
     texts, positions = sample.rows()
-    mark = decimal_mark(tallies)
-    profiles = tuple(profile(tally, texts[tally.name], mark) for tally in tallies)
-    rows, duplicates = tallies[0].rows, repeated.count()
+    columns = tally.columns()
+    mark = decimal_mark(columns)
+    profiles = tuple(profile(column, tally.rows, texts[column.name], mark) for column in columns)
+    rows, duplicates = tally.rows, repeated.count()
     return Description(
         rows=rows, columns=tuple(p.description for p in profiles), sampled=len(texts), duplicates=duplicates,
         suspicions=suspicions(Sample(profiles, texts, positions, target), rows=rows, duplicates=duplicates),
@@ -166,11 +156,6 @@ def header_of(told: str, names: Sequence[str]) -> str:
 
 def _parts(table: pl.DataFrame) -> Iterable[pl.DataFrame]:
     return table.iter_slices(max(_ROWS, _CELLS // table.width)) if len(table) else (table,)
-
-
-def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterable[pl.DataFrame]:
-    yield first
-    yield from rest
 
 
 def _unknown_target(target: str, names: list[str]) -> DataError:

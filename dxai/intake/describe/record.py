@@ -81,7 +81,7 @@ class ColumnDescription:
         rows: Cells, of which ``missing`` are empty and the ``missing_texts`` look like a gap.
         misfits: Known cells that are not of the type.
         minimum, maximum, mean: Of numbers; the first two also of dates.
-        distinct: Different texts, gaps not counted; None when there are more than `dxai.intake.describe.MANY`.
+        distinct: Different texts, gaps not counted; None when there are more than `dxai.intake.describe.columns.MANY`.
         frequent: The commonest texts, of those that `FEWEST` cells hold.
         date_formats: How dates are written, in the terms of ``strptime``; two when the values admit both.
         decimal_mark, thousands: ``.`` or ``,``; empty where no cell shows it.
