@@ -16,7 +16,6 @@ from dxai.cli.options import FOLDER, TABLE, Verb, place_options
 if TYPE_CHECKING:
     from dxai.contract import Frequency
     from dxai.data.recognise import Recognised
-    from dxai.intake.draft import Draft
     from dxai.intake.look import Choices, Look
 
 _DECISIONS = 20
@@ -59,6 +58,7 @@ def init(
     from dxai.data.recognise import Given, recognise
     from dxai.errors import SettingsError
     from dxai.files import write_whole
+    from dxai.intake.describe.words import listed, shortened
     from dxai.intake.draft import draft
     from dxai.intake.ids import ascii_id
     from dxai.intake.look import Choices
@@ -80,16 +80,20 @@ def init(
     if asked and not targets:
         choices = _with_target(file, choices, found)
     look = _looked(file, choices, found)
-    choices = look.choices
     if asked:
-        choices = _with_answers(look, choices)
-    made = draft(look, choices, found.dialect, dict(found.guesses))
+        look = _with_answers(look)
+    made = draft(look, found.dialect, dict(found.guesses))
     folder.mkdir(parents=True, exist_ok=True)
     for place, text in ((contract, made.contract), (mapping, made.mapping)):
         write_whole(place, text.encode())
         click.echo(f"wrote {place}{_decisions(text)}")
     click.echo(f"split: {made.split}")
-    _tell(made)
+    for reason, names in made.left_out.items():
+        click.echo(f"decide: {listed(names)}: left out, {reason}")
+    for text in made.decisions[:_DECISIONS]:
+        click.echo(f"decide: {shortened(text, 200)}")
+    if len(made.decisions) > _DECISIONS:
+        click.echo(f"decide: … and {len(made.decisions) - _DECISIONS:,} more, marked in the drafts")
     words = ("dxai", "data", "convert", file, "-c", contract, "-m", mapping, "-o", folder / "table.parquet")
     click.echo(f"next:  {shlex.join(map(str, words))}")
 
@@ -160,10 +164,10 @@ def _asked(text: str, names: list[str], default: str) -> str:
     return str(click.prompt(text, default=default, value_proc=known, err=True))
 
 
-def _with_answers(look: Look, choices: Choices) -> Choices:
-    """Ask what the draft would leave open."""
+def _with_answers(look: Look) -> Look:
+    """Ask what the draft would leave open; Enter leaves it as it is."""
     from dxai.errors import DxaiError
-    from dxai.intake.draft import as_feature, proposal, questions, with_unit
+    from dxai.intake.draft import questions
     from dxai.units import require_ucum
 
     def ucum(answer: str) -> str:
@@ -173,25 +177,13 @@ def _with_answers(look: Look, choices: Choices) -> Choices:
             raise click.UsageError(f"{error.problem}: {error.fix}") from None
         return answer
 
-    for question in questions(proposal(look, choices)):
-        if question.about == "unit":
-            unit = click.prompt(question.text, default="1", value_proc=ucum, err=True)
-            choices = with_unit(choices, question.column, unit)
-        elif not click.confirm(question.text, default=True, err=True):
-            choices = as_feature(choices, question.column)
-    return choices
-
-
-def _tell(made: Draft) -> None:
-    """What was left out, and what a person has to decide."""
-    from dxai.intake.describe.words import listed, shortened
-
-    for reason, names in made.left_out.items():
-        click.echo(f"decide: {listed(names)}: left out, {reason}")
-    for text in made.decisions[:_DECISIONS]:
-        click.echo(f"decide: {shortened(text, 200)}")
-    if len(made.decisions) > _DECISIONS:
-        click.echo(f"decide: … and {len(made.decisions) - _DECISIONS:,} more, marked in the drafts")
+    units, roles = dict(look.choices.units), dict(look.choices.roles)
+    for column, left_out in questions(look):
+        if not left_out:
+            units[column] = click.prompt(f"Unit of {column}, UCUM", default="1", value_proc=ucum, err=True)
+        elif not click.confirm(f"{column}: {left_out}. Leave it out?", default=True, err=True):
+            roles[column] = "feature"
+    return replace(look, choices=replace(look.choices, units=units, roles=roles))
 
 
 def _decisions(text: str) -> str:
