@@ -20,7 +20,7 @@ from dxai.errors import SettingsError
 from dxai.intake.cells import plainly_signed
 from dxai.intake.dates import SEASONS, begins_period, frequency_of, has_offset, names_period, read_dates, step
 from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, ColumnDescription, Description
-from dxai.intake.describe.words import TYPES, listed
+from dxai.intake.describe.words import TYPES, listed, shortened
 from dxai.intake.ids import ascii_ids
 from dxai.intake.look import Choices, Look
 from dxai.units import understand
@@ -28,22 +28,17 @@ from dxai.units import understand
 VERSION = "1.0.0"
 """Of a contract that was just drafted."""
 
+_SAID = 20
+"""Decisions that are told beside those on what is left out; all are marked in the drafts."""
+
 
 @dataclass(frozen=True)
 class Draft:
-    """YAML texts of the contract and the mapping, and what a person should read of them.
-
-    Attributes:
-        split: Why rows are split as they are.
-        decisions: What is marked ``decide``, column by column, then of the table.
-        left_out: Columns that are no features, by the reason.
-    """
+    """YAML texts of the contract and the mapping, and what a person should read of them, line by line."""
 
     contract: str
     mapping: str
-    split: str
-    decisions: tuple[str, ...]
-    left_out: dict[str, list[str]]
+    said: list[str]
 
 
 def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None = None) -> Draft:
@@ -76,12 +71,19 @@ def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None
     )  # fmt: skip
     environment.filters |= {"yaml": _yaml, "comment": _comment}
     contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
+    return Draft(contract, mapping, [f"split: {split.why}", *_open(columns, decisions)])
+
+
+def _open(columns: Sequence[Column], of_table: Sequence[str]) -> Iterator[str]:
+    """What is left out, and what is marked ``decide``: column by column, then of the table."""
+    left_out = [column for column in columns if column.role == "ignore"]
+    for reason in dict.fromkeys(column.left_out for column in left_out):
+        yield f"decide: {listed([c.seen.name for c in left_out if c.left_out == reason])}: left out, {reason}"
     open_ = [f"{c.seen.name}: {text}" for c in columns if c.role != "ignore" for text in c.decisions]
-    left_out: dict[str, list[str]] = {}
-    for column in columns:
-        if column.role == "ignore":
-            left_out.setdefault(column.left_out, []).append(column.seen.name)
-    return Draft(contract, mapping, split.why, (*open_, *decisions), left_out)
+    open_ += of_table
+    yield from (f"decide: {shortened(text, 200)}" for text in open_[:_SAID])
+    if open_[_SAID:]:
+        yield f"decide: … and {len(open_) - _SAID:,} more, marked in the drafts"
 
 
 def _yaml(value: Any) -> str:
@@ -173,16 +175,11 @@ def _of_table(look: Look, columns: Sequence[Column]) -> Iterator[str]:
 
 # The columns
 
-_LOGICAL = {
-    "integer": "integer", "number": "number", "boolean": "integer", "category": "string", "text": "string",
-    "date": "date", "timestamp": "timestamp", "empty": "string",
-}  # fmt: skip
+_LOGICAL = {"boolean": "integer", "category": "string", "text": "string", "empty": "string"}
+"""By the type that was seen, where it has another name."""
+_NUMBERS = ("integer", "number")
 _MOST_CATEGORIES = 200
 _IN_BRACKETS = re.compile(r"[(\[（［]([^()\[\]（）［］]*\S)\s*[)\]）］]$")
-_TYPES = {
-    "boolean": "one of two values", "category": "one of a few texts", "empty": "nothing", "integer": "a whole number",
-    "number": "a number", "text": "a text",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -190,11 +187,10 @@ class Column:
     """A column as the templates print it.
 
     Attributes:
-        unit: UCUM code; empty where no unit was seen.
         left_out: Why it is no feature.
         reading: ``sure`` or ``likely``, and why: how the file's cells were read.
         decisions: What only a person can know of it.
-        missing: Texts that mean a gap in it.
+        mapping: How its cells are read: keys of the mapping.
     """
 
     id: str
@@ -202,26 +198,15 @@ class Column:
     role: Role
     left_out: str
     logical: str
-    is_number: bool
-    unit: str
     reading: str
-    decisions: tuple[str, ...]
-    missing: tuple[str, ...]
-    classes: tuple[str, ...]
-    decimal: str
-    thousands: str
-    period: str
+    decisions: list[str]
+    classes: list[str]
+    mapping: dict[str, Any]
 
     @property
-    def never_negative(self) -> bool:
-        """Whether it is to be predicted, and no number below zero was seen in it."""
-        lowest = self.seen.minimum
-        return self.role == "target" and self.is_number and isinstance(lowest, (int, float)) and lowest >= 0
-
-    @property
-    def suffixes(self) -> list[str]:
-        """Texts behind its numbers that mean its unit."""
-        return [text for text, _ in self.seen.cell_units if understand(text) == self.seen.unit]
+    def is_number(self) -> bool:
+        """Whether it has a unit."""
+        return self.logical in _NUMBERS
 
 
 def columns_of(look: Look) -> list[Column]:
@@ -245,24 +230,36 @@ def columns_of(look: Look) -> list[Column]:
 def _column(id_: str, seen: ColumnDescription, look: Look, split: Split) -> Column:
     role, left_out = _role(seen, look, split)
     logical = _logical(seen, role, look)
-    number = logical in ("integer", "number")
     texts = look.texts[seen.name].drop_nulls().str.strip_chars()
-    own, usual = seen.decimal_mark or ".", _decimal(look.seen)
-    period = _period(texts, seen, look.choices) if role == "time" else ""
-    placeholders = [text for s in look.seen.about(seen.name) if s.kind == "placeholder" and number for text in s.texts]
-    of_words = logical == "string" and role in ("target", "feature")
-    hot = look.choices.one_hot if seen.name == look.choices.target_name else ()
-    return Column(
-        id_, seen, role, left_out, logical, number,
-        unit=look.choices.units.get(seen.name, seen.unit) if number else "",
-        reading=_reading(seen, look, number),
-        decisions=tuple(_decisions(seen, look, role, number, usual, period)),
-        missing=tuple(sorted({*placeholders, *(text for text, _ in seen.missing_texts)})),
-        classes=hot or (_classes(texts, seen) if of_words else ()),
-        decimal=own if number and own != usual else "",
-        thousands=_thousands(texts, seen, own) if number else "",
-        period=period,
-    )  # fmt: skip
+    mapping = _mapping(seen, look, role, texts, number=logical in _NUMBERS)
+    classes = mapping.get("one_hot", [])
+    if logical == "string" and role in ("target", "feature") and not classes:
+        classes = _classes(texts, seen)
+    reading = _reading(seen, look, number=logical in _NUMBERS)
+    decisions = list(_decisions(seen, look, role, mapping, number=logical in _NUMBERS))
+    return Column(id_, seen, role, left_out, logical, reading, decisions, classes, mapping)
+
+
+def _mapping(seen: ColumnDescription, look: Look, role: Role, texts: pl.Series, *, number: bool) -> dict[str, Any]:
+    chosen, own = look.choices, seen.decimal_mark or "."
+    gaps = [text for text, _ in seen.missing_texts]
+    keys: dict[str, Any] = {"from": seen.name}
+    if role == "target" and chosen.one_hot:
+        keys = {"one_hot": list(chosen.one_hot)}
+    elif role == "series" and chosen.joined:
+        keys = {"joined": list(chosen.joined)}
+    if number:
+        gaps += [text for s in look.seen.about(seen.name) if s.kind == "placeholder" for text in s.texts]
+        keys |= {
+            "unit": chosen.units.get(seen.name, seen.unit), "decimal": own if own != _decimal(look.seen) else "",
+            "thousands": _thousands(texts, seen, own),
+            "suffix": [text for text, _ in seen.cell_units if understand(text) == seen.unit],
+            "full_width": seen.full_width > 0, "censored": "limit" if seen.censored else "",
+        }  # fmt: skip
+    keys["date"] = next(iter(seen.date_formats), "")
+    keys["period"] = _period(texts, seen, chosen) if role == "time" else ""
+    keys["missing"] = sorted(set(gaps))
+    return {key: value for key, value in keys.items() if value or key == "from"}
 
 
 def _role(seen: ColumnDescription, look: Look, split: Split) -> tuple[Role, str]:
@@ -290,15 +287,15 @@ def _logical(seen: ColumnDescription, role: Role, look: Look) -> str:
     of_classes = seen.type not in ("integer", "number") or (seen.type == "integer" and seen.distinct == 2)
     if of_words or role in ("series", "group") or (role == "target" and not demand and of_classes):
         return "string"
-    return "date" if role == "time" and demand else _LOGICAL[seen.type]
+    return "date" if role == "time" and demand else _LOGICAL.get(seen.type, seen.type)
 
 
-def _classes(texts: pl.Series, seen: ColumnDescription) -> tuple[str, ...]:
+def _classes(texts: pl.Series, seen: ColumnDescription) -> list[str]:
     """Texts that enough cells hold, the commonest first."""
     gaps = [text for text, _ in seen.missing_texts]
     counts = texts.filter(~texts.is_in(["", *gaps])).alias("text").value_counts(name="count")
     common = counts.filter(pl.col("count") >= FEWEST).sort("count", "text", descending=[True, False])
-    return tuple(common["text"].head(_MOST_CATEGORIES))
+    return common["text"].head(_MOST_CATEGORIES).to_list()
 
 
 def _thousands(texts: pl.Series, seen: ColumnDescription, decimal: str) -> str:
@@ -331,7 +328,7 @@ def _strange_unit(seen: ColumnDescription) -> str:
     return found[1].strip() if found and not seen.unit else ""
 
 
-def _reading(seen: ColumnDescription, look: Look, number: bool) -> str:
+def _reading(seen: ColumnDescription, look: Look, *, number: bool) -> str:
     """How sure the reading of the cells is, and why."""
     about = [s.reading for s in look.seen.about(seen.name) if s.reading and (number or s.concerned != "numbers")]
     rules = (
@@ -339,25 +336,25 @@ def _reading(seen: ColumnDescription, look: Look, number: bool) -> str:
         (number and seen.unit, "sure: unit in the header"),
         (number and seen.type != "boolean", "likely: no unit was seen; a pure number"),
         (seen.date_formats, "sure: one format of dates fits"),
-        (True, f"sure: {_TYPES.get(seen.type, seen.type)} in every cell"),
+        (True, f"sure: {TYPES[seen.type].en} in every cell"),
     )
     return next(iter(about), next(why for holds, why in rules if holds))
 
 
 def _decisions(
-    seen: ColumnDescription, look: Look, role: Role, number: bool, decimal: str, period: str
+    seen: ColumnDescription, look: Look, role: Role, mapping: dict[str, Any], *, number: bool
 ) -> Iterator[str]:
     """What only a person can know of a column: all that a description calls ``care`` among it."""
     concerned = {"columns": True, "numbers": number, "texts": not number, "features": role == "feature"}
     yield from (s.question for s in look.seen.about(seen.name) if s.question and concerned[s.concerned])
-    if period in ("week", "month"):
+    if (period := mapping.get("period")) in ("week", "month"):
         yield f"days of a {period}: each date is moved to the last day of its {period}"
     if number and seen.name not in look.choices.units and (strange := _strange_unit(seen)):
         yield f"is {strange!r} a unit?"
     ends = (seen.minimum, seen.maximum)
     if number and seen.unit == "%" and all(isinstance(end, (int, float)) and 0 <= end <= 1 for end in ends):
         yield "percent, or shares of 1? All numbers lie between 0 and 1"
-    if number and decimal == "," and seen.decimal_mark == ".":
+    if "decimal" in mapping and seen.decimal_mark == ".":
         yield "points as decimal marks, commas elsewhere"
 
 
@@ -376,5 +373,5 @@ def questions(look: Look) -> list[tuple[str, str]]:
     doubtful = {name for s in look.seen.suspicions if s.kind in ("leak", "id") for name in s.columns}
     left_out = [(c.seen.name, c.left_out) for c in columns if c.left_out and c.seen.name in doubtful]
     numbers = [c for c in columns if c.is_number and c.role in ("feature", "target") and c.seen.type != "boolean"]
-    no_unit = sorted((c.seen for c in numbers if not c.unit), key=lambda seen: not _strange_unit(seen))
+    no_unit = sorted((c.seen for c in numbers if "unit" not in c.mapping), key=lambda seen: not _strange_unit(seen))
     return [*left_out, *((seen.name, "") for seen in no_unit)][:_MOST]

@@ -340,23 +340,23 @@ def suspicions(sample: Sample, *, rows: int, duplicates: int) -> tuple[Suspicion
 
 def _of_cells(column: ColumnDescription) -> list[Saying]:
     """What there is to say of the cells of one column, and how they are written."""
-    form, several_forms = next(iter(column.date_formats), ""), len(column.date_formats) > 1
-    forms = {"first": form, "second": column.date_formats[1]} if several_forms else {}
-    lists = (column.missing_texts, column.cell_units, column.totals)
-    gaps, units, totals = ([text for text, _ in counted] for counted in lists)
+    gaps, units, totals = (
+        [text for text, _ in counted] for counted in (column.missing_texts, column.cell_units, column.totals)
+    )
     of_totals = sum(count for _, count in column.totals)
+    form, several_forms = next(iter(column.date_formats), ""), len(column.date_formats) > 1
     is_number = column.type in NUMERIC and column.minimum is not None  # not Y and N
     below = ", ".join(text for text in gaps if text.upper() in cells.BELOW_LIMIT) if is_number else ""
     missing = {"shown": _quoted(gaps[:4]), "text": repr(next(iter(gaps), "")), "below": below}
     several_units = len({understand(text) for text in units}) > 1
-    of_type = {"type": TYPES[column.type], "written": f" written as {form}" if form else ""}
+    of_type = {"type": TYPES[column.type], "written": Text(en=f" written as {form}", ko="") if form else ""}
     serial, week, usual = form == cells.SERIAL, "%V" in form, form.startswith("%Y-%m-%d")
     ways: Sequence[tuple[object, str, dict[str, Any]]] = (
         (totals, "total", {"texts": tuple(totals), "value": _quoted(totals[:3]), "count": of_totals}),
         (column.misfits, "mixed", {"count": column.misfits, "known": column.known, **of_type}),
         (column.variants, "spelling", {"count": column.variants}),
         (gaps, "missing-text limit" if below else "missing-text", missing),
-        (several_forms, "ambiguous-date", forms),
+        (several_forms, "ambiguous-date", dict(zip(("first", "second"), column.date_formats, strict=False))),
         (serial, "date-format serial", {}),
         (week, "date-format week", {"format": form}),
         (form and not (several_forms or serial or week or usual), "date-format", {"format": form}),
