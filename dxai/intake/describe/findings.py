@@ -52,20 +52,18 @@ class Sample:
         return (p.description for p in self.profiles if p.description.known and not p.description.constant)
 
     @cached_property
-    def numbers(self) -> list[str]:
-        """Those that hold numbers."""
-        varied = {column.name for column in self.columns if column.type in NUMERIC}
-        return [p.description.name for p in self.profiles if p.values is not None and p.description.name in varied]
+    def values(self) -> dict[str, Floats]:
+        """The cells of number and date columns; NaN is a gap."""
+        return {p.description.name: p.values for p in self.profiles if p.values is not None}
 
-    def values(self, name: str) -> Floats:
-        """The cells of a number or date column; NaN is a gap."""
-        found = next(p.values for p in self.profiles if p.description.name == name)
-        assert found is not None  # asked for numbers and dates only
-        return found
+    @cached_property
+    def numbers(self) -> list[str]:
+        """Columns of numbers with more than one value."""
+        return [c.name for c in self.columns if c.type in NUMERIC and c.name in self.values]
 
     def matrix(self, names: Sequence[str]) -> Floats:
         """Number columns side by side: [row, column]."""
-        return np.column_stack([self.values(name) for name in names]) if names else np.empty((len(self.texts), 0))
+        return np.column_stack([self.values[name] for name in names]) if names else np.empty((len(self.texts), 0))
 
 
 def equal_columns(sample: Sample) -> list[tuple[str, ...]]:
@@ -150,7 +148,7 @@ def time_order(sample: Sample) -> Iterator[Suspicion]:
     for column in sample.columns:
         if column.type not in TEMPORAL:
             continue
-        values = sample.values(column.name)
+        values = sample.values[column.name]
         known = np.isfinite(values)
         steps = np.diff(values[known])
         if len(steps) < _FEW_ROWS or len(np.unique(values[known])) < 10:
@@ -202,7 +200,7 @@ def identifiers(sample: Sample) -> Iterator[Suspicion]:
             continue
         if type_ in ("text", "category") and sample.texts[name].n_unique() == rows:
             yield suspect("id unique", [name])
-        elif type_ == "integer" and len(np.unique(values := sample.values(name))) == rows:
+        elif type_ == "integer" and len(np.unique(values := sample.values[name])) == rows:
             steps = np.diff(values) / np.diff(sample.positions)
             if (steps == steps[0]).all():
                 yield suspect("id rising", [name], step=f"{steps[0]:g}")
@@ -251,9 +249,9 @@ def leaks(sample: Sample, together: Sequence[Sequence[str]], classes: Sequence[S
 
 
 def _number_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]:
-    if not {column.name, sample.target} <= set(sample.numbers):
+    if column.name not in sample.numbers or sample.target not in sample.numbers:
         return
-    truth, values = sample.values(sample.target), sample.values(column.name)
+    truth, values = sample.values[sample.target], sample.values[column.name]
     r, rho = float(correlations(np.column_stack([truth, values]))[0, 1]), rank_correlation(truth, values)
     if abs(r) > STRONG and abs(rho) > 0.99:
         yield "leak correlated", {"r": f"{r:.5f}"}
@@ -269,7 +267,7 @@ def _class_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]:
     if column.gaps:
         yield from _pure_values(texts.is_not_null(), truth)
     if column.name in sample.numbers:
-        yield from _apart(sample.values(column.name), truth)
+        yield from _apart(sample.values[column.name], truth)
 
 
 def _pure_values(values: pl.Series, truth: pl.Series) -> Iterator[Saying]:
@@ -360,7 +358,7 @@ def _of_cells(column: ColumnDescription) -> list[Saying]:
         (serial, "date-format serial", {}),
         (week, "date-format week", {"format": form}),
         (form and not (several_forms or serial or week or usual), "date-format", {"format": form}),
-        (column.mixed_marks and column.decimal_mark == ",", "decimal-marks", {}),
+        (column.mixed_marks, "decimal-marks", {}),
         (column.decimal_mark == "," and not column.mixed_marks, "number-text comma", {}),
         (column.thousands, "number-text thousands", {"mark": column.thousands}),
         (units, "number-text units" if several_units else "number-text unit", {"shown": ", ".join(units)}),
@@ -387,7 +385,7 @@ def _far_off(sample: Sample, column: ColumnDescription) -> Iterator[Suspicion]:
     """
     if column.type not in ("integer", "number") or column.constant:
         return
-    cells_read = sample.values(column.name)
+    cells_read = sample.values[column.name]
     values, texts = cells_read[np.isfinite(cells_read)], sample.texts[column.name].str.strip_chars()
     for _ in range(_MOST_FAR):
         ends = [end for end in (values.min(), values.max()) if _is_far(values, float(end))] if len(values) else []
