@@ -16,7 +16,7 @@ from rich.console import Console
 from dxai.intake.describe import Description, describe
 from dxai.intake.describe.report import Language, write_report
 from dxai.intake.describe.terminal import show
-from dxai.intake.describe.words import _SENTENCES
+from dxai.intake.describe.words import SENTENCES
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_report_speaks_one_language(described: Description, tmp_path: Path) -> N
 
 
 def test_both_languages_say_the_same_figures() -> None:
-    for en, ko in _SENTENCES.values():
+    for en, ko, *_ in SENTENCES.values():
         assert set(re.findall(r"{\w+}", en)) == set(re.findall(r"{\w+}", ko))
 
 

@@ -2,169 +2,88 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jinja2
 import polars as pl
 import yaml
 
 from dxai.contract import Frequency, Role
+from dxai.contract.model import SplitRule
 from dxai.data.dialect import Dialect
 from dxai.errors import SettingsError
-from dxai.intake.dates import SEASONS, frequency_of, has_offset, read_dates, step
-from dxai.intake.describe.record import NUMERIC, Description
+from dxai.intake.cells import plainly_signed
+from dxai.intake.dates import SEASONS, begins_period, frequency_of, has_offset, names_period, read_dates, step
+from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, ColumnDescription, Description
+from dxai.intake.describe.words import TYPES, listed, shortened
 from dxai.intake.ids import ascii_ids
 from dxai.intake.look import Choices, Look
-from dxai.intake.proposed import NOT_USED, Proposed, proposed, split_of, strange_unit, told
+from dxai.units import understand
 
 VERSION = "1.0.0"
 """Of a contract that was just drafted."""
 
+_SAID = 20
+"""Decisions that are told beside those on what is left out; all are marked in the drafts."""
+
 
 @dataclass(frozen=True)
 class Draft:
-    """YAML texts of the contract and the mapping, and what a person should read of them.
-
-    Attributes:
-        split: Why rows are split as they are.
-        decisions: What is marked ``decide``, column by column, then of the table.
-        left_out: Columns that are no features, by the reason.
-    """
+    """YAML texts of the contract and the mapping, and what a person should read of them, line by line."""
 
     contract: str
     mapping: str
-    split: str
-    decisions: tuple[str, ...]
-    left_out: dict[str, tuple[str, ...]]
+    said: list[str]
 
 
-def proposal(look: Look, choices: Choices) -> list[Proposed]:
-    """The columns of the contract.
-
-    Raises:
-        SettingsError: The time column holds no dates.
-    """
-    split, decimal = split_of(look, choices), decimal_of(look.seen)
-    ids = ascii_ids(column.title or column.name for column in look.seen.columns)
-    named = list(zip(ids, look.seen.columns, strict=True))
-    columns = [proposed(id_, seen, look, choices, split, decimal) for id_, seen in named]
-    if choices.kind == "quality" and not any(column.role == "feature" for column in columns):
-        told: dict[str, Role] = {c.seen.name: "feature" for c in columns if c.role_comment.endswith(NOT_USED["leak"])}
-        kept = replace(choices, roles={**told, **choices.roles})  # without a feature there is nothing to predict from
-        columns = [proposed(id_, seen, look, kept, split, decimal) for id_, seen in named]
-    return columns
-
-
-def draft(look: Look, choices: Choices, dialect: Dialect | None, guesses: Mapping[str, str] | None = None) -> Draft:
+def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None = None) -> Draft:
     """Draft both files, with a comment wherever a person has to decide.
 
     Args:
-        look: What was seen.
-        choices: What a person chose.
+        look: What was seen, and what a person chose.
         dialect: How the file is written.
         guesses: By key of the dialect, what a person should decide.
 
     Raises:
         SettingsError: The time column holds no dates, or dates of no step that is known.
     """
-    columns, split = proposal(look, choices), split_of(look, choices)
-    why = told(split)
-    frequency = _frequency(look, choices) if choices.kind == "demand" else None
-    decisions = [*_of_rows(look), *_one_of_several(look, choices), *_no_feature(columns, choices)]
-    comments = [f"split: {why}", *(f"decide: {text}" for text in decisions)]
+    columns, split, seen, dialect = columns_of(look), split_of(look), look.seen, dialect or Dialect()
+    frequency = _frequency(look) if look.choices.kind == "demand" else None
+    decisions = list(_of_table(look, columns))
     values = {
-        "choices": choices, "columns": columns, "comments": comments, "decimal": decimal_of(look.seen),
-        "dialect": dialect or Dialect(), "place": _place(dialect or Dialect()), "guesses": guesses or {},
-        "look": look, "seen": look.seen, "split": split, "version": VERSION,
+        "look": look, "seen": seen, "choices": look.choices, "columns": columns, "split": split, "version": VERSION,
+        "decisions": decisions, "decimal": _decimal(seen), "dialect": dialect, "guesses": guesses or {},
+        "place": [key for key in ("sheet", "header_row", "units_row", "fill_merged")
+                  if getattr(dialect, key) != getattr(Dialect(), key)],
         "frequency": frequency, "season": SEASONS[frequency] if frequency else 1,
         "group": [c.id for c in columns if c.seen.name in split.group],
-        "leave_out": {s.columns[0]: list(s.texts) for s in look.seen.suspicions if s.kind == "total"},
-        "utc": any(has_offset(c.seen.date_formats[0]) for c in columns if c.seen.date_formats),
+        "leave_out": {name: list(s.texts) for s in seen.suspicions if s.kind == "total" for name in s.columns},
+        "utc": any(has_offset(c.date_formats[0]) for c in seen.columns if c.date_formats),
     }  # fmt: skip
-    environment = _environment()
-    contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
-    open_ = [f"{c.seen.name}: {text}" for c in columns if c.role != "ignore" for text in c.decisions]
-    return Draft(contract, mapping, why, (*open_, *decisions), _left_out(columns))
-
-
-def _left_out(columns: Sequence[Proposed]) -> dict[str, tuple[str, ...]]:
-    reasons = dict[str, list[str]]()
-    for column in columns:
-        if column.role == "ignore":
-            reasons.setdefault(column.role_comment.removeprefix("left out: "), []).append(column.seen.name)
-    return {reason: tuple(names) for reason, names in reasons.items()}
-
-
-def _of_rows(look: Look) -> list[str]:
-    """What a description says of the rows."""
-    repeated = [s for s in look.seen.suspicions if s.kind == "duplicate-rows"]
-    told = [f"{s.message.en} `dxai data convert --drop-duplicates` removes them." for s in repeated]
-    if look.series and look.time and not look.choices.add_up:
-        again = look.texts.select(pl.struct(look.series, look.time).is_duplicated().sum()).item()
-        others = [c.name for c in look.seen.columns if c.name not in (look.series, look.time, look.target)]
-        if again and others:
-            flags = f"--series {shlex.quote(look.series)} --series {shlex.quote(others[0])}"
-            told.append(
-                f"a series of {look.series!r} has several rows of one date: does its name need a column more? {flags}"
-            )
-    return told
-
-
-def _place(dialect: Dialect) -> dict[str, Any]:
-    """Keys of the dialect that an ordinary file does not need."""
-    keys = ("sheet", "header_row", "units_row", "fill_merged")
-    return {key: getattr(dialect, key) for key in keys if getattr(dialect, key) != getattr(Dialect(), key)}
-
-
-def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dxai.intake", "."),
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=jinja2.PackageLoader("dxai.intake", "."), trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    )
+    )  # fmt: skip
     environment.filters |= {"yaml": _yaml, "comment": _comment}
-    return environment
+    contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
+    return Draft(contract, mapping, [f"split: {split.why}", *_open(columns, decisions)])
 
 
-def decimal_of(seen: Description) -> str:
-    """The mark that most columns show; a point where none does."""
-    marks = Counter(column.decimal_mark for column in seen.columns if column.type in NUMERIC and column.decimal_mark)
-    return "," if marks[","] > marks["."] else "."
-
-
-def _frequency(look: Look, choices: Choices) -> Frequency:
-    if choices.frequency or look.shape.frequency:
-        return choices.frequency or look.shape.frequency  # type: ignore[return-value]
-    formats = look.seen.column(look.time).date_formats
-    dates = read_dates(look.texts[look.time].str.strip_chars(), formats[0])
-    found = choices.add_up or frequency_of(dates)
-    if not found:
-        raise SettingsError(
-            f"The dates of {look.time!r} keep to no step that dxai forecasts: most follow each other by {step(dates)}.",
-            where=look.seen.where,
-            fix="Add them up: --add-up weekly, or monthly. Or say what their steps are: --frequency.",
-        )
-    return found
-
-
-def _one_of_several(look: Look, choices: Choices) -> list[str]:
-    """The target is one class of several: perhaps all of them are to be predicted."""
-    groups = [s.columns for s in look.seen.suspicions if s.kind == "one-hot" and look.target in s.columns]
-    if not groups or choices.kind == "demand":
-        return []
-    flags = " ".join(f"--target {shlex.quote(name)}" for name in groups[0])
-    return [f"the target is one of {len(groups[0])} classes in columns of their own; all of them: {flags}"]
-
-
-def _no_feature(columns: Sequence[Proposed], choices: Choices) -> list[str]:
-    """Without a feature there is nothing to predict from, and the contract is refused."""
-    none = choices.kind == "quality" and not any(column.role == "feature" for column in columns)
-    return ["no column is left as a feature; give one that role"] if none else []
+def _open(columns: Sequence[Column], of_table: Sequence[str]) -> Iterator[str]:
+    """What is left out, and what is marked ``decide``: column by column, then of the table."""
+    left_out = [column for column in columns if column.role == "ignore"]
+    for reason in dict.fromkeys(column.left_out for column in left_out):
+        yield f"decide: {listed([c.seen.name for c in left_out if c.left_out == reason])}: left out, {reason}"
+    open_ = [f"{c.seen.name}: {text}" for c in columns if c.role != "ignore" for text in c.decisions]
+    open_ += of_table
+    yield from (f"decide: {shortened(text, 200)}" for text in open_[:_SAID])
+    if open_[_SAID:]:
+        yield f"decide: … and {len(open_) - _SAID:,} more, marked in the drafts"
 
 
 def _yaml(value: Any) -> str:
@@ -177,43 +96,282 @@ def _comment(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-MOST = 12
-"""Questions that people answer with care."""
+# The table
+
+
+class Split(NamedTuple):
+    """A rule, why it, and the columns it goes by: the group's, and the one of the time."""
+
+    rule: SplitRule
+    why: str
+    group: tuple[str, ...] = ()
+    time: str = ""
+
+
+def split_of(look: Look) -> Split:
+    """What was chosen; otherwise as the rows follow each other in time or share a recipe; otherwise random.
+
+    Raises:
+        SettingsError: The time column holds no dates.
+    """
+    chosen = look.choices
+    if chosen.time and look.seen.column(chosen.time).type not in TEMPORAL:
+        fix = "Name a column of dates; `dxai data describe` lists the types."
+        raise SettingsError(f"The column {chosen.time!r} holds no dates.", where="--time", fix=fix)
+    reported = {suspicion.kind: suspicion.columns for suspicion in look.seen.suspicions}
+    time = chosen.time or next(iter(reported.get("time-order", ())), "")
+    group = chosen.group or (() if time else reported.get("group", ()))
+    known = "the report of a training tells what a random split would have hidden"
+    if chosen.kind == "demand":
+        return Split("rolling", "rolling: each test is later than what it is trained on", time=time)
+    if group:
+        shown = listed(group) if len(group) < 4 else f"recipe ({len(group)} columns)"
+        return Split("grouped", f"grouped by {shown}: {known}", group, chosen.time)
+    if time:
+        return Split("ordered", f"ordered by {time}: {known}", time=time)
+    why = "random: rows seem independent; if they share a lot, a machine or a day, name it: --group COLUMN"
+    return Split("random", why)
+
+
+def _decimal(seen: Description) -> str:
+    """The mark that most columns show; a point where none does."""
+    marks = Counter(column.decimal_mark for column in seen.columns if column.type in NUMERIC and column.decimal_mark)
+    return "," if marks[","] > marks["."] else "."
+
+
+def _frequency(look: Look) -> Frequency:
+    if look.choices.frequency:
+        return look.choices.frequency
+    time = look.choices.time
+    dates = read_dates(look.texts[time].str.strip_chars(), look.seen.column(time).date_formats[0])
+    found = look.choices.add_up or frequency_of(dates)
+    if not found:
+        raise SettingsError(
+            f"The dates of {time!r} keep to no step that dxai forecasts: most follow each other by {step(dates)}.",
+            where=look.seen.where,
+            fix="Add them up: --add-up weekly, or monthly. Or say what their steps are: --frequency.",
+        )
+    return found
+
+
+def _of_table(look: Look, columns: Sequence[Column]) -> Iterator[str]:
+    """What only a person can know of the rows and the target."""
+    chosen, target, series = look.choices, look.choices.target_name, look.choices.series_name
+    yield from (s.question for s in look.seen.suspicions if s.question and not s.columns)
+    if series and chosen.time and not chosen.add_up:
+        again = look.texts.select(pl.struct(series, chosen.time).is_duplicated().any()).item()
+        others = [c.seen.name for c in columns if c.seen.name not in (series, chosen.time, target)]
+        if again and others:
+            flags = f"--series {shlex.quote(series)} --series {shlex.quote(others[0])}"
+            yield f"a series of {series!r} has several rows of one date: does its name need a column more? {flags}"
+    if chosen.kind == "demand":
+        return
+    for names in (s.columns for s in look.seen.suspicions if s.kind == "one-hot" and target in s.columns):
+        flags = " ".join(f"--target {shlex.quote(name)}" for name in names)
+        yield f"the target is one of {len(names)} classes in columns of their own; all of them: {flags}"
+    if not any(column.role == "feature" for column in columns):  # the contract would be refused
+        yield "no column is left as a feature; give one that role"
+
+
+# The columns
+
+_LOGICAL = {"boolean": "integer", "category": "string", "text": "string", "empty": "string"}
+"""By the type that was seen, where it has another name."""
+_NUMBERS = ("integer", "number")
+_MOST_CATEGORIES = 200
+_IN_BRACKETS = re.compile(r"[(\[（［]([^()\[\]（）［］]*\S)\s*[)\]）］]$")
 
 
 @dataclass(frozen=True)
-class Question:
-    """One question about one column; Enter leaves the draft as it is.
+class Column:
+    """A column as the templates print it.
 
     Attributes:
-        about: A UCUM code is wanted, or whether the column stays left out.
+        left_out: Why it is no feature.
+        reading: ``sure`` or ``likely``, and why: how the file's cells were read.
+        decisions: What only a person can know of it.
+        mapping: How its cells are read: keys of the mapping.
     """
 
-    column: str
-    about: Literal["unit", "left out"]
-    text: str
+    id: str
+    seen: ColumnDescription
+    role: Role
+    left_out: str
+    logical: str
+    reading: str
+    decisions: list[str]
+    classes: list[str]
+    mapping: dict[str, Any]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has a unit."""
+        return self.logical in _NUMBERS
 
 
-def questions(columns: Sequence[Proposed]) -> list[Question]:
-    """Columns left out that might be features; then units that were not understood; then units that nobody named."""
-    left_out = [
-        c for c in columns if c.role_comment.removeprefix("left out: it ") in ("tells the target", "names rows")
-    ]
+def columns_of(look: Look) -> list[Column]:
+    """The columns of the contract.
+
+    Raises:
+        SettingsError: The time column holds no dates.
+    """
+    split = split_of(look)
+    ids = ascii_ids(column.title or column.name for column in look.seen.columns)
+    columns = [_column(id_, seen, look, split) for id_, seen in zip(ids, look.seen.columns, strict=True)]
+    if look.choices.kind == "demand" or any(column.role == "feature" for column in columns):
+        return columns
+    # without a feature there is nothing to predict from: keep what tells the target
+    leaking = {name for s in look.seen.suspicions if s.kind == "leak" for name in s.columns}
+    told: dict[str, Role] = {c.seen.name: "feature" for c in columns if c.left_out and c.seen.name in leaking}
+    look = replace(look, choices=replace(look.choices, roles={**told, **look.choices.roles}))
+    return [_column(column.id, column.seen, look, split) for column in columns]
+
+
+def _column(id_: str, seen: ColumnDescription, look: Look, split: Split) -> Column:
+    role, left_out = _role(seen, look, split)
+    logical = _logical(seen, role, look)
+    texts = look.texts[seen.name].drop_nulls().str.strip_chars()
+    mapping = _mapping(seen, look, role, texts, number=logical in _NUMBERS)
+    classes = mapping.get("one_hot", [])
+    if logical == "string" and role in ("target", "feature") and not classes:
+        classes = _classes(texts, seen)
+    reading = _reading(seen, look, number=logical in _NUMBERS)
+    decisions = list(_decisions(seen, look, role, mapping, number=logical in _NUMBERS))
+    return Column(id_, seen, role, left_out, logical, reading, decisions, classes, mapping)
+
+
+def _mapping(seen: ColumnDescription, look: Look, role: Role, texts: pl.Series, *, number: bool) -> dict[str, Any]:
+    chosen, own = look.choices, seen.decimal_mark or "."
+    gaps = [text for text, _ in seen.missing_texts]
+    keys: dict[str, Any] = {"from": seen.name}
+    if role == "target" and chosen.one_hot:
+        keys = {"one_hot": list(chosen.one_hot)}
+    elif role == "series" and chosen.joined:
+        keys = {"joined": list(chosen.joined)}
+    if number:
+        gaps += [text for s in look.seen.about(seen.name) if s.kind == "placeholder" for text in s.texts]
+        keys |= {
+            "unit": chosen.units.get(seen.name, seen.unit), "decimal": own if own != _decimal(look.seen) else "",
+            "thousands": _thousands(texts, seen, own),
+            "suffix": [text for text, _ in seen.cell_units if understand(text) == seen.unit],
+            "full_width": seen.full_width > 0, "censored": "limit" if seen.censored else "",
+        }  # fmt: skip
+    keys["date"] = next(iter(seen.date_formats), "")
+    keys["period"] = _period(texts, seen, chosen) if role == "time" else ""
+    keys["missing"] = sorted(set(gaps))
+    return {key: value for key, value in keys.items() if value or key == "from"}
+
+
+def _role(seen: ColumnDescription, look: Look, split: Split) -> tuple[Role, str]:
+    """The role, and where it is none of a feature why."""
+    chosen = look.choices
+    named: dict[str, Role] = {chosen.target_name: "target", chosen.series_name: "series", split.time: "time"}
+    named |= chosen.roles
+    if seen.name in named:
+        return named[seen.name], ""
+    reason = next((s.no_feature for s in look.seen.about(seen.name) if s.no_feature), "")
+    if seen.name in chosen.group:
+        return ("group" if seen.type in ("category", "text") or reason else "feature"), ""
+    if reason:
+        return "ignore", f"it {reason}"
+    if chosen.kind == "demand":
+        return "ignore", "no model of demand uses it yet"
+    if seen.type in (*TEMPORAL, "text"):
+        return "ignore", f"a {TYPES[seen.type].en} is no input of a table model"
+    return "feature", ""
+
+
+def _logical(seen: ColumnDescription, role: Role, look: Look) -> str:
+    demand = look.choices.kind == "demand"
+    of_words = seen.type == "boolean" and seen.minimum is None  # Y and N, not 1 and 0
+    of_classes = seen.type not in ("integer", "number") or (seen.type == "integer" and seen.distinct == 2)
+    if of_words or role in ("series", "group") or (role == "target" and not demand and of_classes):
+        return "string"
+    return "date" if role == "time" and demand else _LOGICAL.get(seen.type, seen.type)
+
+
+def _classes(texts: pl.Series, seen: ColumnDescription) -> list[str]:
+    """Texts that enough cells hold, the commonest first."""
+    gaps = [text for text, _ in seen.missing_texts]
+    counts = texts.filter(~texts.is_in(["", *gaps])).alias("text").value_counts(name="count")
+    common = counts.filter(pl.col("count") >= FEWEST).sort("count", "text", descending=[True, False])
+    return common["text"].head(_MOST_CATEGORIES).to_list()
+
+
+def _thousands(texts: pl.Series, seen: ColumnDescription, decimal: str) -> str:
+    """The mark that parts groups of three digits, in the whole file or in the rows drawn."""
+    if seen.thousands:
+        return seen.thousands
+    texts, marks = plainly_signed(texts), [mark for mark in ",. '" if mark != decimal]
+    patterns = {mark: rf"^[+-]?\d{{1,3}}(?:\{mark}\d{{3}})+(?:\{decimal}\d+)?$" for mark in marks}
+    if seen.decimal_mark != ",":
+        patterns.pop(".", None)  # 1.200 is a decimal point where no comma is one
+    return next((mark for mark, pattern in patterns.items() if texts.str.contains(pattern).any()), "")
+
+
+def _period(texts: pl.Series, seen: ColumnDescription, choices: Choices) -> Literal["", "start", "week", "month"]:
+    """Whether dates are the first days of their steps, or any day of a week or a month, such as a closing day."""
+    if choices.kind == "quality" or choices.add_up or not seen.date_formats or names_period(seen.date_formats[0]):
+        return ""
+    dates = read_dates(texts, seen.date_formats[0]).drop_nulls()
+    frequency = frequency_of(dates)
+    if frequency == "weekly":
+        return "week" if dates.dt.weekday().n_unique() > 1 else ""
+    if begins_period(dates, frequency).all():
+        return "start"
+    return "month" if frequency == "monthly" and (dates != dates.dt.month_end()).any() else ""
+
+
+def _strange_unit(seen: ColumnDescription) -> str:
+    """What stands in brackets at the end of the header and is no unit that is understood."""
+    found = _IN_BRACKETS.search(seen.name)
+    return found[1].strip() if found and not seen.unit else ""
+
+
+def _reading(seen: ColumnDescription, look: Look, *, number: bool) -> str:
+    """How sure the reading of the cells is, and why."""
+    about = [s.reading for s in look.seen.about(seen.name) if s.reading and (number or s.concerned != "numbers")]
+    rules = (
+        (number and seen.name in look.choices.units, "sure: unit told by a person"),
+        (number and seen.unit, "sure: unit in the header"),
+        (number and seen.type != "boolean", "likely: no unit was seen; a pure number"),
+        (seen.date_formats, "sure: one format of dates fits"),
+        (True, f"sure: {TYPES[seen.type].en} in every cell"),
+    )
+    return next(iter(about), next(why for holds, why in rules if holds))
+
+
+def _decisions(
+    seen: ColumnDescription, look: Look, role: Role, mapping: dict[str, Any], *, number: bool
+) -> Iterator[str]:
+    """What only a person can know of a column: all that a description calls ``care`` among it."""
+    concerned = {"columns": True, "numbers": number, "texts": not number, "features": role == "feature"}
+    yield from (s.question for s in look.seen.about(seen.name) if s.question and concerned[s.concerned])
+    if (period := mapping.get("period")) in ("week", "month"):
+        yield f"days of a {period}: each date is moved to the last day of its {period}"
+    if number and seen.name not in look.choices.units and (strange := _strange_unit(seen)):
+        yield f"is {strange!r} a unit?"
+    ends = (seen.minimum, seen.maximum)
+    if number and seen.unit == "%" and all(isinstance(end, (int, float)) and 0 <= end <= 1 for end in ends):
+        yield "percent, or shares of 1? All numbers lie between 0 and 1"
+    if "decimal" in mapping and seen.decimal_mark == ".":
+        yield "points as decimal marks, commas elsewhere"
+
+
+# What is asked on a terminal
+
+_MOST = 12
+"""Questions that people answer with care."""
+
+
+def questions(look: Look) -> list[tuple[str, str]]:
+    """Headers of columns left out that might be features, and why they are; then of numbers without a unit, and ``""``.
+
+    Of these the first are those whose unit was not understood.
+    """
+    columns = columns_of(look)
+    doubtful = {name for s in look.seen.suspicions if s.kind in ("leak", "id") for name in s.columns}
+    left_out = [(c.seen.name, c.left_out) for c in columns if c.left_out and c.seen.name in doubtful]
     numbers = [c for c in columns if c.is_number and c.role in ("feature", "target") and c.seen.type != "boolean"]
-    no_unit = sorted((c for c in numbers if not c.unit), key=lambda c: not strange_unit(c.seen))
-    found = [
-        Question(c.seen.name, "left out", f"{c.seen.name}: {c.role_comment[10:]}. Leave it out?") for c in left_out
-    ]
-    for c in no_unit:
-        found.append(Question(c.seen.name, "unit", f"Unit of {c.seen.name}, UCUM"))
-    return found[:MOST]
-
-
-def with_unit(choices: Choices, column: str, unit: str) -> Choices:
-    """The choices, and the unit of one column."""
-    return replace(choices, units={**choices.units, column: unit})
-
-
-def as_feature(choices: Choices, column: str) -> Choices:
-    """The choices, and one column that is not to be left out."""
-    return replace(choices, roles={**choices.roles, column: "feature"})
+    no_unit = sorted((c.seen for c in numbers if "unit" not in c.mapping), key=lambda seen: not _strange_unit(seen))
+    return [*left_out, *((seen.name, "") for seen in no_unit)][:_MOST]

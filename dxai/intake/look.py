@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 import polars as pl
@@ -15,14 +16,12 @@ from dxai.errors import NotFoundError, SettingsError, nearest
 from dxai.intake.dates import dated_headers, frequency_of, read_dates
 from dxai.intake.describe import Description, RowSample, describe, header_of
 from dxai.intake.mapping import Wide
-from dxai.intake.shape import Steps, lengthened, one_of, steps_of
-
-TableKind = Literal["quality", "demand"]
+from dxai.intake.shape import lengthened, one_of, steps_of
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen on the command line or answered; columns by their headers.
+    """What was chosen on the command line, answered or, after a look, recognised; columns by their headers.
 
     Attributes:
         name: Id of the contract.
@@ -39,7 +38,7 @@ class Choices:
     name: str
     targets: tuple[str, ...] = ()
     class_name: str = "class"
-    kind: TableKind = "quality"
+    kind: Literal["quality", "demand"] = "quality"
     series: tuple[str, ...] = ()
     time: str = ""
     group: tuple[str, ...] = ()
@@ -49,84 +48,41 @@ class Choices:
     units: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
 
-
-def resolved(choices: Choices, names: Sequence[str]) -> Choices:
-    """The choices by the headers of the file."""
-    return replace(
-        choices, targets=tuple(header_of(name, names) for name in choices.targets),
-        series=tuple(header_of(name, names) for name in choices.series), time=header_of(choices.time, names),
-        group=tuple(header_of(name, names) for name in choices.group),
-    )  # fmt: skip
-
-
-def refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> None:
-    """Refuse a header that the file has not.
-
-    Raises:
-        NotFoundError: The first such header, with the nearest one.
-    """
-    for header in headers:
-        if header and header not in names:
-            hint = nearest(header, names)
-            fix = f"Did you mean {hint!r}?" if hint else "`dxai data describe` lists the columns."
-            raise NotFoundError(f"The file has no column {header!r}.", where=where, fix=fix)
-
-
-_STEP_NAMES: dict[Frequency, str] = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How the columns of a file become those of the table to be described.
-
-    Attributes:
-        wide, steps, frequency: Of a table with a column per step.
-        one_hot, class_name: Columns that become one.
-        joined: Columns whose texts together name a series.
-    """
-
-    wide: Wide | None = None
-    steps: Steps | None = None
-    frequency: Frequency | None = None
-    one_hot: tuple[str, ...] = ()
-    class_name: str = ""
-    joined: tuple[str, ...] = ()
+    @property
+    def one_hot(self) -> tuple[str, ...]:
+        """Columns of the file that become the target."""
+        return self.targets if len(self.targets) > 1 else ()
 
     @property
-    def joint_name(self) -> str:
-        """Header of the column made of several."""
-        return " / ".join(self.joined)
+    def joined(self) -> tuple[str, ...]:
+        """Columns of the file that become the series."""
+        return self.series if self.kind == "demand" and len(self.series) > 1 else ()
 
-    def __call__(self, block: pl.DataFrame) -> pl.DataFrame:
-        """A block of text in this shape."""
-        if self.one_hot:
-            told, _ = one_of(block.select(self.one_hot))
-            return block.drop(self.one_hot).with_columns(told.alias(self.class_name))
-        if self.joined:
-            joint = pl.concat_str(pl.col(self.joined).str.strip_chars(), separator=" / ").alias(self.joint_name)
-            return block.select(joint, pl.exclude(self.joined))
-        if self.wide and self.steps:
-            return lengthened(block, self.wide, self.steps, (), pl.int_range(len(block), eager=True))[0].table
-        return block
+    @property
+    def target_name(self) -> str:
+        """Header of what is to be predicted; empty where nothing was chosen."""
+        return self.class_name if self.one_hot else next(iter(self.targets), "")
+
+    @property
+    def series_name(self) -> str:
+        """Header of what names a series; empty where nothing does."""
+        return " / ".join(self.joined) or next(iter(self.series), "")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen.
+    """What was seen of the table that a file is to become.
 
     Attributes:
-        target, series, time: Headers in the described table; empty where there is none.
-        texts: Rows drawn at random, in the order of the file.
         choices: By the headers of the file.
+        wide: Of a file with a column per step.
+        texts: Rows drawn at random, in the order of the file.
     """
 
-    shape: Shape
-    seen: Description
-    target: str
-    series: str
-    time: str
-    texts: pl.DataFrame
     choices: Choices
+    wide: Wide | None
+    seen: Description
+    texts: pl.DataFrame
 
 
 def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encoding: str, delimiter: str) -> Look:
@@ -138,79 +94,87 @@ def look(tables: Iterable[pl.DataFrame], choices: Choices, *, where: str, encodi
     """
     blocks = iter(tables)
     first = next(blocks)
-    choices = resolved(choices, first.columns)
-    shape = _shape(first.columns, choices, where)
-    width = first.width if shape.wide is None else 3
-    sample = RowSample(width)
+    choices, wide = _fitted(first.columns, choices, where)
+    shaped = _shape(first.columns, choices, wide, where)
+    sample = RowSample(3 if wide else first.width)
 
-    def shaped() -> Iterator[pl.DataFrame]:
-        for block in _chained(first, blocks):
-            table = shape(as_text(block))
+    def sampled() -> Iterator[pl.DataFrame]:
+        for block in chain([first], blocks):
+            table = shaped(as_text(block))
             sample.add(table)
             yield table
 
-    wide = shape.wide
-    target = wide.value if wide else shape.class_name or next(iter(choices.targets), "")
-    series = shape.joint_name or next(iter(choices.series), "")
-    series = series or (_only_other(first.columns, shape, where) if wide else "")
-    seen = describe(shaped(), target=target, where=where, encoding=encoding, delimiter=delimiter)
-    return Look(shape, seen, target, series, wide.time if wide else choices.time, sample.rows()[0], choices)
+    seen = describe(sampled(), target=choices.target_name, where=where, encoding=encoding, delimiter=delimiter)
+    return Look(choices, wide, seen, sample.rows()[0])
 
 
-def _chained(first: pl.DataFrame, rest: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    yield first
-    yield from rest
+def _shape(names: list[str], choices: Choices, wide: Wide | None, where: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """How a block of the file becomes one of the table to be described."""
+    if wide:
+        steps = steps_of(names, wide, choices.frequency or None, where)
+        return lambda block: lengthened(block, wide, steps, (), pl.int_range(len(block), eager=True))[0].table
+    if flags := choices.one_hot:
+        return lambda block: block.drop(flags).with_columns(one_of(block.select(flags))[0].alias(choices.class_name))
+    if parts := choices.joined:
+        joint = pl.concat_str(pl.col(parts).str.strip_chars(), separator=" / ").alias(choices.series_name)
+        return lambda block: block.select(joint, pl.exclude(parts))
+    return lambda block: block
 
 
-def _shape(names: list[str], choices: Choices, where: str) -> Shape:
-    refuse_unknown((*choices.series, *choices.group), names, where)
-    if choices.kind == "demand" and len(choices.targets) > 1:
+def _fitted(names: list[str], choices: Choices, where: str) -> tuple[Choices, Wide | None]:
+    """The choices by the headers of the file, and of a file with a column per step how it is lengthened."""
+    targets, series, group, (time,) = (
+        tuple(header_of(name, names) for name in chosen)
+        for chosen in (choices.targets, choices.series, choices.group, [choices.time])
+    )
+    choices = replace(choices, targets=targets, series=series, group=group, time=time)
+    demand = choices.kind == "demand"
+    _refuse_unknown((*series, *group), names, where)
+    if demand and len(targets) > 1:
         raise SettingsError("A demand table has one target.", where=where, fix="Give --target once.")
-    dated = dated_headers(names) if choices.kind == "demand" and choices.time not in names else None
-    if dated and len(choices.series) > 1:
-        fix = "Join them to one column first, or make one row per step."
-        raise SettingsError("A table with a column per step has one column of series.", where="--series", fix=fix)
+    dated = dated_headers(names) if demand and time not in names else None
     if dated:
-        return _wide(names, *dated, choices, where)
-    refuse_unknown((*choices.targets, choices.time), names, where)
-    if choices.kind == "demand" and not (choices.series and choices.time and choices.targets):
+        return _lengthened(names, *dated, choices, where)
+    _refuse_unknown((*targets, time), names, where)
+    if demand and not (series and time and targets):
         fix = "Name them: --series COLUMN --time COLUMN --target COLUMN."
         raise SettingsError("A demand table needs a series, a time and a target.", where=where, fix=fix)
-    if choices.kind == "demand":
-        return Shape(joined=choices.series if len(choices.series) > 1 else ())
-    if len(choices.targets) < 2:
-        return Shape()
-    if choices.class_name in set(names) - set(choices.targets):
+    if choices.one_hot and choices.class_name in set(names) - set(targets):
         fix = "Give the new column another name: --class-name NAME."
         raise SettingsError(f"The file has a column {choices.class_name!r} already.", where=where, fix=fix)
-    return Shape(one_hot=choices.targets, class_name=choices.class_name)
+    return choices, None
 
 
-def _wide(names: list[str], header: str, headers: list[str], choices: Choices, where: str) -> Shape:
-    frequency = choices.frequency or frequency_of(read_dates(pl.Series(headers), header)) or "monthly"
-    value = next(iter(choices.targets), "value")
+def _refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> None:
+    for header in headers:
+        if header and header not in names:
+            hint = nearest(header, names)
+            fix = f"Did you mean {hint!r}?" if hint else "`dxai data describe` lists the columns."
+            raise NotFoundError(f"The file has no column {header!r}.", where=where, fix=fix)
+
+
+_STEP_NAMES: dict[Frequency, str] = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}
+
+
+def _lengthened(
+    names: list[str], header: str, headers: list[str], choices: Choices, where: str
+) -> tuple[Choices, Wide]:
     others = [name for name in names if name not in headers]
-    wide = Wide(
-        columns=_pattern(headers, others), header=header, time=choices.time or _STEP_NAMES[frequency], value=value
-    )
-    return Shape(wide=wide, steps=steps_of(names, wide, frequency, where), frequency=frequency)
+    frequency = choices.frequency or frequency_of(read_dates(pl.Series(headers), header)) or "monthly"
+    value, time = next(iter(choices.targets), "value"), choices.time or _STEP_NAMES[frequency]
+    wide = Wide(columns=_pattern(headers, others), header=header, time=time, value=value)
+    if len(choices.series) > 1:
+        fix = "Join them to one column first, or make one row per step."
+        raise SettingsError("A table with a column per step has one column of series.", where="--series", fix=fix)
+    if not choices.series and len(others) != 1:
+        told = f"Which column names the series? Beside the steps there are: {', '.join(others) or 'none'}."
+        raise SettingsError(told, where=where, fix="Name it: --series COLUMN.")
+    series = choices.series or tuple(others)
+    return replace(choices, targets=(value,), time=time, series=series, frequency=frequency), wide
 
 
 def _pattern(headers: list[str], others: list[str]) -> str:
     """What the headers of the steps have in common and no other header has; else all of them."""
-    kinds = dict.fromkeys(re.sub(r"[A-Za-z]+", "[A-Za-z]+", _digits(re.escape(header))) for header in headers)
-    pattern = "|".join(kinds)
+    digits = [re.sub(r"\d+", lambda found: f"[0-9]{{{len(found[0])}}}", re.escape(header)) for header in headers]
+    pattern = "|".join(dict.fromkeys(re.sub(r"[A-Za-z]+", "[A-Za-z]+", text) for text in digits))
     return pattern if not any(re.fullmatch(pattern, name) for name in others) else "|".join(map(re.escape, headers))
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"\d+", lambda digits: f"[0-9]{{{len(digits[0])}}}", text)
-
-
-def _only_other(names: list[str], shape: Shape, where: str) -> str:
-    assert shape.steps is not None  # asked for wide tables only
-    others = [name for name in names if name not in shape.steps.columns]
-    if len(others) != 1:
-        told = f"Which column names the series? Beside the steps there are: {', '.join(others) or 'none'}."
-        raise SettingsError(told, where=where, fix="Name it: --series COLUMN.")
-    return others[0]

@@ -16,10 +16,8 @@ from dxai.cli.options import FOLDER, TABLE, Verb, place_options
 if TYPE_CHECKING:
     from dxai.contract import Frequency
     from dxai.data.recognise import Recognised
-    from dxai.intake.draft import Draft
     from dxai.intake.look import Choices, Look
 
-_DECISIONS = 20
 _LISTED = 40
 """Columns listed before the target is asked for."""
 
@@ -66,8 +64,7 @@ def init(
     name = name or re.sub("_", "-", ascii_id(file.name.partition(".")[0]))
     folder = folder or Path(name)
     contract, mapping = folder / "contract.yaml", folder / "mapping.yaml"
-    _refuse_shipped(name)
-    _refuse_drafts([contract, mapping], force=force)
+    _refuse_taken(name, [contract, mapping], force=force)
     choices = Choices(
         name, targets, class_name, kind, series, time, group, frequency or add_up or "", horizon, add_up or ""
     )
@@ -80,33 +77,27 @@ def init(
     if asked and not targets:
         choices = _with_target(file, choices, found)
     look = _looked(file, choices, found)
-    choices = look.choices
     if asked:
-        choices = _with_answers(look, choices)
-    made = draft(look, choices, found.dialect, dict(found.guesses))
+        look = _with_answers(look)
+    made = draft(look, found.dialect, dict(found.guesses))
     folder.mkdir(parents=True, exist_ok=True)
     for place, text in ((contract, made.contract), (mapping, made.mapping)):
         write_whole(place, text.encode())
-        click.echo(f"wrote {place}{_decisions(text)}")
-    click.echo(f"split: {made.split}")
-    _tell(made)
+        count = len(re.findall(r"# (?:.*: )?decide", text))
+        click.echo(f"wrote {place}" + (f" ({count} to decide)" if count else ""))
+    click.echo("\n".join(made.said))
     words = ("dxai", "data", "convert", file, "-c", contract, "-m", mapping, "-o", folder / "table.parquet")
     click.echo(f"next:  {shlex.join(map(str, words))}")
 
 
-def _refuse_shipped(name: str) -> None:
-    """In a checkout the name would mean one of its data sets: `dxai train data=NAME` would train on that."""
+def _refuse_taken(name: str, places: list[Path], *, force: bool) -> None:
+    """In a checkout a name may mean one of its data sets: `dxai train data=NAME` would train on that."""
     from dxai.errors import SettingsError
 
     here = Path.cwd()
     if any((folder / "configs" / "data" / f"{name}.yaml").is_file() for folder in (here, *here.parents)):
         told = f"{name!r} is the name of a data set in configs/data/."
         raise SettingsError(told, where="--name", fix=f"Give your table another name: --name my-{name}.")
-
-
-def _refuse_drafts(places: list[Path], *, force: bool) -> None:
-    from dxai.errors import SettingsError
-
     there = [place for place in places if place.exists()]
     if there and not force:
         raise SettingsError("There is a draft already.", where=str(there[0]), fix="--force writes over it.")
@@ -149,21 +140,21 @@ def _with_target(file: Path, choices: Choices, found: Recognised) -> Choices:
 
 
 def _asked(text: str, names: list[str], default: str) -> str:
-    def known(answer: str) -> str:
-        from dxai.errors import nearest
+    from dxai.errors import nearest
 
-        if answer not in names:
-            hint = nearest(answer, names)
-            raise click.UsageError(f"there is no column {answer!r}" + (f", did you mean {hint!r}?" if hint else ""))
-        return answer
+    def known(answer: str) -> str:
+        if answer in names:
+            return answer
+        hint = nearest(answer, names)
+        raise click.UsageError(f"there is no column {answer!r}" + (f", did you mean {hint!r}?" if hint else ""))
 
     return str(click.prompt(text, default=default, value_proc=known, err=True))
 
 
-def _with_answers(look: Look, choices: Choices) -> Choices:
-    """Ask what the draft would leave open."""
+def _with_answers(look: Look) -> Look:
+    """Ask what the draft would leave open; Enter leaves it as it is."""
     from dxai.errors import DxaiError
-    from dxai.intake.draft import as_feature, proposal, questions, with_unit
+    from dxai.intake.draft import questions
     from dxai.units import require_ucum
 
     def ucum(answer: str) -> str:
@@ -173,27 +164,10 @@ def _with_answers(look: Look, choices: Choices) -> Choices:
             raise click.UsageError(f"{error.problem}: {error.fix}") from None
         return answer
 
-    for question in questions(proposal(look, choices)):
-        if question.about == "unit":
-            unit = click.prompt(question.text, default="1", value_proc=ucum, err=True)
-            choices = with_unit(choices, question.column, unit)
-        elif not click.confirm(question.text, default=True, err=True):
-            choices = as_feature(choices, question.column)
-    return choices
-
-
-def _tell(made: Draft) -> None:
-    """What was left out, and what a person has to decide."""
-    from dxai.intake.describe.words import listed, shortened
-
-    for reason, names in made.left_out.items():
-        click.echo(f"decide: {listed(names)}: left out, {reason}")
-    for text in made.decisions[:_DECISIONS]:
-        click.echo(f"decide: {shortened(text, 200)}")
-    if len(made.decisions) > _DECISIONS:
-        click.echo(f"decide: … and {len(made.decisions) - _DECISIONS:,} more, marked in the drafts")
-
-
-def _decisions(text: str) -> str:
-    count = len(re.findall(r"# (?:.*: )?decide", text))
-    return f" ({count} to decide)" if count else ""
+    units, roles = dict(look.choices.units), dict(look.choices.roles)
+    for column, left_out in questions(look):
+        if not left_out:
+            units[column] = click.prompt(f"Unit of {column}, UCUM", default="1", value_proc=ucum, err=True)
+        elif not click.confirm(f"{column}: {left_out}. Leave it out?", default=True, err=True):
+            roles[column] = "feature"
+    return replace(look, choices=replace(look.choices, units=units, roles=roles))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,12 @@ from numpy.typing import NDArray
 from dxai.contract.terms import Text
 from dxai.intake import cells
 from dxai.intake.describe.columns import Floats, Profile
-from dxai.intake.describe.record import GRADES, NUMERIC, TEMPORAL, ColumnDescription, Kind, Suspicion
-from dxai.intake.describe.words import TYPES, listed, percent, plain, suspect
+from dxai.intake.describe.record import NUMERIC, TEMPORAL, ColumnDescription, Suspicion
+from dxai.intake.describe.words import KINDS, TYPES, listed, percent, plain, suspect
+from dxai.units import understand
+
+Saying = tuple[str, dict[str, Any]]
+"""One of the `SENTENCES`, and its figures."""
 
 ALIKE = 0.9999
 """Correlation from which on two columns say the same."""
@@ -47,21 +52,18 @@ class Sample:
         return (p.description for p in self.profiles if p.description.known and not p.description.constant)
 
     @cached_property
-    def numbers(self) -> list[str]:
-        """Those that hold numbers."""
-        varied = {column.name for column in self.columns if column.type in NUMERIC}
-        return [p.description.name for p in self.profiles if p.values is not None and p.description.name in varied]
+    def values(self) -> dict[str, Floats]:
+        """The cells of number and date columns; NaN is a gap."""
+        return {p.description.name: p.values for p in self.profiles if p.values is not None}
 
-    def values(self, name: str) -> Floats:
-        """The cells of a number or date column; NaN is a gap."""
-        found = next(p.values for p in self.profiles if p.description.name == name)
-        assert found is not None  # asked for numbers and dates only
-        return found
+    @cached_property
+    def numbers(self) -> list[str]:
+        """Columns of numbers with more than one value."""
+        return [c.name for c in self.columns if c.type in NUMERIC and c.name in self.values]
 
     def matrix(self, names: Sequence[str]) -> Floats:
         """Number columns side by side: [row, column]."""
-        held = {p.description.name: p.values for p in self.profiles if p.values is not None}
-        return np.column_stack([held[name] for name in names]) if names else np.empty((len(self.texts), 0))
+        return np.column_stack([self.values[name] for name in names]) if names else np.empty((len(self.texts), 0))
 
 
 def equal_columns(sample: Sample) -> list[tuple[str, ...]]:
@@ -141,12 +143,12 @@ def dated_headers(sample: Sample) -> list[str]:
     return headers.filter(best.is_not_null()).to_list() if best is not None and best.count() >= 6 else []
 
 
-def time_order(sample: Sample) -> list[Suspicion]:
-    """The date column that the rows follow, when nearly every step goes forward (or backward)."""
+def time_order(sample: Sample) -> Iterator[Suspicion]:
+    """The date column that the rows follow: nearly every step goes forward (or backward)."""
     for column in sample.columns:
         if column.type not in TEMPORAL:
             continue
-        values = sample.values(column.name)
+        values = sample.values[column.name]
         known = np.isfinite(values)
         steps = np.diff(values[known])
         if len(steps) < _FEW_ROWS or len(np.unique(values[known])) < 10:
@@ -156,11 +158,11 @@ def time_order(sample: Sample) -> list[Suspicion]:
         if against <= 0.02 * len(steps) and abs(rank_correlation(values, sample.positions)) > 0.99:
             exception = Text(en=f" ({against:,} steps go back)", ko=f" (역행 {against:,}회)") if against else ""
             span = {"first": f"{column.minimum:%Y-%m-%d}", "last": f"{column.maximum:%Y-%m-%d}"}
-            return [suspect("time-order", [column.name], exception=exception, **span)]
-    return []
+            yield suspect("time-order", [column.name], exception=exception, **span)
+            return
 
 
-def shared_recipes(sample: Sample, without: set[str]) -> list[Suspicion]:
+def shared_recipes(sample: Sample, without: set[str]) -> Iterator[Suspicion]:
     """Rows that agree in most columns and differ in one to three, as mixtures tested at several ages.
 
     Columns are left out one by one, always the one that leaves the fewest different rows, until half of the rows share
@@ -170,7 +172,7 @@ def shared_recipes(sample: Sample, without: set[str]) -> list[Suspicion]:
     settings = {c.name for c in sample.columns if c.type in NUMERIC and (c.distinct is None or c.distinct > 10)}
     unique = sample.texts.select(names).unique(maintain_order=True) if names else sample.texts
     if len(unique) < _FEW_ROWS or len(settings.intersection(names)) < 4:
-        return []
+        return
     hashes = {name: unique[name].hash(seed=i).to_numpy() for i, name in enumerate(names)}
     free = [sample.target] if sample.target in names else []
     rest = sum((hashes[name] for name in names if name not in free), np.zeros(len(unique), np.uint64))
@@ -180,9 +182,8 @@ def shared_recipes(sample: Sample, without: set[str]) -> list[Suspicion]:
         rest = rest - hashes[free[-1]]
         recipe = [name for name in names if name not in free]
         if _is_shared(rest) and len(settings.intersection(recipe)) >= 3:
-            said = {"rows": f"{len(unique):,}", "distinct": f"{left[free[-1]]:,}", "free": listed(free)}
-            return [suspect("group", recipe, **said)]
-    return []
+            yield suspect("group", recipe, rows=len(unique), distinct=left[free[-1]], free=listed(free))
+            return
 
 
 def _is_shared(recipes: NDArray[np.uint64]) -> bool:
@@ -190,27 +191,21 @@ def _is_shared(recipes: NDArray[np.uint64]) -> bool:
     return 2 <= float(np.median(sizes[which])) <= len(recipes) / 10
 
 
-def identifiers(sample: Sample) -> list[Suspicion]:
+def identifiers(sample: Sample) -> Iterator[Suspicion]:
     """Columns that number or name the rows."""
-    if len(sample.texts) < _FEW_ROWS:
-        return []
-    return [found for column in sample.columns if (found := _identifier(sample, column))]
-
-
-def _identifier(sample: Sample, column: ColumnDescription) -> Suspicion | None:
-    if column.gaps or column.name == sample.target or column.type not in ("integer", "text", "category"):
-        return None
-    if column.type == "integer":
-        values = sample.values(column.name)
-        steps = np.diff(values) / np.diff(sample.positions)
-        if column.unit or len(np.unique(values)) < len(values):
-            return None  # a measurement, or names of more than rows
-        if steps[0] and (steps == steps[0]).all():
-            return suspect("id", [column.name], "id rising", step=f"{steps[0]:g}")
-        rising = bool((steps > 0).all() or (steps < 0).all())
-        return suspect("maybe-id", [column.name]) if rising or _is_code(column, len(values)) else None
-    unique = sample.texts[column.name].n_unique() == len(sample.texts)
-    return suspect("id", [column.name], "id unique") if unique else None
+    rows = len(sample.texts)
+    for column in sample.columns if rows >= _FEW_ROWS else ():
+        name, type_ = column.name, column.type
+        if column.gaps or name == sample.target or (type_ == "integer" and column.unit):  # a measurement has a unit
+            continue
+        if type_ in ("text", "category") and sample.texts[name].n_unique() == rows:
+            yield suspect("id unique", [name])
+        elif type_ == "integer" and len(np.unique(values := sample.values[name])) == rows:
+            steps = np.diff(values) / np.diff(sample.positions)
+            if (steps == steps[0]).all():
+                yield suspect("id rising", [name], step=f"{steps[0]:g}")
+            elif (steps > 0).all() or (steps < 0).all() or _is_code(column, rows):
+                yield suspect("maybe-id", [name])
 
 
 def _is_code(column: ColumnDescription, rows: int) -> bool:
@@ -233,90 +228,79 @@ _CHANCE = 1e-9
 """How improbable it must be that so many rows agree by chance."""
 
 
-def leaks(sample: Sample, together: Sequence[Sequence[str]], classes: Sequence[Sequence[str]]) -> list[Suspicion]:
-    """Suspicions about the named target, if any.
+def leaks(sample: Sample, together: Sequence[Sequence[str]], classes: Sequence[Sequence[str]]) -> Iterator[Suspicion]:
+    """Columns that give the named target away, if any.
 
     ``together`` are the columns equal to each other, ``classes`` the one-hot groups.
     """
     target = next((column for column in sample.columns if column.name == sample.target), None)
     if target is None:
-        return []
-    equal = _partners(target.name, together)
-    same_hot = _partners(target.name, classes)
-    found = [suspect("leak", equal, "leak equal")] if equal else []
-    found += [suspect("leak", same_hot, "leak one-hot")] if same_hot else []
-    others = [column for column in sample.columns if column.name not in {target.name, *equal, *same_hot}]
-    if target.distinct is not None and target.distinct <= _CLASSES and target.type != "number":
-        return found + _class_leaks(sample, target, others)
-    return found + (_number_leaks(sample, target, others) if target.name in sample.numbers else [])
+        return
+    told = {target.name}
+    for sentence, groups in (("leak equal", together), ("leak one-hot", classes)):
+        if names := [other for group in groups if target.name in group for other in group if other != target.name]:
+            told.update(names)
+            yield suspect(sentence, names)
+    of_classes = target.distinct is not None and target.distinct <= _CLASSES and target.type != "number"
+    for column in sample.columns:
+        if column.name not in told:
+            for sentence, figures in (_class_leaks if of_classes else _number_leaks)(sample, column):
+                yield suspect(sentence, [column.name], **figures)
 
 
-def _partners(name: str, groups: Sequence[Sequence[str]]) -> list[str]:
-    return [other for group in groups if name in group for other in group if other != name]
+def _number_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]:
+    if column.name not in sample.numbers or sample.target not in sample.numbers:
+        return
+    truth, values = sample.values[sample.target], sample.values[column.name]
+    r, rho = float(correlations(np.column_stack([truth, values]))[0, 1]), rank_correlation(truth, values)
+    if abs(r) > STRONG and abs(rho) > 0.99:
+        yield "leak correlated", {"r": f"{r:.5f}"}
+    elif abs(rho) > STRONG:
+        yield "leak monotone", {"r": f"{rho:.5f}"}
 
 
-def _number_leaks(sample: Sample, target: ColumnDescription, others: list[ColumnDescription]) -> list[Suspicion]:
-    truth, found = sample.values(target.name), []
-    for name in (column.name for column in others if column.name in sample.numbers):
-        values = sample.values(name)
-        r = float(correlations(np.column_stack([truth, values]))[0, 1])
-        rho = rank_correlation(truth, values)
-        if abs(r) > STRONG and abs(rho) > 0.99:
-            found.append(suspect("leak", [name], "leak correlated", r=f"{r:.5f}"))
-        elif abs(rho) > STRONG:
-            found.append(suspect("leak", [name], "leak monotone", r=f"{rho:.5f}"))
-    return found
+def _class_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]:
+    truth, texts = sample.texts[sample.target], sample.texts[column.name]
+    if column.distinct is not None and column.distinct <= _VALUES:
+        yield from _pure_values(texts, truth)
+        return
+    if column.gaps:
+        yield from _pure_values(texts.is_not_null(), truth)
+    if column.name in sample.numbers:
+        yield from _apart(sample.values[column.name], truth)
 
 
-def _class_leaks(sample: Sample, target: ColumnDescription, others: list[ColumnDescription]) -> list[Suspicion]:
-    truth = sample.texts[target.name].alias("truth")
-    shares = {row[0]: row[1] / len(truth) for row in truth.drop_nulls().value_counts(name="count").iter_rows()}
-    found = []
-    for column in others:
-        if column.distinct is not None and column.distinct <= _VALUES:
-            found += _pure_values(sample.texts[column.name], truth, shares)
-            continue
-        if column.gaps:
-            found += _pure_values(sample.texts[column.name].is_not_null(), truth, shares)
-        if column.name in sample.numbers:
-            found += _apart(sample.values(column.name), column.name, truth)
-    return found
-
-
-def _pure_values(values: pl.Series, truth: pl.Series, shares: dict[str, float]) -> list[Suspicion]:
+def _pure_values(values: pl.Series, truth: pl.Series) -> Iterator[Saying]:
     """Values with which one class, the rarer half of the target, always comes."""
-    name = values.name
     table = pl.DataFrame({"value": values, "truth": truth}).drop_nulls("truth")
-    table = table.group_by("value").agg(
-        classes=pl.col("truth").n_unique(), truth=pl.col("truth").first(), count=pl.len()
-    ).sort("count", descending=True)  # fmt: skip
-    if (
-        len(table) > 1
-        and table["truth"].n_unique() > 1
-        and (table["classes"] == 1).all()
-        and table["count"][1] >= _FEWEST
+    share = pl.len().over("truth") / len(truth)
+    table = table.with_columns(share=share).group_by("value").agg(
+        pl.first("truth", "share"), classes=pl.n_unique("truth"), count=pl.len()
+    ).sort("count", "value", descending=[True, False])  # fmt: skip
+    pure = (table["classes"] == 1).all() and table["truth"].n_unique() > 1
+    if pure and table["count"][1] >= _FEWEST:
+        yield "leak determines", {}
+        return
+    certain = (pl.col("classes") == 1) & (pl.col("count") >= _FEWEST) & (pl.col("share") <= 0.5)
+    for value, answer, count in (
+        table.filter(certain & (pl.col("share") ** pl.col("count") < _CHANCE)).select("value", "truth", "count").rows()
     ):
-        return [suspect("leak", [name], "leak determines")]
-    found = []
-    for value, classes, answer, count in table.iter_rows():
-        if classes == 1 and count >= _FEWEST and shares[answer] <= 0.5 and shares[answer] ** count < _CHANCE:
-            cause = {None: _EMPTY, False: _EMPTY, True: _FILLED}.get(value, value)
-            found.append(suspect("leak", [name], "leak implies", cause=cause, value=answer, count=f"{count:,}"))
-    return found
+        cause = {None: _EMPTY, False: _EMPTY, True: _FILLED}.get(value, value)
+        yield "leak implies", {"cause": cause, "value": answer, "count": count}
 
 
-def _apart(values: Floats, name: str, truth: pl.Series) -> list[Suspicion]:
+def _apart(values: Floats, truth: pl.Series) -> Iterator[Saying]:
     """Numbers whose range for one class does not meet that of the others."""
     table = pl.DataFrame({"value": values, "truth": truth}).filter(pl.col("value").is_finite()).drop_nulls()
-    ends = table.group_by("truth").agg(count=pl.len(), low=pl.col("value").min(), high=pl.col("value").max())
-    ranges: list[tuple[str, int, float, float]] = sorted(ends.iter_rows(), key=lambda row: (row[1], row[0]))
+    ends = table.group_by("truth").agg(count=pl.len(), low=pl.min("value"), high=pl.max("value"))
+    ranges: list[tuple[str, int, float, float]] = ends.sort("count", "truth").rows()
     if len(ranges) < 2 or ranges[0][1] < _FEWEST:
-        return []
+        return
     for answer, _, low, high in ranges:
         rest = [row for row in ranges if row[0] != answer]
         if high < min(row[2] for row in rest) or low > max(row[3] for row in rest):
-            return [suspect("leak", [name], "leak separates", value=answer)]
-    return []
+            yield "leak separates", {"value": answer}
+            return
 
 
 _MOST_FAR = 3
@@ -328,94 +312,70 @@ _PLACEHOLDERS |= {-(2.0**15), 2.0**15 - 1, 2.0**16 - 1, -(2.0**31), 2.0**31 - 1,
 
 
 def suspicions(sample: Sample, *, rows: int, duplicates: int) -> tuple[Suspicion, ...]:
-    """All suspicions about the columns and the rows."""
-    dated = dated_headers(sample)
+    """All suspicions about the columns and the rows, what matters first on top."""
+    dated, equal, hot = dated_headers(sample), equal_columns(sample), one_hot(sample)
     columns = [profile.description for profile in sample.profiles]
-    equal, hot = equal_columns(sample), one_hot(sample)
-    ids = identifiers(sample)
-    leaking = leaks(sample, equal, hot)
-    alike = correlated_columns(sample, [*equal, *hot])
-    given_away = {name for found in leaking for name in found.columns}
-    numbered = {name for found in ids for name in found.columns}
-    found = [
-        *leaking,
-        *_repeated(rows, duplicates),
-        *(shared_recipes(sample, given_away | numbered | set(dated)) if not dated else []),
-        *time_order(sample),
-        *_dated(dated),
-        *(suspect("equal", names) for names in equal),
-        *(suspect("correlated", names, r=ALIKE) for names in alike),
-        *(suspect("one-hot", names, count=len(names)) for names in hot),
-        *ids,
-        *_of_cells(columns),
-        *(found for column in columns for found in _far_off(sample, column)),
-        *_totals(columns),
-        *_together(columns),
-    ]
-    ranks = {kind: rank for rank, kind in enumerate(GRADES)}
+    no_settings = [*leaks(sample, equal, hot), *identifiers(sample)]
+    found = [*no_settings, *time_order(sample)]
+    if duplicates:
+        found.append(suspect("duplicate-rows", (), count=duplicates, share=percent(duplicates / rows)))
+    if dated:
+        found.append(suspect("dated-headers", dated, count=len(dated), first=dated[0], last=dated[-1]))
+    else:
+        found += shared_recipes(sample, {name for suspicion in no_settings for name in suspicion.columns})
+    found += [suspect("equal", names) for names in equal]
+    found += [suspect("correlated", names, r=ALIKE) for names in correlated_columns(sample, [*equal, *hot])]
+    found += [suspect("one-hot", names, count=len(names)) for names in hot]
+    found += [far for column in columns for far in _far_off(sample, column)]
+    alike: dict[tuple[str, tuple[tuple[str, Any], ...]], list[str]] = {}  # columns of which the same is to be said
+    for column in columns:
+        for sentence, figures in _of_cells(column):
+            alike.setdefault((sentence, tuple(figures.items())), []).append(column.name)
+    found += [suspect(sentence, names, **dict(figures)) for (sentence, figures), names in alike.items()]
+    ranks = {kind: rank for rank, kind in enumerate(KINDS)}
     return tuple(sorted(found, key=lambda suspicion: ranks[suspicion.kind]))
 
 
-def _repeated(rows: int, duplicates: int) -> list[Suspicion]:
-    if not duplicates:
-        return []
-    return [suspect("duplicate-rows", (), count=f"{duplicates:,}", share=percent(duplicates / rows))]
+def _of_cells(column: ColumnDescription) -> list[Saying]:
+    """What there is to say of the cells of one column, and how they are written."""
+    gaps, units, totals = (
+        [text for text, _ in counted] for counted in (column.missing_texts, column.cell_units, column.totals)
+    )
+    of_totals = sum(count for _, count in column.totals)
+    form, several_forms = next(iter(column.date_formats), ""), len(column.date_formats) > 1
+    is_number = column.type in NUMERIC and column.minimum is not None  # not Y and N
+    below = ", ".join(text for text in gaps if text.upper() in cells.BELOW_LIMIT) if is_number else ""
+    missing = {"shown": _quoted(gaps[:4]), "text": repr(next(iter(gaps), "")), "below": below}
+    several_units = len({understand(text) for text in units}) > 1
+    of_type = {"type": TYPES[column.type], "written": Text(en=f" written as {form}", ko="") if form else ""}
+    serial, week, usual = form == cells.SERIAL, "%V" in form, form.startswith("%Y-%m-%d")
+    ways: Sequence[tuple[object, str, dict[str, Any]]] = (
+        (totals, "total", {"texts": tuple(totals), "value": _quoted(totals[:3]), "count": of_totals}),
+        (column.misfits, "mixed", {"count": column.misfits, "known": column.known, **of_type}),
+        (column.variants, "spelling", {"count": column.variants}),
+        (gaps, "missing-text limit" if below else "missing-text", missing),
+        (several_forms, "ambiguous-date", dict(zip(("first", "second"), column.date_formats, strict=False))),
+        (serial, "date-format serial", {}),
+        (week, "date-format week", {"format": form}),
+        (form and not (several_forms or serial or week or usual), "date-format", {"format": form}),
+        (column.mixed_marks, "decimal-marks", {}),
+        (column.decimal_mark == "," and not column.mixed_marks, "number-text comma", {}),
+        (column.thousands, "number-text thousands", {"mark": column.thousands}),
+        (units, "number-text units" if several_units else "number-text unit", {"shown": ", ".join(units)}),
+        (column.full_width, "number-text full-width", {}),
+        (column.signed, "number-text signed", {"count": column.signed}),
+        (column.censored, "censored", {"count": column.censored, "known": column.known}),
+        (column.long_code, "long-code", {}),
+        (column.leading_zeros, "leading-zeros", {}),
+        (column.type == "empty", "empty", {}),
+        (column.constant, "constant", {}),
+        (column.known and 2 * column.gaps > column.rows, "mostly-missing", {}),
+    )
+    return [(sentence, figures) for holds, sentence, figures in ways if holds]
 
 
-def _dated(names: list[str]) -> list[Suspicion]:
-    return [suspect("dated-headers", names, count=len(names), first=names[0], last=names[-1])] if names else []
-
-
-def _of_cells(columns: Sequence[ColumnDescription]) -> list[Suspicion]:
-    """How cells are written; columns of which the same is to be said together."""
-    told: dict[tuple[Kind, str, tuple[tuple[str, object], ...]], list[str]] = {}
-    for column in columns:
-        for kind, sentence, said in _ways_of_writing(column):
-            told.setdefault((kind, sentence, tuple(said.items())), []).append(column.name)
-    return [suspect(kind, names, sentence, (), **dict(said)) for (kind, sentence, said), names in told.items()]
-
-
-def _ways_of_writing(column: ColumnDescription) -> Iterator[tuple[Kind, str, dict[str, object]]]:
-    """Kind, sentence and its figures of everything to say about the cells of one column."""
-    if column.misfits:
-        type_ = TYPES[column.type]
-        yield "mixed", "", {"count": f"{column.misfits:,}", "known": f"{column.known:,}", "type": type_}
-    if column.variants:
-        yield "spelling", "", {"count": f"{column.variants:,}"}
-    if column.missing_texts:
-        yield "missing-text", "", {"texts": ", ".join(f"“{text}”" for text, _ in column.missing_texts[:4])}
-    formats = column.date_formats
-    if len(formats) > 1:
-        yield "ambiguous-date", "", {"first": formats[0], "second": formats[1]}
-    elif formats and not formats[0].startswith("%Y-%m-%d"):
-        yield "date-format", "", {"format": formats[0]}
-    if column.decimal_mark == ",":
-        yield ("decimal-marks", "", {}) if column.mixed_marks else ("number-text", "decimal comma", {})
-    if column.thousands:
-        yield "number-text", "thousands", {"mark": column.thousands}
-    if column.cell_units:
-        yield "number-text", "cell units", {"texts": ", ".join(unit for unit, _ in column.cell_units)}
-    if column.full_width:
-        yield "number-text", "full-width", {}
-    if column.signed:
-        yield "number-text", "signed", {"count": f"{column.signed:,}"}
-    if column.censored:
-        yield "censored", "", {"count": f"{column.censored:,}", "known": f"{column.known:,}"}
-    if column.long_code:
-        yield "long-code", "", {}
-    if column.leading_zeros:
-        yield "leading-zeros", "", {}
-
-
-def _totals(columns: Sequence[ColumnDescription]) -> list[Suspicion]:
-    found = [c for c in columns if c.totals]
-    return [
-        suspect(
-            "total", [c.name], of_cells=[text for text, _ in c.totals], count=f"{sum(n for _, n in c.totals):,}",
-            value=", ".join(f"“{text}”" for text, _ in c.totals[:3]),
-        )
-        for c in found
-    ]  # fmt: skip
+def _quoted(texts: Sequence[str]) -> str:
+    return ", ".join(f"“{text}”" for text in texts)
 
 
 def _far_off(sample: Sample, column: ColumnDescription) -> Iterator[Suspicion]:
@@ -425,18 +385,16 @@ def _far_off(sample: Sample, column: ColumnDescription) -> Iterator[Suspicion]:
     """
     if column.type not in ("integer", "number") or column.constant:
         return
-    values = sample.values(column.name)
-    values = values[np.isfinite(values)]
+    cells_read = sample.values[column.name]
+    values, texts = cells_read[np.isfinite(cells_read)], sample.texts[column.name].str.strip_chars()
     for _ in range(_MOST_FAR):
         ends = [end for end in (values.min(), values.max()) if _is_far(values, float(end))] if len(values) else []
         if not ends:
             return
-        end = max(ends, key=abs)
-        texts = sample.texts[column.name].str.strip_chars()
-        spelled = texts.filter(pl.Series(sample.values(column.name) == end)).unique().sort()
-        count = f"{int((values == end).sum()):,}"
-        kind: Kind = "placeholder" if end in _PLACEHOLDERS else "far"
-        yield suspect(kind, [column.name], of_cells=spelled.to_list(), value=plain(float(end)), count=count)
+        end = float(max(ends, key=abs))
+        spelled = texts.filter(pl.Series(cells_read == end)).unique().sort().to_list()
+        sentence = "placeholder" if end in _PLACEHOLDERS else "far"
+        yield suspect(sentence, [column.name], spelled, value=plain(end), count=int((values == end).sum()))
         values = values[values != end]
 
 
@@ -448,15 +406,3 @@ def _is_far(values: Floats, end: float) -> bool:
     if end in _PLACEHOLDERS:
         return distance > width
     return distance > _FAR * width and len(np.unique(others[: 10 * _ENOUGH])) >= _ENOUGH
-
-
-def _together(columns: Sequence[ColumnDescription]) -> list[Suspicion]:
-    """What many columns have in common, told once."""
-    rules: dict[Kind, Callable[[ColumnDescription], bool]] = {
-        "empty": lambda column: column.type == "empty",
-        "constant": lambda column: column.constant,
-        "mostly-missing": lambda column: column.known > 0 and 2 * column.gaps > column.rows,
-        "unit": lambda column: bool(column.unit_text and not column.unit),
-    }
-    told = {kind: [column.name for column in columns if rule(column)] for kind, rule in rules.items()}
-    return [suspect(kind, names) for kind, names in told.items() if names]

@@ -11,20 +11,12 @@ from dxai.contract.terms import Text
 Type = Literal["integer", "number", "category", "text", "date", "timestamp", "boolean", "empty"]
 Grade = Literal["care", "note"]
 Kind = Literal[
-    "leak", "mixed", "ambiguous-date", "decimal-marks", "placeholder", "spelling", "duplicate-rows", "group",
-    "time-order", "dated-headers", "missing-text", "number-text", "leading-zeros", "date-format", "equal", "correlated",
-    "one-hot", "id", "mostly-missing", "empty", "constant", "unit", "total", "censored", "long-code", "maybe-id", "far",
+    "leak", "total", "mixed", "censored", "ambiguous-date", "decimal-marks", "placeholder", "far", "maybe-id",
+    "spelling", "duplicate-rows", "group", "time-order", "dated-headers", "missing-text", "number-text",
+    "leading-zeros", "long-code", "date-format", "equal", "correlated", "one-hot", "id", "mostly-missing", "empty",
+    "constant",
 ]  # fmt: skip
-
-GRADES: dict[Kind, Grade] = {
-    "leak": "care", "total": "care", "mixed": "care", "censored": "care", "ambiguous-date": "care",
-    "decimal-marks": "care", "placeholder": "care", "far": "care", "maybe-id": "care", "spelling": "care",
-    "duplicate-rows": "care", "group": "care", "time-order": "care", "dated-headers": "care", "missing-text": "note",
-    "number-text": "note", "leading-zeros": "note", "long-code": "note", "date-format": "note", "equal": "note",
-    "correlated": "note", "one-hot": "note", "id": "note", "mostly-missing": "note", "empty": "note",
-    "constant": "note", "unit": "note",
-}  # fmt: skip
-"""Kinds of suspicions, what matters first on top: ``care`` can spoil a model unseen, ``note`` needs a glance."""
+Concerned = Literal["columns", "numbers", "texts", "features"]
 
 FEWEST = 5
 """Cells that must hold a text before it is shown: a report may be passed on."""
@@ -35,17 +27,29 @@ TEMPORAL: tuple[Type, ...] = ("date", "timestamp")
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Something that a person should look at, the columns it is about (none: the rows), and texts in their cells."""
+    """Something that a person should look at, as `dxai.intake.describe.words` puts it.
+
+    Attributes:
+        name: Of the kind, for people.
+        grade: ``care`` can spoil a model unseen, ``note`` needs a glance.
+        columns: What it is about; none: the rows.
+        texts: In their cells.
+        question: What only a person can know, in a draft; empty: nothing.
+        concerned: Which columns the question is about.
+        reading: How sure the cells were read, and why; empty: as their type says.
+        no_feature: Why no model learns from the columns; empty: it may.
+    """
 
     kind: Kind
+    name: Text
+    grade: Grade
     message: Text
     columns: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
-
-    @property
-    def grade(self) -> Grade:
-        """How much it matters."""
-        return GRADES[self.kind]
+    question: str = ""
+    concerned: Concerned = "columns"
+    reading: str = ""
+    no_feature: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,16 @@ class Description:
     where: str = ""
     encoding: str = ""
     delimiter: str = ""
+
+    @property
+    def gaps(self) -> int:
+        """Cells without a value."""
+        return sum(column.gaps for column in self.columns)
+
+    @property
+    def share_of_gaps(self) -> float | None:
+        """Of all cells; None where there is no row."""
+        return self.gaps / (self.rows * len(self.columns)) if self.rows else None
 
     def column(self, name: str) -> ColumnDescription:
         """The column of this header."""

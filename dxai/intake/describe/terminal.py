@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dxai.intake.describe import words
 from dxai.intake.describe.record import ColumnDescription, Description
+from dxai.intake.describe.words import TYPES, distinct, ends, percent, shortened
 
 _COLUMNS = 40
 _OF_A_KIND = 5
@@ -21,7 +21,8 @@ def show(description: Description, *, console: Console | None = None, everything
     console = console or Console()
     for line in _head(description):
         console.print(line, markup=False, highlight=False)
-    _show_suspicions(description, console, everything=everything)
+    found = _suspicions(description, most=len(description.suspicions) if everything else _OF_A_KIND)
+    console.print(found if description.suspicions else "Nothing suspicious was found.")
     columns = description.columns if everything else _foremost(description)
     console.print(_table(description, columns))
     left_out = len(description.columns) - len(columns)
@@ -29,40 +30,34 @@ def show(description: Description, *, console: Console | None = None, everything
         console.print(f"{left_out:,} more columns: --all shows them.", highlight=False)
 
 
-def _head(description: Description) -> list[str]:
-    gaps = sum(column.gaps for column in description.columns)
-    cells = max(1, description.rows * len(description.columns))
-    written = filter(None, (description.encoding, repr(description.delimiter) if description.delimiter else ""))
-    about = ", ".join([words.shortened(description.where), *written]) if description.where else ""
+def _head(seen: Description) -> list[str]:
+    about = (seen.where and shortened(seen.where), seen.encoding, seen.delimiter and repr(seen.delimiter))
     count = (
-        f"{description.rows:,} rows, {len(description.columns):,} columns, {words.percent(gaps / cells)} of the "
-        f"cells are gaps, {description.duplicates:,} repeated rows"
+        f"{seen.rows:,} rows, {len(seen.columns):,} columns, {percent(seen.share_of_gaps or 0)} of the cells are gaps, "
+        f"{seen.duplicates:,} repeated rows"
     )
-    sampled = f"what concerns several columns rests on {description.sampled:,} rows drawn at random"
-    return [*([about] if about else []), count, *([sampled] if description.sampled < description.rows else [])]
+    sampled = f"what concerns several columns rests on {seen.sampled:,} rows drawn at random"
+    lines = (seen.where and ", ".join(filter(None, about)), count, sampled if seen.sampled < seen.rows else "")
+    return list(filter(None, lines))
 
 
-def _show_suspicions(description: Description, console: Console, *, everything: bool) -> None:
+def _suspicions(description: Description, most: int) -> Table:
+    """The suspicions, of each kind so many."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    counts = Counter(suspicion.kind for suspicion in description.suspicions)
-    shown: Counter[str] = Counter()
-    for suspicion in description.suspicions:
-        shown[suspicion.kind] += 1
-        style = _STYLES[suspicion.grade]
-        if everything or shown[suspicion.kind] <= _OF_A_KIND:
-            kind = words.KINDS[suspicion.kind].en
-            table.add_row(Text(kind, style), Text(suspicion.message.en))
-        elif shown[suspicion.kind] == counts[suspicion.kind]:
-            table.add_row("", Text(f"… and {counts[suspicion.kind] - _OF_A_KIND:,} more of this kind", style))
-    console.print(table if description.suspicions else "Nothing suspicious was found.")
+    for _, group in groupby(description.suspicions, key=lambda suspicion: suspicion.kind):
+        found = list(group)
+        style = _STYLES[found[0].grade]
+        for suspicion in found[:most]:
+            table.add_row(Text(suspicion.name.en, style), Text(suspicion.message.en))
+        if found[most:]:
+            table.add_row("", Text(f"… and {len(found) - most:,} more of this kind", style))
+    return table
 
 
 def _foremost(description: Description) -> tuple[ColumnDescription, ...]:
     """Columns in the order of the file; of too many the target and those with the weightiest suspicions."""
-    if len(description.columns) <= _COLUMNS:
-        return description.columns
     names = [description.target, *(name for suspicion in description.suspicions for name in suspicion.columns)]
     names += [column.name for column in description.columns]
     kept = set(list(dict.fromkeys(filter(None, names)))[:_COLUMNS])
@@ -78,22 +73,14 @@ def _table(description: Description, columns: tuple[ColumnDescription, ...]) -> 
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("range or commonest", max_width=34, overflow="fold")
     table.add_column("look at", overflow="fold")
-    about: dict[str, list[str]] = {}
-    for suspicion in description.suspicions:
-        for name in suspicion.columns:
-            about.setdefault(name, []).append(words.KINDS[suspicion.kind].en)
     for column in columns:
-        look = ", ".join(dict.fromkeys(about.get(column.name, [])))
-        table.add_row(*map(Text, (*_cells(description, column), look)))
+        commonest = ", ".join(shortened(text, 20) for text, _ in column.frequent[:3])
+        cells = (
+            shortened(column.name) + (" (target)" if column.name == description.target else ""),
+            TYPES[column.type].en, column.unit or shortened(column.unit_text, 12),
+            percent(column.gaps / column.rows) if column.gaps else "", distinct(column),
+            " … ".join(ends(column)) or commonest,
+            ", ".join(dict.fromkeys(suspicion.name.en for suspicion in description.about(column.name))),
+        )  # fmt: skip
+        table.add_row(*map(Text, cells))
     return table
-
-
-def _cells(description: Description, column: ColumnDescription) -> tuple[str, ...]:
-    name = words.shortened(column.name) + (" (target)" if column.name == description.target else "")
-    commonest = ", ".join(words.shortened(text, 20) for text, _ in column.frequent[:3])
-    distinct = "> 10,000" if column.distinct is None else f"{column.distinct:,}"
-    return (
-        name, words.TYPES[column.type].en, column.unit or words.shortened(column.unit_text, 12),
-        words.percent(column.gaps / column.rows) if column.gaps else "", distinct,
-        " … ".join(words.ends(column)) or commonest,
-    )  # fmt: skip
