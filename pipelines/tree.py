@@ -11,7 +11,7 @@ import yaml
 
 TREE = Path("docs/tree.md")
 
-_SHOWN = ("benchmarks/", "configs/", "docs/", "dxai/", "pipelines/", "tests/")
+_SHOWN = ("benchmarks/", "configs/", "contracts/", "docs/", "dxai/", "pipelines/", "tests/")
 _SILENT = ("__init__.py", ".typed", ".png", ".schema.json")
 _FOLDERS = {
     "benchmarks": "speed, as ratios measured side by side",
@@ -24,6 +24,7 @@ _FOLDERS = {
     "configs/hydra/help": "its text",
     "configs/model": "networks and their sizes",
     "configs/release": "name, version and tolerance of a bundle",
+    "configs/scaling": "how series are brought to one size",
     "configs/split": "how rows are held out",
     "configs/trainer": "epochs, batch size, learning rate",
     "docs": "for people",

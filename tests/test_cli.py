@@ -227,7 +227,7 @@ def test_cfg_job_prints_the_settings_and_trains_nothing(sandbox: Path) -> None:
     before = files_below(sandbox)
     settings = yaml.safe_load(succeeds(sandbox, "train", "experiment=retail", "model.width=32", "--cfg", "job"))
     assert settings["data"]["name"] == "retail"
-    assert settings["model"]["kind"] == "nhits"
+    assert settings["model"]["_target_"] == "dxai.networks.nhits.NHits"
     assert settings["model"]["width"] == 32
     assert settings["trainer"]["batch_size"] == 512
     assert files_below(sandbox) == before
