@@ -80,7 +80,8 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
     with whole_folder(folder) as work:
         (work / MODEL).write_bytes(graph)
         shutil.copyfile(contract_path(settings.data, checkout), work / CONTRACT)
-        shutil.copytree(evaluation / "figures", work / "figures")
+        if any((evaluation / "figures").iterdir()):
+            shutil.copytree(evaluation / "figures", work / "figures")
         shutil.copyfile(evaluation / "metrics.json", work / METRICS)
         (work / CARD).write_text(_card(task, terms, evaluation, model, proven), "utf-8")
         _write_golden(task, TrainedModel(predictor, task.context), work)

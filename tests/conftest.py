@@ -167,7 +167,8 @@ def _make_bundle(
     golden = rows.head(8).drop("hardness") if quality else rows
     manifest = Manifest(
         name=name, version=version, task=task, context=0 if quality else 12, files={}, code="0" * 64,
-        versions={"onnx": "1.23.2", "polars": "1.34.0"}, settings={"model": {"_target_": "dxai.networks.linear.Linear"}}, data_sha256="a" * 64,
+        versions={"onnx": "1.23.2", "polars": "1.34.0"}, data_sha256="a" * 64,
+        settings={"model": {"_target_": "dxai.networks.linear.Linear"}},
     )  # fmt: skip
     (folder / "golden").mkdir(parents=True)
     (folder / "figures").mkdir()

@@ -155,7 +155,8 @@ def start(checkout: Path, folder: Path, processor: str = "", last: str = "releas
 
     ``last`` is what becomes of the first one: a ``release``, or its graph alone.
     """
-    shutil.copytree(checkout / "configs", folder / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, folder / name)
     (folder / "data").symlink_to(checkout / "data")
     emulator = ["qemu-x86_64", "-cpu", processor] if processor else []
     command = [*emulator, sys.executable, "-W", "ignore", "-c", PROGRAM, last]

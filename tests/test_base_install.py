@@ -75,7 +75,8 @@ def bundle(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pytes
     if (checkout / "models/concrete-strength/manifest.json").is_file():
         return checkout / "models/concrete-strength"
     folder = tmp_path_factory.mktemp("factory")
-    shutil.copytree(checkout / "configs", folder / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, folder / name)
     shutil.copy(checkout / "dvc.yaml", folder / "dvc.yaml")
     (folder / "data").symlink_to(checkout / "data")
     dxai = str(Path(sys.executable).parent / "dxai")

@@ -55,7 +55,8 @@ class Released:
 
 def own_checkout(source: Path, folder: Path) -> Path:
     """A checkout with the settings and the concrete table of ``source`` and a history of its own."""
-    shutil.copytree(source / "configs", folder / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(source / name, folder / name)
     shutil.copytree(source / "data" / "raw" / "concrete", folder / "data" / "raw" / "concrete")
     (folder / "data" / "prepared").mkdir(parents=True)
     shutil.copy(source / "data" / "prepared" / "concrete.parquet", folder / "data" / "prepared")

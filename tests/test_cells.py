@@ -122,7 +122,7 @@ def test_weeks_are_those_of_iso_8601(written: str) -> None:
         "product,week,qty", rows, *["--kind", "demand", "--series", "product", "--time", "week", "-t", "qty"]
     )
     assert found["week"].to_list() == mondays * 2
-    assert "decide: week: weeks as ISO 8601 counts them" in told
+    assert "weeks as ISO 8601 counts them" in told
     assert "frequency, value: weekly" in Path("own/contract.yaml").read_text()
 
 

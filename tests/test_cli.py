@@ -73,7 +73,8 @@ def files_below(folder: Path) -> set[str]:
 
 def new_checkout(source: Path, target: Path) -> Path:
     """A folder that `dxai` takes for a checkout, with the real tables and without runs."""
-    shutil.copytree(source / "configs", target / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(source / name, target / name)
     shutil.copy(source / "dvc.yaml", target / "dvc.yaml")
     (target / "data").symlink_to(source / "data")
     return target
@@ -210,7 +211,7 @@ def test_train_help_shows_groups_choices_and_settings(sandbox: Path) -> None:
     for group in GROUPS:
         choices = sorted(path.stem for path in (sandbox / "configs" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(choices)}" in output
-    for file in ("trainer/quality", "split/grouped", "release/concrete"):
+    for file in ("trainer/quality", "split/grouped", "release/default"):
         settings = yaml.safe_load((sandbox / "configs" / f"{file}.yaml").read_text("utf-8"))
         for key in settings:
             assert f"  {key}: " in output
@@ -294,14 +295,14 @@ def test_sweep_makes_one_finished_run_per_value(checkout: Path, concrete_table: 
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (("experiment=concrte",), ("experiment=concrte", "did you mean 'concrete_tabm'", "retail_nhits")),
+        (("experiment=concrte",), ("experiment=concrte", "did you mean 'concrete'", "retail")),
         (
             (LINEAR, "model=tabn", "sed=1", "trainer.max_epoch=2"),
             ("3 problems", "'tabm'", "'seed'", "'trainer.max_epochs'", "configs/trainer/quality.yaml"),
         ),
         ((LINEAR, "trainer.max_epochs=many"), ("trainer.max_epochs=many", "Allowed: a whole number")),
         ((LINEAR, "trainer.learning_rate=-1"), ("trainer.learning_rate=-1", "greater than 0")),
-        ((LINEAR, "model=nhits"), ("model=nhits", "data=concrete", "model=linear, mlp or tabm")),
+        (("experiment=concrete", "model=nhits"), ("model=nhits", "data=concrete", "model=linear, mlp or tabm")),
         ((LINEAR, "seed=0,1"), ("seed=0,1", "-m")),
     ],
     ids=[
@@ -791,7 +792,7 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
-    assert completions(sandbox, "dxai train experiment=concrete_t") == {"experiment=concrete"}
+    assert completions(sandbox, "dxai train experiment=conc") == {"experiment=concrete"}
 
 
 def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:
@@ -818,7 +819,7 @@ def test_bash_completion_script_is_valid_bash(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("dxai rel", "dxai release"),
-        ("dxai train experiment=concrete_t", "experiment=concrete"),
+        ("dxai train experiment=conc", "experiment=concrete"),
         ("dxai train trainer.max_e", "trainer.max_epochs="),
     ],
     ids=["verb", "choice", "key"],

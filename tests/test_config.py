@@ -49,12 +49,11 @@ def test_every_group_has_choices() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_fits_together(experiment: str, checkout: Path) -> None:
     settings = settings_from([f"experiment={experiment}"], checkout=checkout)
-    assert experiment.startswith(settings.data.name)
+    assert settings.data.name in (experiment, "concrete")  # of any table the root's, until data= names one
     if isinstance(settings.data, PublishedData):
         assert (checkout / "contracts" / f"{settings.data.contract}.yaml").is_file()
     demand = settings.split.kind == "rolling"
     assert (settings.model.name in ("nhits", "dlinear")) == demand
-    assert settings.release.bundle.split("-")[0] == settings.data.name.split("_")[0]
 
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data" and choice != "own"])

@@ -198,7 +198,7 @@ def small(
     """A git repository with this code in which both tasks are reproduced: as in the checkout, or with tiny settings."""
     copy = tmp_path_factory.mktemp("small") / "dxai"
     copy.mkdir()
-    for name in ("dxai", "configs", "pipelines", ".dvc", "data", "models", "runs/reference"):
+    for name in ("dxai", "configs", "contracts", "pipelines", ".dvc", "data", "models", "runs/reference"):
         ignored = shutil.ignore_patterns("__pycache__", "tmp", "config.local", "wheels")
         if (checkout / name).is_dir():
             shutil.copytree(checkout / name, copy / name, ignore=ignored)
@@ -292,24 +292,25 @@ def test_commit_to_site_or_server_reaches_no_stage_and_changes_no_fingerprint(sm
 
 
 @pytest.mark.parametrize(
-    ("config", "key", "value", "stage"),
+    ("config", "key", "value", "stages"),
     [
-        ("release/concrete", "golden_rows", 16, "release@concrete"),
-        ("evaluate/quality", "permutations", 7, "evaluate@concrete"),
-        ("model/tabm", "k", 2, "train@concrete"),
-        ("model/nhits", "width", 16, "train@retail"),
+        ("release/default", "golden_rows", 16, ["release@concrete", "release@retail"]),
+        ("evaluate/quality", "permutations", 7, ["evaluate@concrete"]),
+        ("model/tabm", "k", 2, ["train@concrete"]),
+        ("model/nhits", "width", 16, ["train@retail"]),
+        ("scaling/level", "recency", 9, ["train@retail"]),
     ],
 )
 def test_changed_key_is_seen_by_the_stage_that_uses_it(
-    small: Path, config: str, key: str, value: Any, stage: str
+    small: Path, config: str, key: str, value: Any, stages: list[str]
 ) -> None:
     path = small / "configs" / f"{config}.yaml"
     before = path.read_text("utf-8")
     set_key(small, config, key, value)
     changed = json.loads(dvc(small, "status", "--json"))
     path.write_text(before, "utf-8")
-    assert list(changed) == [stage]
-    assert changed[stage] == [{"changed deps": {f"configs/{config}.yaml": {key: "modified"}}}]
+    found = [{"changed deps": {f"configs/{config}.yaml": {key: "modified"}}}]
+    assert changed == dict.fromkeys(stages, found)
 
 
 def test_changed_key_reruns_its_stage_and_what_comes_behind(small: Path) -> None:
@@ -335,7 +336,7 @@ def test_metrics_diff_and_plots_show_read_the_runs(small: Path, tmp_path: Path) 
 
 
 def test_experiment_runs_with_a_changed_key(small: Path) -> None:
-    change = "configs/release/concrete.yaml:golden_rows=9"
+    change = "configs/release/default.yaml:golden_rows=9"
     dvc(small, "exp", "run", "--name", "fewer", "--set-param", change, "release@concrete")
     assert "fewer" in dvc(small, "exp", "show", "--csv")
     golden = (small / "models/concrete-strength/golden/rows.csv").read_text("utf-8")

@@ -172,7 +172,8 @@ def test_a_raw_file_becomes_a_model_that_predicts(
 ) -> None:
     if not (shared_data / file.copy).is_file():
         pytest.skip(f"there is no {file.copy} in {shared_data}")
-    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, tmp_path / name)
     with opened(shared_data / file.copy) as content:
         (tmp_path / file.name).write_bytes(content.read())
     told = run_together(tmp_path, typed(file, checkout))

@@ -46,7 +46,8 @@ class Silent:
 def short(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of its own, so that runs and mlflow.db stay out of the real one."""
     copy = tmp_path_factory.mktemp("short") / "dxai"
-    shutil.copytree(checkout / "configs", copy / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, copy / name)
     (checkout / "data").mkdir(exist_ok=True)
     (copy / "data").symlink_to(checkout / "data")
     return copy

@@ -16,7 +16,8 @@ TINY = " model.width=16 trainer.max_epochs=1 split.folds=2 evaluate.permutations
 
 @pytest.mark.slow
 def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, tmp_path / name)
     write_press(tmp_path / "press.csv")
     lines = commands(checkout / "docs/guide.md")
     assert [line.split()[:3] for line in lines if line.startswith("dxai train")] == [["dxai", "train", "data=press"]]
@@ -29,7 +30,8 @@ def test_own_file_goes_from_description_to_predictions(checkout: Path, tmp_path:
 
 @pytest.mark.slow
 def test_latest_run_of_a_folder_is_released(checkout: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, tmp_path / name)
     write_press(tmp_path / "press.csv")
     lines = commands(checkout / "docs/guide.md")[1:3]
     lines += [f"dxai train data=press{TINY} hydra.run.dir=runs/press/{day}" for day in ("2", "1")]

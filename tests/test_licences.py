@@ -31,8 +31,9 @@ def test_table_names_every_data_set_as_its_yaml_file_does(checkout: Path) -> Non
 
 def test_table_names_every_released_model_with_the_licence_of_its_data(checkout: Path) -> None:
     data_of = {}
-    for file in (checkout / "configs/release").glob("*.yaml"):
-        data_of[yaml.safe_load(file.read_text("utf-8"))["bundle"]] = file.stem
+    for file in (checkout / "configs/experiment").glob("*.yaml"):
+        bundle = yaml.safe_load(file.read_text("utf-8")).get("release", {}).get("bundle", file.stem.replace("_", "-"))
+        data_of[bundle] = file.stem
     wanted = []
     for card in sorted((checkout / "models").glob("*/card.md")):
         name, data = card.parent.name, published(checkout)[data_of[card.parent.name]]

@@ -165,10 +165,14 @@ def test_what_a_person_chose_wins(workplace: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["data=concrete"], ["data=concret"], ["seed=3", "model.k=2"], [], ["-m", "data=a,b"]]
+    "words", [["data=concret"], ["experiment=retail", "data=retail"], ["seed=3", "model.k=2"], [], ["-m", "data=a,b"]]
 )
 def test_words_without_own_data_stay_as_they_are(words: list[str], workplace: Path) -> None:
     assert with_own_data(words, workplace) == words
+
+
+def test_a_data_set_of_the_checkout_brings_its_experiment(checkout: Path) -> None:
+    assert with_own_data(["data=retail", "seed=3"], checkout) == ["experiment=retail", "data=retail", "seed=3"]
 
 
 def test_hydras_own_options_keep_their_place(workplace: Path, tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def own_checkout(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory:
     """Settings and table in a folder of their own, so that no log lands in the repository."""
     assert len(concrete_table) == 1030
     own = tmp_path_factory.mktemp("reproduce") / "checkout"
-    shutil.copytree(checkout / "configs", own / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, own / name)
     (own / "data" / "prepared").mkdir(parents=True)
     shutil.copy(checkout / "data" / "prepared" / "concrete.parquet", own / "data" / "prepared")
     return own

@@ -25,7 +25,8 @@ from dxai.release import release
 @pytest.fixture
 def workplace(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of its own, in which the person stands."""
-    shutil.copytree(checkout / "configs", tmp_path / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -27,7 +27,8 @@ print(len(prepared_table(settings_from(["experiment=concrete"], checkout=checkou
 def bare(checkout: Path, tmp_path: Path, concrete_table: pl.DataFrame) -> Path:
     """A checkout without data, and a mirror folder that has the raw file."""
     copy = tmp_path / "dxai"
-    shutil.copytree(checkout / "configs", copy / "configs")
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, copy / name)
     (tmp_path / "mirror").mkdir()
     shutil.copy(checkout / "data/raw/concrete/concrete.pkl.compress", tmp_path / "mirror")
     return copy

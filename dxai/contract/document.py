@@ -9,7 +9,7 @@ import re
 import reprlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, NotRequired, Required, get_args
+from typing import Annotated, Any, ClassVar, NotRequired, Required
 
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -153,7 +153,7 @@ def _in_words(error: ErrorDetails, level: Level, key: Key | None) -> str:
     if error["type"] == "missing":
         return f"{key.name} is missing; write it like `{written}`."
     if error["type"] == "literal_error":
-        hint = nearest(str(error["input"]), get_args(level.type_of(key)))
+        hint = nearest(str(error["input"]), re.findall("'([^']*)'", error["ctx"]["expected"]))
         return f"{key.name}: {_sentence(error)}, not {given}" + (f", did you mean {hint!r}?" if hint else ".")
     if error["type"] == "string_pattern_mismatch":
         return f"{key.name}: {given} is not written like `{key.example}`. {key.en}"

@@ -18,7 +18,8 @@ TASKS = ["quality", "demand"]
 
 def _known_task(name: str) -> str:
     if name not in TASKS:
-        raise PydanticCustomError("literal_error", "Input should be " + " or ".join(repr(task) for task in TASKS))
+        expected = {"expected": " or ".join(repr(task) for task in TASKS)}
+        raise PydanticCustomError("literal_error", "Input should be {expected}", expected)
     return name
 
 

@@ -1,4 +1,4 @@
-"""`dxai train data=FOLDER`: a firm's own table, with the family, split and names that its contract asks for."""
+"""`dxai train data=…`: a table with the kind of task, the split and the names that its contract asks for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from dxai.contract import Contract, load_contract
+from dxai.contract.signature import signature_of
 from dxai.data.package import CONTRACT, open_package
 from dxai.data.trainable import split_rule
 from dxai.errors import SettingsError
 
 
 def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
-    """The words after ``dxai train`` with a path after ``data=`` or ``data.path=`` spelt out; others as they are.
+    """The words after ``dxai train`` with what ``data=`` or ``data.path=`` means spelt out; others as they are.
 
     What a person chose on the command line wins over what the contract asks for.
 
@@ -25,12 +28,34 @@ def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
     _refuse_double_meaning(words, checkout)
     place = next((word for word in words if _path(word, checkout)), None)
     if place is None:
-        return list(words)
+        return _with_experiment(words, checkout)
     folder = open_package(Path(_path(place, checkout)), checkout / "data" / "packages")
     named = {word.partition("=")[0] for word in words if word != place}
     chosen = [word for word in _chosen(folder, load_contract(folder / CONTRACT)) if word.partition("=")[0] not in named]
     at = words.index(place)
     return [*words[:at], *chosen, *words[at + 1 :]]
+
+
+def _with_experiment(words: Sequence[str], checkout: Path) -> list[str]:
+    """The words with the experiment of a data set that only ``data=NAME`` names: its own, or that of its kind."""
+    named = dict(word.partition("=")[::2] for word in words)
+    name = named.get("data", "")
+    if "experiment" in named or not _is_shipped(name, checkout):
+        return list(words)
+    if (checkout / "configs" / "experiment" / f"{name}.yaml").is_file():
+        return [f"experiment={name}", *words]
+    told = yaml.safe_load((checkout / "configs" / "data" / f"{name}.yaml").read_text("utf-8"))
+    if not isinstance(told, dict) or not told.get("contract"):
+        return list(words)
+    contract = load_contract(checkout / "contracts" / f"{told['contract']}.yaml")
+    chosen = [word for word in _of_kind(contract) if word.partition("=")[0] not in named]
+    return [*chosen, *words]
+
+
+def _of_kind(contract: Contract) -> list[str]:
+    """The experiment of a kind of task, and the split that the contract asks for."""
+    chosen = [f"experiment={contract.task}"]
+    return [*chosen, f"split={split_rule(contract)}"] if signature_of(contract).grain == "rows" else chosen
 
 
 def _refuse_double_meaning(words: Sequence[str], checkout: Path) -> None:
@@ -60,8 +85,6 @@ def _path(word: str, checkout: Path) -> str:
 
 def _chosen(folder: Path, contract: Contract) -> list[str]:
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    chosen = [f"experiment=own_{contract.task}", "data=own"]
-    if contract.task == "quality":
-        chosen.append(f"split={split_rule(contract)}")
+    chosen = [*_of_kind(contract), "data=own"]
     name = re.sub(r"[^a-z0-9]+", "-", contract.id.lower()).strip("-") or "own"
-    return [*chosen, f"data.name={name}", f"data.path='{quoted}'"]
+    return [*chosen, f"data.name={name}", f"release.bundle={name}", f"data.path='{quoted}'"]

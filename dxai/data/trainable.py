@@ -21,7 +21,7 @@ Refusal = SettingsError | DataError
 Rule = Literal["grouped", "ordered", "random"]
 
 FOLDS, CALIBRATION, ORIGINS = 5, 0.15, 1
-"""What own data are trained with unless `dxai train` is told others: configs/split, configs/experiment/own_*."""
+"""What own data are trained with unless `dxai train` is told others: configs/split/, configs/experiment/."""
 
 
 def refuse(refusal: Refusal | None) -> None:
