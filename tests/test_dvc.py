@@ -73,7 +73,7 @@ def test_every_key_of_a_run_is_watched_by_a_stage(task: str, checkout: Path) -> 
         written = set(yaml.safe_load((checkout / file).read_text("utf-8")))
         unwatched = set() if keys is None else written - keys - {"defaults", "hydra", "name"}
         assert not unwatched, f"{file}: no stage watches {unwatched}"
-    assert set(RunSettings.model_fields) - {"arithmetic", "name", "seed", "threads"} <= {
+    assert set(RunSettings.model_fields) - {"arithmetic", "loss", "name", "seed", "threads"} <= {
         Path(f).parent.name for f in watched
     }
 
@@ -84,7 +84,8 @@ def test_reference_experiments_override_only_what_training_uses(task: str, check
     experiment = yaml.safe_load(
         (checkout / "configs/experiment" / f"{tasks[task]['experiment']}.yaml").read_text("utf-8")
     )
-    assert set(experiment) <= {"defaults", "model", "trainer", "split", "seed", "threads"}
+    assert set(experiment) <= {"defaults", "model", "scaling", "loss", "trainer", "split", "seed", "threads", "release"}
+    assert set(experiment["release"]) == {"bundle"}  # a name that hardly ever changes
 
 
 def test_stage_code_exists(checkout: Path) -> None:

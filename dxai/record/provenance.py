@@ -19,7 +19,6 @@ _SHARED_CODE = (
     "arithmetic.py",
     "contract",
     "data",
-    "inference",
     "learn",
     "metrics.py",
     "networks",
@@ -31,7 +30,7 @@ _SHARED_CODE = (
 TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "bundle/profile.py", "train.py")))
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
-RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "release.py", "ship")))
+RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "inference", "release.py", "ship")))
 """Those that make a bundle of it: the stage `release`."""
 
 _COMMITTED = (":/dxai", ":/configs", ":/contracts", ":/custom", ":/pipelines", ":/pyproject.toml", ":/constraints.txt")
