@@ -40,7 +40,7 @@ def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete:
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete_override)
 def train(overrides: tuple[str, ...]) -> None:
     """Train a baseline. `dxai train --help` lists groups and settings."""
-    _need_training_extra()
+    need_training_extra()
     from dxai.config.compose import find_checkout, launch
     from dxai.data.own import with_own_data
 
@@ -79,7 +79,7 @@ def evaluate(run: Path) -> None:
 
     RUN is the folder that `dxai train` printed, or the folder of several runs: the latest of them.
     """
-    _need_training_extra()
+    need_training_extra()
     run = _run_in(run)
     from dxai.config.compose import find_checkout
     from dxai.evaluate import evaluate as evaluate_run
@@ -101,7 +101,7 @@ def release(run: Path, folder: Path) -> None:
 
     RUN is the folder that `dxai train` printed, or the folder of several runs: the latest of them.
     """
-    _need_training_extra()
+    need_training_extra()
     run = _run_in(run)
     from dxai.config.compose import find_checkout
     from dxai.record.progress import console
@@ -114,7 +114,7 @@ def release(run: Path, folder: Path) -> None:
     click.echo(f"Released {name} {version}\n  try:    dxai inspect {_short(folder)} --unsigned")
 
 
-def _need_training_extra() -> None:
+def need_training_extra() -> None:
     """Refuse the base install; before torch is imported, ask for one thread and for portable kernels."""
     from importlib.util import find_spec
 

@@ -32,7 +32,7 @@ Dotted = Annotated[str, AfterValidator(lambda name: _found(name) and name)]
 class Component(Settings):
     """A named class or function and its arguments; `typed` makes the one whose fields are those arguments."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
     target: Dotted = Field(alias="_target_")
 

@@ -6,6 +6,7 @@ Units are UCUM codes. Whatever ODCS has no field for (unit, role, titles, task, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,16 @@ def _keys(properties: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(p["name"] for p in sorted(keys, key=lambda p: int(p.get("primaryKeyPosition", 1))))
 
 
+_NEEDS: dict[str, tuple[str, Callable[[Contract, list[str]], bool]]] = {
+    "quality": ("a quality contract needs a feature", lambda _, roles: "feature" in roles),
+    "demand": (
+        "a demand contract needs one 'series' and one 'time' column and a frequency",
+        lambda contract, roles: roles.count("series") == roles.count("time") == 1 and contract.frequency is not None,
+    ),
+}
+"""What a contract must have, by its task: in words, and whether it has that."""
+
+
 def _refuse_unusable(contract: Contract, where: str) -> None:
     """One message with every rule the contract breaks."""
     names, roles = list(contract.names), [c.role for c in contract.columns]
@@ -99,11 +110,9 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
         f"a range is one of numbers, however: {ranged}": not ranged,
         "a target of texts has two classes or more":
             all(c.kind != "category" or len(c.categories) > 1 for c in contract.columns if c.role == "target"),
-        "a quality contract needs a feature": contract.task != "quality" or "feature" in roles,
-        "a demand contract needs one 'series' and one 'time' column and a frequency":
-            contract.task != "demand"
-            or (roles.count("series") == roles.count("time") == 1 and contract.frequency is not None),
     }  # fmt: skip
+    needed, has = _NEEDS.get(contract.task, ("", lambda *_: True))
+    rules[needed] = has(contract, roles)
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
         raise DataError("The contract breaks a rule: " + "; ".join(broken) + ".", where=where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Contract
-from dxai.contract.signature import signature_of
+from dxai.contract.signature import Grain, signature_of
 from dxai.data.windows import Panel, shift_day, to_panel
 from dxai.errors import DataError
 
@@ -163,6 +163,12 @@ class SeriesCodec(Codec):
         return {series: ids, time: days}
 
 
+CODECS: dict[Grain, Callable[[Contract, int], Codec]] = {
+    "rows": lambda contract, _: RowCodec(contract),
+    "series": SeriesCodec,
+}
+
+
 def codec_of(contract: Contract, context: int = 0) -> Codec:
     """The codec of a contract's graphs.
 
@@ -170,7 +176,7 @@ def codec_of(contract: Contract, context: int = 0) -> Codec:
         contract: Of the rows.
         context: Steps of history that the graph looks at; 0 where it takes rows.
     """
-    return RowCodec(contract) if signature_of(contract).grain == "rows" else SeriesCodec(contract, context)
+    return CODECS[signature_of(contract).grain](contract, context)
 
 
 def target_array(frame: pl.DataFrame, contract: Contract) -> NDArray[np.float32]:

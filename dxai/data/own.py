@@ -9,9 +9,7 @@ from pathlib import Path
 import yaml
 
 from dxai.contract import Contract, load_contract
-from dxai.contract.signature import signature_of
 from dxai.data.package import CONTRACT, open_package
-from dxai.data.trainable import split_rule
 from dxai.errors import SettingsError
 
 
@@ -54,8 +52,8 @@ def _with_experiment(words: Sequence[str], checkout: Path) -> list[str]:
 
 def _of_kind(contract: Contract) -> list[str]:
     """The experiment of a kind of task, and the split that the contract asks for."""
-    chosen = [f"experiment={contract.task}"]
-    return [*chosen, f"split={split_rule(contract)}"] if signature_of(contract).grain == "rows" else chosen
+    split = contract.split or ("grouped" if contract.group else "")
+    return [f"experiment={contract.task}", *([f"split={split}"] if split else [])]
 
 
 def _refuse_double_meaning(words: Sequence[str], checkout: Path) -> None:

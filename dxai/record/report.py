@@ -88,7 +88,7 @@ class Verdict:
     def of(cls, metric: Metric, unit: str, scores: Mapping[str, Any]) -> Verdict:
         """Hold the model's score against the best of its yardsticks'."""
         yardsticks = {name: values[metric.name] for name, values in scores["yardstick"].items()}
-        name, unit = metric.best(yardsticks), unit if metric.in_unit else ""
+        name, unit = metric.best(yardsticks), unit if metric.in_unit and unit not in ("1", "{unit}") else ""
         return cls(metric.en, unit, scores["model"][metric.name], yardsticks[name], name, metric.better)
 
 

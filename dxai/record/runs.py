@@ -32,7 +32,7 @@ class Run:
     def write(folder: Path, settings: RunSettings, made_from: Provenance, held_out: pl.DataFrame) -> None:
         """Settings, provenance and held-out predictions; ``run.json`` comes last and says that all is there."""
         held_out.write_parquet(folder / "held_out.parquet", statistics=False)
-        text = yaml.safe_dump(settings.model_dump(), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_whole(folder / "settings.yaml", text.encode())
         write_whole(folder / "run.json", made_from.model_dump_json(indent=2).encode())
 

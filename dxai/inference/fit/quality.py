@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import polars as pl
@@ -96,13 +96,8 @@ class _Rows:
         rows = self.sample.rows
         if rows is None or len(rows) < 2:
             return None
-        answer = self.model.predict(rows)
-        if self.contract.classes:
-            return class_truth(rows, answer, rows[_CASE], self.sample.seen, self.bundle)
-        named = dict(zip(self.model.outputs, ("prediction", "lower", "upper"), strict=True))
-        answer = answer.rename(named).cast(pl.Float64)
-        truth = rows.select(pl.col(self.contract.target.name).alias("truth"), pl.col(_CASE).alias("case"))
-        return _truth(pl.concat([truth, answer], how="horizontal"), self.sample.seen, self.bundle)
+        truth_of = TRUTHS_OF[self.contract.family]
+        return truth_of(rows, self.model.predict(rows), rows[_CASE], self.sample.seen, self.bundle)
 
     def evidence(self) -> Evidence:
         """All that was found."""
@@ -135,15 +130,17 @@ class _Sample:
         self.rows = held.bottom_k(TRUTHS, by=_LOT) if len(held) > TRUTHS else held
 
 
-def _truth(rows: pl.DataFrame, seen: int, bundle: Bundle) -> Truth:
+def number_truth(rows: pl.DataFrame, answer: pl.DataFrame, case: pl.Series, seen: int, bundle: Bundle) -> Truth:
     """Scores here, bounded over independent cases; the yardstick is the mean of all other true values of the file."""
-    count = len(rows)
+    named = dict(zip(answer.columns, ("prediction", "lower", "upper"), strict=True))
+    known = rows.select(pl.col(bundle.contract.target.name).alias("truth"), case.alias("case"))
+    rows, count = pl.concat([known, answer.rename(named)], how="horizontal"), len(rows)
     arrays = {name: rows[name].cast(pl.Float64).to_numpy() for name in ("truth", "prediction", "lower", "upper")}
     truth = arrays["truth"]
     others = (truth.sum() - truth) / (count - 1)
-    cases, case = np.unique(rows["case"].to_numpy(), return_inverse=True)
+    cases, number = np.unique(rows["case"].to_numpy(), return_inverse=True)
     squared, base, ones = (
-        np.bincount(case, loss).astype(float)
+        np.bincount(number, loss).astype(float)
         for loss in ((truth - arrays["prediction"]) ** 2, (truth - others) ** 2, np.ones(count))
     )
     scores = score(NUMBER, **arrays)
@@ -155,6 +152,13 @@ def _truth(rows: pl.DataFrame, seen: int, bundle: Bundle) -> Truth:
         card=bundle.metrics["model"],
         points=rows.sample(min(count, _POINTS), seed=0).select("truth", "prediction").to_numpy(),
     )  # fmt: skip
+
+
+TRUTHS_OF: dict[str, Callable[[pl.DataFrame, pl.DataFrame, pl.Series, int, Bundle], Truth | ClassTruth]] = {
+    "regression": number_truth,
+    "classes": class_truth,
+}
+"""What the true values of a file say, by kind of prediction."""
 
 
 def _truth_optional(contract: Contract) -> Contract:

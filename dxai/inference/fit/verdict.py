@@ -21,8 +21,9 @@ other rows of the file; of demand the best of three simple forecasts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
@@ -55,10 +56,17 @@ def _about_truth(evidence: Evidence) -> Iterator[Reason]:
     truth = evidence.truth
     if truth is None or truth.cases < FEW:
         return
-    if isinstance(truth, ClassTruth):
-        yield from about_classes(truth)
-    else:
-        yield from (rule(evidence, truth) for rule in (_skill, _error, _coverage))
+    yield from _ABOUT[type(truth)](evidence, truth)
+
+
+def _about_numbers(evidence: Evidence, truth: Truth) -> Iterator[Reason]:
+    return (rule(evidence, truth) for rule in (_skill, _error, _coverage))
+
+
+_ABOUT: dict[type, Callable[[Evidence, Any], Iterator[Reason]]] = {
+    Truth: _about_numbers,
+    ClassTruth: lambda _, truth: about_classes(truth),
+}
 
 
 def confirmed(evidence: Evidence) -> bool:
@@ -66,12 +74,15 @@ def confirmed(evidence: Evidence) -> bool:
     truth = evidence.truth
     if truth is None or truth.cases < max(FEW, MOST * evidence.cases):
         return False
-    if isinstance(truth, ClassTruth):
-        return keeps_promises(truth)
-    if _covers_less(truth):
-        return False
+    return _KEPT[type(truth)](truth)
+
+
+def _numbers_kept(truth: Truth) -> bool:
     kept = truth.error.high <= MORE_ERROR * truth.card[truth.metric] and truth.skill.high < 1
-    return kept and not _too_good(truth)
+    return kept and not _covers_less(truth) and not _too_good(truth)
+
+
+_KEPT: dict[type, Callable[[Any], bool]] = {Truth: _numbers_kept, ClassTruth: keeps_promises}
 
 
 def _too_good(truth: Truth) -> bool:
