@@ -28,6 +28,7 @@ _FOLDERS = {
     "configs/split": "how rows are held out",
     "configs/trainer": "epochs, batch size, learning rate",
     "docs": "for people",
+    "dxai/cli/skeletons": "what `dxai new` writes",
     "dxai/catalog/site/assets": "the programs and the style of its pages",
     "docs/pictures": "two pictures of the README",
     "docs/tutorials": "from a public file to predictions, one lesson each",
