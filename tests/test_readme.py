@@ -83,13 +83,16 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
     monkeypatch.setenv("DXAI_HOME", str(tmp_path / "home"))  # a new user's: no catalog known from another test
     copy = tmp_path / "dxai"
     copy.mkdir()
-    for name in ("configs", "models"):
+    for name in ("configs", "contracts", "models"):
         shutil.copytree(checkout / name, copy / name)
     (copy / "data").symlink_to(checkout / "data")
-    stand_ins = {("quality", "concrete_linear"): "concrete-strength", ("demand", "retail_dlinear"): "retail-demand"}
-    for (task, experiment), name in stand_ins.items():
+    stand_ins = {
+        ("quality", "data=concrete model=linear"): "concrete-strength",
+        ("demand", "data=retail model=dlinear"): "retail-demand",
+    }
+    for (task, words), name in stand_ins.items():
         if not (copy / "models" / name / "model.onnx").is_file():  # a clone without `make demo`: a tiny training
-            run_command(copy, f"dxai train experiment={experiment} {SHORT[task]} hydra.run.dir=runs/short-{name}")
+            run_command(copy, f"dxai train {words} {SHORT[task]} hydra.run.dir=runs/short-{name}")
             run_command(copy, f"dxai release runs/short-{name} --to models/{name}")
     write_press(copy / "press.csv")
     typed = [line for line in commands(checkout / "README.md") if line.startswith("dxai ")]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir, main
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.bash_completion import BashCompletion
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.completion_plugin import CompletionPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.components import know_custom, short_name
@@ -87,26 +89,42 @@ def launch(
         before_sweep: Called once with the checkout before the runs of a sweep.
     """
     checkout = find_checkout()
-    known, _ = get_args_parser().parse_known_args(list(arguments))
-    refuse_mistakes(known.overrides, checkout)
-    if known.multirun:
+    overrides, many = _parsed(arguments)
+    refuse_mistakes(overrides, checkout)
+    if many:
         before_sweep(checkout)
     else:
-        refuse_sweep(known.overrides)
+        refuse_sweep(overrides)
 
     def run(config: DictConfig) -> None:
         job(_typed(config), Path(HydraConfig.get().runtime.output_dir))
 
-    sys.argv = ["dxai train", *arguments]
     app = main(version_base="1.3", config_path=str(checkout / "configs"), config_name=ROOT)(run)
-    app()
+    ours, sys.argv = sys.argv, ["dxai train", *arguments]  # where Hydra looks for them
+    try:
+        app()
+    finally:
+        sys.argv = ours
+
+
+def _parsed(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The overrides among the words after ``dxai train``, and whether they are those of a sweep."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    for names in ("--cfg -c", "--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd"):
+        parser.add_argument(*names.split())  # Hydra's own options that a value follows
+    parser.add_argument("--experimental-rerun")
+    parser.add_argument("--info", "-i", nargs="?")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    known, rest = parser.parse_known_args(list(arguments))
+    return [word for word in rest if not word.startswith("-")], known.multirun
 
 
 def complete(incomplete: str) -> list[str]:
     """Shell completions of one override of ``dxai train``: groups, choices and keys."""
-    search = create_config_search_path(str(find_checkout() / "configs"))
-    plugin = BashCompletion(ConfigLoaderImpl(config_search_path=search))
-    found: list[str] = plugin._query(config_name=ROOT, line=incomplete)
+    plugins: list[Any] = Plugins.instance().discover(CompletionPlugin)
+    bash = next(plugin for plugin in plugins if plugin.provides() == "bash")
+    with initialize_config_dir(str(find_checkout() / "configs"), version_base="1.3"):
+        found: list[str] = bash(GlobalHydra.instance().config_loader())._query(config_name=ROOT, line=incomplete)
     return found
 
 
