@@ -59,7 +59,7 @@ def test_name_of_a_data_set_and_of_a_folder_is_refused_with_both_spellings(workp
         with_own_data(["data=concrete"], workplace)
     assert "data=./concrete takes the folder" in caught.value.fix
     assert "data=own" in with_own_data(["data=./concrete"], workplace)
-    assert with_own_data(["data=retail"], workplace) == ["data=retail"]
+    assert with_own_data(["data=retail"], workplace) == ["experiment=retail", "data=retail"]
 
 
 def test_init_refuses_the_name_of_a_data_set(workplace: Path) -> None:

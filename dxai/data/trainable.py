@@ -239,15 +239,7 @@ class Histories:
         return "" if self.sold else f"Every value of the last {tested} steps, on which a forecast is tested, is 0."
 
 
-def histories(
-    table: pl.DataFrame,
-    contract: Contract,
-    *,
-    origins: int,
-    where: str,
-    rows: pl.Series | None = None,
-    names: pl.Series | None = None,
-) -> Histories:
+def histories(table: pl.DataFrame, contract: Contract, *, origins: int, where: str) -> Histories:
     """The series of long rows (series, time, target), without the panel that training makes of them.
 
     Args:
@@ -255,16 +247,12 @@ def histories(
         contract: Of a demand task.
         origins: Of the split.
         where: The table, for messages.
-        rows: File line numbers of the rows; None: from 2 on.
-        names: Of the series, where the table holds their numbers.
 
     Raises:
         DataError: Rows without a series or a date, dates off the contract's grid, or repeated steps.
     """
     zero = contract.absent == "zero"
-    steps = numbered_steps(table, contract, where=where, rows=rows, names=names).with_columns(
-        pl.col("value").cast(pl.Float32)
-    )
+    steps = numbered_steps(table, contract, where=where).with_columns(pl.col("value").cast(pl.Float32))
     ends = steps.group_by("series", maintain_order=True).agg(
         pl.col("step").min().alias("first"), pl.col("step").max().alias("newest"), pl.col("day").max().alias("last"),
         pl.len().alias("rows"), pl.col("value").null_count().alias("gaps"),
@@ -275,9 +263,8 @@ def histories(
     ends = ends.with_columns((known - pl.col("gaps").cast(pl.Int32)).alias("known"))
     enough = ends.filter(pl.col("known") >= contract.minimum_history)
     kept = steps.join(enough.select("series", "end"), on="series", how="inner", maintain_order="left")
-    name = ends["series"] if names is None else names.gather(ends["series"])
     return Histories(
-        contract, ends.select(name.alias("name"), "known", "last"),
+        contract, ends.select(pl.col("series").cast(pl.String).alias("name"), "known", "last"),
         int(ends.select((pl.col("end") - pl.col("first")).max() + 1).item()),
         _moves(kept, zero=zero),
         bool(kept.select(_is_sold() & (pl.col("step") > pl.col("end") - contract.horizon * origins)).to_series().any()),

@@ -99,22 +99,13 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     return Panel(ids, values, np.array([day[step] for step in last.tolist()], dtype=np.int64))
 
 
-def numbered_steps(
-    frame: pl.DataFrame,
-    contract: Contract,
-    *,
-    where: str,
-    rows: pl.Series | None = None,
-    names: pl.Series | None = None,
-) -> pl.DataFrame:
+def numbered_steps(frame: pl.DataFrame, contract: Contract, *, where: str) -> pl.DataFrame:
     """Long rows as ``series``, ``day``, ``step`` and ``value``, sorted by series and step.
 
     Args:
         frame: At least one row.
         contract: Of a demand task.
         where: The table, for messages.
-        rows: File line numbers of the rows; None: from 2 on.
-        names: Of the series, where the frame holds their numbers.
 
     Raises:
         DataError: Rows without a series or a date, dates off the contract's grid, or repeated steps.
@@ -125,15 +116,15 @@ def numbered_steps(
         if gaps := frame[name].null_count():
             told = f"{gaps:,} rows have no {name!r}."
             raise DataError(told, where=f"column {name}", fix="Fill them in, or leave those rows out.")
-    steps = _steps(frame[time], contract.frequency, where, rows)
+    steps = _steps(frame[time], contract.frequency, where)
     table = frame.select(
         pl.col(series).alias("series"), pl.col(time).alias("day"), steps.alias("step"), pl.col(target).alias("value")
     ).sort("series", "step")
-    _refuse_repeats(table, where, names)
+    _refuse_repeats(table, where)
     return table
 
 
-def _steps(dates: pl.Series, frequency: Frequency, where: str, lines: pl.Series | None) -> pl.Series:
+def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
     """Number of each date on the frequency's grid; the grid goes through the first date of the table."""
     if frequency == "weekly":
         days = dates.cast(pl.Int32) - _first_day(dates)
@@ -145,7 +136,7 @@ def _steps(dates: pl.Series, frequency: Frequency, where: str, lines: pl.Series 
             off, steps = off | (dates.dt.month() % 3 != 0), steps // 3
     if off.any():
         first = off.arg_true().head(3).to_list()
-        rows = ", ".join(f"row {i + 2 if lines is None else lines[i]}: {dates[i]}" for i in first)
+        rows = ", ".join(f"row {i + 2}: {dates[i]}" for i in first)
         grid = {"weekly": "one weekday", "monthly": "the last day of a month", "quarterly": "the last day of a quarter"}
         raise DataError(
             f"{int(off.sum())} dates are not on the {frequency} grid ({rows}).",
@@ -166,7 +157,7 @@ def _first_day(dates: pl.Series) -> int:
     return int(dates.cast(pl.Int32).to_numpy().min())
 
 
-def _refuse_repeats(table: pl.DataFrame, where: str, names: pl.Series | None) -> None:
+def _refuse_repeats(table: pl.DataFrame, where: str) -> None:
     """Of steps in order, one that is the same as its neighbour stands there twice."""
     again = ((pl.col("series") == pl.col("series").shift()) & (pl.col("step") == pl.col("step").shift())).fill_null(
         False
@@ -177,7 +168,7 @@ def _refuse_repeats(table: pl.DataFrame, where: str, names: pl.Series | None) ->
         first = table["series"][int(repeated.arg_true()[0])]
         raise DataError(
             f"{int(repeated.sum())} rows repeat a step of their series, "
-            f"the first of series {first if names is None else names[first]!r}.",
+            f"the first of series {first!r}.",
             where=where, fix="Give every series one row per step: add up or drop the repeats.",
         )  # fmt: skip
 
