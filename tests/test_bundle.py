@@ -25,7 +25,7 @@ from mlflow.entities import Run as LoggedRun
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import is_plain, parse_manifest
 from dxai.config.compose import settings_from
-from dxai.config.settings import RunSettings
+from dxai.config.settings import RunSettings, checked
 from dxai.data.output import write_table
 from dxai.errors import DataError, IntegrityError, NotFoundError
 from dxai.evaluate import evaluate
@@ -75,7 +75,7 @@ def released(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pyt
     assert len(concrete_table) == 1030
     own = own_checkout(checkout, tmp_path_factory.mktemp("released") / "checkout")
     git(own, "init", "-q")
-    git(own, "add", "configs")
+    git(own, "add", "configs", "contracts")
     git(own, "commit", "-q", "-m", "Settings")
     settings = settings_from(
         ["model=linear", f"trainer.max_epochs={EPOCHS}", "split.folds=2", "evaluate.permutations=1"],
@@ -409,7 +409,7 @@ def test_manifest_says_what_the_bundle_was_made_from(released: Released, concret
     assert manifest.commit is None
     assert manifest.data_sha256 == table_fingerprint(concrete_table)
     assert {"torch", "onnx", "onnxruntime", "polars"} <= set(manifest.versions)
-    assert RunSettings.model_validate(manifest.settings) == released.settings
+    assert checked(manifest.settings).model_dump(mode="json") == released.settings.model_dump(mode="json")
     assert sorted(manifest.files) == [n for n in files(released.bundle) if n != "manifest.json"]
     for name, entry in manifest.files.items():
         content = (released.bundle / name).read_bytes()
@@ -421,7 +421,7 @@ def test_code_that_was_changed_since_the_last_commit_is_told(checkout: Path, tmp
     own = own_checkout(checkout, tmp_path / "dirty")
     assert code_commit(own) == ""
     git(own, "init", "-q")
-    git(own, "add", "configs")
+    git(own, "add", "configs", "contracts")
     git(own, "commit", "-q", "-m", "Settings")
     commit = git(own, "rev-parse", "HEAD")
     (own / "notes.txt").write_text("no part of a model")

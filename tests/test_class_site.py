@@ -73,7 +73,7 @@ def test_the_page_says_how_well_the_classes_are_told(name: str, shelf: Shelf) ->
     assert "80 % interval" not in text
     card = Page(files["index.html"]).text
     assert "0.834" in card and "0.210 above" in card
-    assert json.loads(files[f"models/{name}/page.json"])["classes"] == list(CLASSES[name])
+    assert json.loads(files[f"models/{name}/page.json"])["answers"][0]["texts"] == list(CLASSES[name])
 
 
 def predicted(bundle: Bundle, **cells: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ BIN = Path(sys.executable).parent
 DXAI = str(BIN / "dxai")
 LINEAR = "model=linear"
 TINY = (LINEAR, "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
-GROUPS = ("data", "evaluate", "experiment", "model", "release", "split", "trainer")
+GROUPS = ("data", "evaluate", "experiment", "model", "release", "scaling", "split", "trainer")
 TRAINING_STACK = ("torch", "lightning", "hydra", "omegaconf", "mlflow", "onnx", "pandas", "sklearn", "matplotlib")
 
 
@@ -780,7 +780,7 @@ def completions(folder: Path, line: str) -> set[str]:
     ("line", "offers"),
     [
         ("dxai tr", {"train"}),
-        ("dxai train experiment=conc", {f"experiment=concrete_{name}" for name in ("linear", "mlp", "tabm")}),
+        ("dxai train experiment=conc", {"experiment=concrete"}),
         ("dxai train split=r", {"split=random", "split=rolling"}),
         ("dxai train model.", {"model.k=", "model.width=", "model.dropout="}),
         ("dxai train trainer.max", {"trainer.max_epochs="}),

@@ -31,9 +31,8 @@ def test_table_names_every_data_set_as_its_yaml_file_does(checkout: Path) -> Non
 
 def test_table_names_every_released_model_with_the_licence_of_its_data(checkout: Path) -> None:
     data_of = {}
-    for file in (checkout / "configs/experiment").glob("*.yaml"):
-        bundle = yaml.safe_load(file.read_text("utf-8")).get("release", {}).get("bundle", file.stem.replace("_", "-"))
-        data_of[bundle] = file.stem
+    for name, data in published(checkout).items():
+        data_of[data["contract"].replace("_", "-")] = name
     wanted = []
     for card in sorted((checkout / "models").glob("*/card.md")):
         name, data = card.parent.name, published(checkout)[data_of[card.parent.name]]

@@ -75,7 +75,7 @@ def experiment(name: str, data_name: str, model_name: str) -> None:
     demand, usual = {"rows": (False, "tabm"), "series": (True, "nhits")}[signature_of(contract).grain]
     files = {f"configs/experiment/{name}.yaml": "experiment.yaml", f"custom/test_{name}.py": "test_experiment.py"}
     _write(
-        files, name=name, dashed=name.replace("_", "-"), data=data_name, demand=demand, split=split_rule(contract),
+        files, name=name, data=data_name, demand=demand, split=split_rule(contract),
         model=model_name or usual,
     )  # fmt: skip
     click.echo(f"next:  dxai train experiment={name}")

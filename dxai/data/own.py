@@ -85,4 +85,4 @@ def _chosen(folder: Path, contract: Contract) -> list[str]:
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     chosen = [*_of_kind(contract), "data=own"]
     name = re.sub(r"[^a-z0-9]+", "-", contract.id.lower()).strip("-") or "own"
-    return [*chosen, f"data.name={name}", "release.bundle=${data.name}", f"data.path='{quoted}'"]
+    return [*chosen, f"data.name={name}", f"data.path='{quoted}'"]
