@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -58,14 +58,18 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
 
 
 def _fit_all(task: AnyTask, work: Path, tracker: Tracker, run_id: str, progress: FitProgress) -> pl.DataFrame:
-    """Fit, store and apply one predictor per fold; returns all held-out predictions."""
-    settings, held_out = task.settings, []
+    """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
+
+    Returns:
+        All held-out answers.
+    """
+    settings, fitted = task.settings, dict[str, Any]()
     progress.start(settings.name, len(task.folds), settings.trainer.max_epochs)
     for fold in task.folds:
         progress.fit(fold.label)
-        predictor, curve = task.fit(fold, progress.epoch)
+        fitted[fold.label], curve = task.fit(fold, progress.epoch)
         tracker.log_curve(run_id, fold.label, curve)
-        Run.write_predictor(work, fold.label, predictor)
-        if fold.is_test:
-            held_out.append(task.held_out(predictor, fold))
-    return pl.concat(held_out)
+    task.calibrate(fitted)
+    for label, predictor in fitted.items():
+        Run.write_predictor(work, label, predictor)
+    return pl.concat([task.held_out(fitted[fold.label], fold) for fold in task.folds if fold.is_test])

@@ -18,8 +18,6 @@ from dxai.arithmetic import Arithmetic
 from dxai.config.components import Component, Dotted, Settings, typed
 from dxai.contract.terms import Text
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
 
 class PublishedData(Settings):
     """A public data set: where its file lies and how it becomes a table.
@@ -62,7 +60,6 @@ class GroupedSplit(Settings):
     kind: Literal["grouped"]
     folds: Annotated[int, Field(ge=2)]
     seed: NonNegativeInt
-    calibration: Share
 
 
 class RandomSplit(Settings):
@@ -71,7 +68,6 @@ class RandomSplit(Settings):
     kind: Literal["random"]
     folds: Annotated[int, Field(ge=2)]
     seed: NonNegativeInt
-    calibration: Share
 
 
 class OrderedSplit(Settings):
@@ -79,7 +75,6 @@ class OrderedSplit(Settings):
 
     kind: Literal["ordered"]
     folds: Annotated[int, Field(ge=2)]
-    calibration: Share
 
 
 class RollingSplit(Settings):

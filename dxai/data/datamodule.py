@@ -39,9 +39,9 @@ class Batches:
 
 
 class TensorData(LightningDataModule):
-    """Rows to fit and rows to watch, both in memory."""
+    """Rows to fit and perhaps rows to watch, both in memory."""
 
-    def __init__(self, fit: Rows, watch: Rows, *, batch_size: int, seed: int) -> None:
+    def __init__(self, fit: Rows, watch: Rows | None, *, batch_size: int, seed: int) -> None:
         super().__init__()
         self.fit_rows, self.watch_rows, self.batch_size, self.seed = fit, watch, batch_size, seed
 
@@ -49,6 +49,6 @@ class TensorData(LightningDataModule):
         """Shuffled rows to fit."""
         return Batches(self.fit_rows, self.batch_size, seed=self.seed)
 
-    def val_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Batches | list[Rows]:
         """Rows to watch, in order; they steer nothing, they only draw a curve."""
-        return Batches(self.watch_rows, 4096, seed=None)
+        return [] if self.watch_rows is None else Batches(self.watch_rows, 4096, seed=None)

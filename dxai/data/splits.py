@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import (
     GroupKFold,
-    GroupShuffleSplit,
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
-    StratifiedShuffleSplit,
     TimeSeriesSplit,
 )
 
@@ -26,7 +23,6 @@ from dxai.data.trainable import (
     absent_class,
     few_groups,
     few_times,
-    last_to_fit,
     rare_classes,
     refuse,
     split_refusal,
@@ -38,10 +34,9 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of three disjoint sets: to fit, to calibrate intervals or probabilities, to test."""
+    """Row numbers of two disjoint sets: to fit, and to test."""
 
     fit: Rows
-    calibration: Rows
     test: Rows
 
 
@@ -102,16 +97,14 @@ def random_folds(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> li
     if split.kind == "random":
         return []
     seed = split.seed if split.kind == "grouped" else 0
-    twin = RandomSplit(kind="random", folds=split.folds, seed=seed, calibration=split.calibration)
+    twin = RandomSplit(kind="random", folds=split.folds, seed=seed)
     return list(_folds(np.arange(len(frame)), twin, _classes(frame, contract)))
 
 
-def whole(frame: pl.DataFrame, contract: Contract, split: RowSplit) -> Fold:
-    """The split of the released model: no test rows; the calibration rows are groups of their own, or the last ones."""
+def whole(frame: pl.DataFrame) -> Fold:
+    """The split of the released model: it is fitted on every row."""
     rows = np.arange(len(frame))
-    if split.kind == "ordered":
-        return _ordered_fold(rows, rows[:0], times_of(frame, contract), split)
-    return _fold(rows, rows[:0], groups_of(frame, contract), split, _classes(frame, contract))
+    return Fold(rows, rows[:0])
 
 
 def _classes(frame: pl.DataFrame, contract: Contract) -> Rows | None:
@@ -122,19 +115,10 @@ def _ordered_folds(times: Rows, contract: Contract, split: OrderedSplit, classes
     """Blocks of time in a row: the first only trains, each other is the test of all before it."""
     refuse(few_times(int(times.max()), split.folds))
     blocks = TimeSeriesSplit(split.folds).split(np.arange(times.max()))
-    made = [
-        _ordered_fold(np.flatnonzero(times <= test[0]), np.flatnonzero(np.isin(times - 1, test)), times, split)
-        for _, test in blocks
-    ]
+    made = [Fold(np.flatnonzero(times <= test[0]), np.flatnonzero(np.isin(times - 1, test))) for _, test in blocks]
     if classes is not None:
-        refuse(absent_class(times, classes, contract, split.folds, split.calibration))
+        refuse(absent_class(times, classes, contract, split.folds))
     return made
-
-
-def _ordered_fold(train: Rows, test: Rows, times: Rows, split: OrderedSplit) -> Fold:
-    """The last rows of the training calibrate; rows of one time stay together."""
-    last = times[train] > last_to_fit(times[train], split.calibration)
-    return Fold(train[~last], train[last], test)
 
 
 def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Iterator[Fold]:
@@ -145,27 +129,12 @@ def _folds(groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None
         kind = StratifiedGroupKFold if grouped else StratifiedKFold
     kfold = kind(n_splits=split.folds, shuffle=True, random_state=split.seed)
     for train, test in kfold.split(groups, classes, groups if grouped else None):
-        yield _fold(train, test, groups, split, classes)
-
-
-def _fold(train: Rows, test: Rows, groups: Rows, split: GroupedSplit | RandomSplit, classes: Rows | None) -> Fold:
-    held = {"test_size": split.calibration, "n_splits": 1, "random_state": split.seed}
-    if classes is None:
-        parts = GroupShuffleSplit(**held).split(train, groups=groups[train])
-    elif split.kind == "random":
-        parts = StratifiedShuffleSplit(**held).split(train, classes[train])
-    else:
-        one_of = StratifiedGroupKFold(max(2, round(1 / split.calibration)), shuffle=True, random_state=split.seed)
-        parts = one_of.split(train, classes[train], groups[train])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer groups than such parts is in some of them
-        fit, calibration = next(parts)
-    return Fold(train[fit], train[calibration], test)
+        yield Fold(train, test)
 
 
 def _shared(fold: Fold, groups: Rows) -> NDArray[np.bool_]:
-    """Which test or calibration rows have a row of their group among the rows to fit."""
-    return np.isin(groups[np.concatenate([fold.test, fold.calibration])], groups[fold.fit])
+    """Which test rows have a row of their group among the rows to fit."""
+    return np.isin(groups[fold.test], groups[fold.fit])
 
 
 def _leak(groups: Rows, split: RandomSplit) -> str:

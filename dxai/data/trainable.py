@@ -20,7 +20,7 @@ from dxai.errors import DataError, SettingsError
 Refusal = SettingsError | DataError
 Rule = Literal["grouped", "ordered", "random"]
 
-FOLDS, CALIBRATION, ORIGINS = 5, 0.15, 1
+FOLDS, ORIGINS = 5, 1
 """What own data are trained with unless `dxai train` is told others: configs/split/, configs/experiment/."""
 
 
@@ -105,7 +105,7 @@ def times_needed(folds: int) -> int:
 
 
 def of_class_needed(folds: int) -> int:
-    """Groups, or rows where there are none, of every class: some to test, to fit and to calibrate."""
+    """Groups, or rows where there are none, of every class: one in every test, and some more."""
     return folds + 2
 
 
@@ -142,7 +142,7 @@ def rare_classes(found: Mapping[str, int], contract: Contract, folds: int) -> Da
 
 
 def absent_class(
-    times: NDArray[np.int64], classes: NDArray[np.integer], contract: Contract, folds: int, calibration: float
+    times: NDArray[np.int64], classes: NDArray[np.integer], contract: Contract, folds: int
 ) -> DataError | None:
     """A class that is not among the rows to fit and the rows to test of every fold of an ordered split.
 
@@ -151,14 +151,12 @@ def absent_class(
         classes: Numbers of the classes ``[rows]``.
         contract: Of a target with classes.
         folds: Tests in a row, as many as `times_needed` allows.
-        calibration: Share of the training rows, the last ones, that are not fitted.
     """
     size, last = int(times.max()) // (folds + 1), int(times.max())
     for number in range(folds):
         first = last - (folds - number) * size + 1
-        train = times < first
-        fit = train & (times <= last_to_fit(times[train], calibration))
-        test = ~train & (times < first + size)
+        fit = times < first
+        test = ~fit & (times < first + size)
         for rows, what in ((fit, "to fit"), (test, "to test")):
             there = set(np.unique(classes[rows]).tolist())
             absent = next((text for i, text in enumerate(contract.classes) if i not in there), None)
@@ -168,11 +166,6 @@ def absent_class(
                     where=contract.target.name, fix="Lower split.folds, or merge classes.",
                 )  # fmt: skip
     return None
-
-
-def last_to_fit(times: NDArray[np.int64], calibration: float) -> int:
-    """The last time of the rows to fit: what follows calibrates, and rows of one time stay together."""
-    return int(min(np.quantile(times, 1 - calibration, method="lower"), times.max() - 1))
 
 
 # --- demand -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import polars as pl
 
 from dxai.contract import Contract
 from dxai.data.trainable import (
-    CALIBRATION,
     FOLDS,
     ORIGINS,
     Histories,
@@ -108,7 +107,7 @@ def _times_refusal(asked: pl.DataFrame, contract: Contract) -> DataError | None:
     if few or not contract.classes:
         return few
     times, classes = asked[time].rank("dense").cast(pl.Int64), asked[contract.target.name].to_physical()
-    return absent_class(times.to_numpy(), classes.to_numpy(), contract, FOLDS, CALIBRATION)
+    return absent_class(times.to_numpy(), classes.to_numpy(), contract, FOLDS)
 
 
 def _quality_notes(found: TableCheck, broken: frozenset[str]) -> list[str]:

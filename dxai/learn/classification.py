@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import torch
@@ -55,14 +57,17 @@ class ClassTask(RowTask[ClassPredictor]):
         """Class numbers ``[rows]``."""
         return torch.as_tensor(self.values[rows])
 
-    def calibrate(self, predictor: ClassPredictor, columns: Columns, rows: Rows) -> None:
-        """Set temperature and, of two classes, threshold."""
+    def raw(self, predictor: ClassPredictor, columns: Columns) -> Array:
+        """Logits ``[rows, classes]``."""
         with torch.inference_mode():
-            logits = predictor.logits(columns).numpy()
-        predictor.temperature = torch.tensor(temperature(logits, self.values[rows]))
-        if self.positive is not None:
-            probability = _stacked(self.answers(predictor, columns))
-            predictor.favour = torch.as_tensor(self._favour(probability, self.values[rows]))
+            logits: Array = predictor.logits(columns).numpy()
+        return logits
+
+    def settle(self, predictor: ClassPredictor, raw: Array, truth: NDArray[Any]) -> None:
+        """Set temperature and, of two classes, threshold."""
+        predictor.temperature = torch.tensor(temperature(raw, truth))
+        probability = (torch.as_tensor(raw) / predictor.temperature).softmax(dim=1).numpy()
+        predictor.favour = torch.as_tensor(self._favour(probability, truth))
 
     def threshold(self, predictor: ClassPredictor) -> float | None:
         """Probability from which on a row is called positive; None where there are more than two classes."""
@@ -82,16 +87,15 @@ class ClassTask(RowTask[ClassPredictor]):
         truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
         return self._scores(truth, predicted, self.probabilities(rows))
 
-    def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
-        """Treated like the network: fitted on the rows to fit, their threshold from the rows to calibrate."""
-        count = len(fold.fit)
-        scored = {}
-        for name, rule in yardsticks.CLASSES.items():
-            answer = rule(train[:count], self.values[fold.fit], np.concatenate([train[count:], test]))
-            calibration, probability = np.split(answer, [len(fold.calibration)])
-            predicted = (probability * self._favour(calibration, self.values[fold.calibration])).argmax(axis=1)
-            scored[name] = self._scores(self.values[fold.test], predicted, probability)
-        return scored
+    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
+        """Probabilities ``[rows, classes]``."""
+        return {name: rule(train, self.values[fold.fit], test) for name, rule in yardsticks.CLASSES.items()}
+
+    def yardstick_score(
+        self, answer: Array, truth: NDArray[Any], other: Array, known: NDArray[Any]
+    ) -> dict[str, float]:
+        """With a threshold from other rows, like that of the network."""
+        return self._scores(truth, (answer * self._favour(other, known)).argmax(axis=1), answer)
 
     def _scores(self, truth: Array, prediction: Array, probability: Array) -> dict[str, float]:
         arrays = {"truth": truth, "prediction": prediction, "probability": probability}

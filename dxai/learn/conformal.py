@@ -1,4 +1,4 @@
-"""Split-conformal calibration: how far intervals must reach, from rows the training did not see."""
+"""Conformal calibration: how far intervals must reach, from rows that the training did not see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def conformal_quantile(scores: NDArray[np.floating], coverage: float = COVERAGE)
     (2018); scores of quantile bounds: Romano, Patterson, Candès (2019).
 
     Raises:
-        DataError: Too few calibration rows to promise this coverage.
+        DataError: Too few rows to promise this coverage.
 
     >>> conformal_quantile(np.array([3.0, 1.0, 2.0, 4.0]), 0.8)
     4.0
@@ -28,7 +28,7 @@ def conformal_quantile(scores: NDArray[np.floating], coverage: float = COVERAGE)
     rank = math.ceil((scores.size + 1) * coverage)
     if rank > scores.size:
         raise DataError(
-            f"{scores.size} calibration rows cannot promise {coverage:.0%} coverage.",
-            where="split.calibration", fix="Hold out more rows, or bring more data.",
+            f"{scores.size} rows cannot promise {coverage:.0%} coverage.",
+            where="split", fix="Bring more data, or use more folds.",
         )  # fmt: skip
     return float(np.partition(scores.ravel(), rank - 1)[rank - 1])

@@ -166,6 +166,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         predictor.offset = torch.tensor(conformal_quantile(scores[np.isfinite(scores)]))
         return predictor, curve
 
+    def calibrate(self, fitted: Mapping[str, DemandPredictor]) -> None:
+        """Nothing: every fit was calibrated on the horizon before its origin."""
+
     def held_out(self, predictor: DemandPredictor, fold: DemandFold) -> pl.DataFrame:
         """Truth, quantiles, mean and interval of every series and step after the origin, one row each."""
         past, horizon = self.panel.until(fold.origin, self.frequency), self.contract.horizon

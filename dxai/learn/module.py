@@ -25,11 +25,11 @@ Loss = Callable[[Any, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Epoch:
-    """Losses of one epoch, on the rows to fit and on the calibration rows."""
+    """Losses of one epoch, on the rows to fit and on those that are watched; NaN where none are."""
 
     number: int
     fit_loss: float
-    calibration_loss: float
+    watched_loss: float
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -42,14 +42,12 @@ class FitRows:
     Attributes:
         inputs: Of its forward, for the rows to fit: scaled numbers and category numbers, or scaled histories.
         target: True values as the loss wants them.
-        watch: Inputs and target of the calibration rows: held out, not to be fitted.
         loss: What the fit should make small.
         seed: Fixes whatever is drawn at random.
     """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
-    watch: Rows
     loss: Loss
     seed: int
 
@@ -79,7 +77,7 @@ class Regression(LightningModule):
         return loss
 
     def validation_step(self, batch: Rows, _: int) -> None:
-        """Loss of one batch of calibration rows."""
+        """Loss of one batch of watched rows."""
         self._watch_losses.append(self.loss(self.network(*batch[:-1]), batch[-1]))
 
     def on_train_epoch_end(self) -> None:
@@ -124,7 +122,7 @@ def fit(
     network: nn.Module,
     loss: Loss,
     rows: Rows,
-    watch: Rows,
+    watch: Rows | None,
     settings: TrainerSettings,
     *,
     seed: int,
@@ -136,7 +134,7 @@ def fit(
         network: Takes the inputs of a batch.
         loss: Of its answer against the batch's last tensor.
         rows: To fit, inputs first, target last.
-        watch: Calibration rows: scored each epoch, never trained on.
+        watch: Rows that are scored each epoch and never trained on; None: there are none.
         settings: Epochs, batch size, learning rate.
         seed: Fixes the order of the batches.
         on_epoch: Told after every epoch.
@@ -147,7 +145,7 @@ def fit(
     """
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
-        inner.fit(FitRows(rows[:-1], rows[-1], watch, loss, seed))
+        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed))
         network.eval()
         return []
     module = Regression(network, loss, settings, on_epoch)

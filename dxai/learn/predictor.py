@@ -73,19 +73,20 @@ class QualityPredictor(RowPredictor):
         super().__init__(contract)
         self.floor, self.ceiling = contract.target.minimum, contract.target.maximum
         self.scale, self.network = TargetScale(), network
-        self.register_buffer("reach", torch.zeros(()))
+        self.register_buffer("reach", torch.zeros(2))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """One tensor ``[rows]`` per feature (NaN: missing; category number) to three tensors ``[rows]``."""
         prediction, difficulty = self.center(inputs)
-        bounds = (prediction, prediction - self.reach * difficulty, prediction + self.reach * difficulty)
+        below, above = self.reach.unbind()
+        bounds = (prediction, prediction - below * difficulty, prediction + above * difficulty)
         return {name: self._within_range(value) for name, value in zip(self.output_names, bounds, strict=True)}
 
     def center(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Prediction and difficulty of each row ``[rows]``, in the target's unit, before any range is imposed.
 
-        The difficulty is how far the members disagree, and a tenth of the target's spread beside it: the interval is
-        ``reach`` difficulties wide to each side, wider where the network is less sure.
+        The difficulty is how far the members disagree, and a tenth of the target's spread beside it: the interval
+        reaches so many difficulties down and up, further where the network is less sure.
         """
         members = self.network(*self.transform(columns)).squeeze(2)
         middle = members.mean(dim=1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dxai import metrics
 from dxai.config.settings import RunSettings
 from dxai.contract import Contract
+from dxai.contract.signature import COVERAGE
 from dxai.data.batch import target_array
 from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
@@ -46,11 +49,16 @@ class RegressionTask(RowTask[QualityPredictor]):
         scaled: Tensor = predictor.scale(torch.as_tensor(self.values[rows]))
         return scaled
 
-    def calibrate(self, predictor: QualityPredictor, columns: Columns, rows: Rows) -> None:
-        """Let the interval reach as far as its promised coverage takes."""
+    def raw(self, predictor: QualityPredictor, columns: Columns) -> Array:
+        """Prediction and difficulty ``[rows, 2]``."""
         with torch.inference_mode():
-            center, difficulty = (t.numpy() for t in predictor.center(columns))
-        predictor.reach = torch.tensor(conformal_quantile(np.abs(self.values[rows] - center) / difficulty))
+            return torch.stack(predictor.center(columns), dim=1).numpy()
+
+    def settle(self, predictor: QualityPredictor, raw: Array, truth: NDArray[Any]) -> None:
+        """Let the interval reach as far to each side as its promised coverage takes."""
+        miss = (truth - raw[:, 0]) / raw[:, 1]
+        side = (1 + COVERAGE) / 2
+        predictor.reach = torch.tensor([conformal_quantile(-miss, side), conformal_quantile(miss, side)])
 
     def answers(self, predictor: QualityPredictor, columns: Columns) -> dict[str, Array]:
         """Prediction and interval."""
@@ -61,11 +69,19 @@ class RegressionTask(RowTask[QualityPredictor]):
         arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}
         return metrics.score(self.metrics, **arrays)
 
-    def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
-        """Fitted on all rows that are not for the test."""
-        known, truth = self.values[np.concatenate([fold.fit, fold.calibration])], self.values[fold.test]
-        made = {name: rule(train, known, test) for name, rule in yardsticks.QUALITY.items()}
-        return {name: metrics.score(self.metrics, truth=truth, prediction=found) for name, found in made.items()}
+    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
+        """Values ``[rows]``."""
+        return {name: rule(train, self.values[fold.fit], test) for name, rule in yardsticks.QUALITY.items()}
+
+    def yardstick_score(
+        self,
+        answer: Array,
+        truth: NDArray[Any],
+        other: Array,
+        known: NDArray[Any],  # noqa: ARG002
+    ) -> dict[str, float]:
+        """Of the value; there is nothing to calibrate."""
+        return metrics.score(self.metrics, truth=truth, prediction=answer)
 
     def error(self, predictor: QualityPredictor, columns: Columns, rows: Rows) -> float:
         """RMSE."""

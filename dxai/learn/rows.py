@@ -102,8 +102,18 @@ class RowTask(Task[RowFold, P]):
         """True values as the loss wants them."""
 
     @abstractmethod
-    def calibrate(self, predictor: P, columns: Columns, rows: splits.Rows) -> None:
-        """Set what depends on rows that the network was not fitted on."""
+    def raw(self, predictor: P, columns: Columns) -> Array:
+        """What the predictor says before it is calibrated ``[rows, …]``."""
+
+    @abstractmethod
+    def settle(self, predictor: P, raw: Array, truth: NDArray[Any]) -> None:
+        """Calibrate: set what depends on rows that a network was not fitted on.
+
+        Args:
+            predictor: Of one fit.
+            raw: Of such rows, each said by a fit of its own.
+            truth: Their true values.
+        """
 
     @abstractmethod
     def answers(self, predictor: P, columns: Columns) -> dict[str, Array]:
@@ -114,14 +124,20 @@ class RowTask(Task[RowFold, P]):
         """All scores of held-out rows: their ``truth`` and `answers`."""
 
     @abstractmethod
-    def yardstick_scores(self, fold: splits.Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
-        """Scores of simple predictions on the test rows of a fold.
+    def yardsticks(self, fold: splits.Fold, train: Array, test: Array) -> dict[str, Array]:
+        """What simple predictions say of the test rows of a fold.
 
         Args:
             fold: Its rows.
-            train: Scaled features ``[rows, features]`` of the rows to fit, then of those to calibrate.
+            train: Scaled features ``[rows, features]`` of the rows to fit.
             test: The same of the test rows.
         """
+
+    @abstractmethod
+    def yardstick_score(
+        self, answer: Array, truth: NDArray[Any], other: Array, known: NDArray[Any]
+    ) -> dict[str, float]:
+        """Scores of a simple prediction; what it says of ``other`` rows, whose truth is ``known``, may calibrate it."""
 
     @abstractmethod
     def error(self, predictor: P, columns: Columns, rows: splits.Rows) -> float:
@@ -148,7 +164,7 @@ class RowTask(Task[RowFold, P]):
         """Honest folds, then their random twins where rows belong together, then the released model's."""
         honest = splits.folds(self.table, self.contract, self.split)
         twins = splits.random_folds(self.table, self.contract, self.split)
-        final = splits.whole(self.table, self.contract, self.split)
+        final = splits.whole(self.table)
         return [
             *(RowFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),
             *(RowFold("random", i, rows) for i, rows in enumerate(twins)),
@@ -161,22 +177,38 @@ class RowTask(Task[RowFold, P]):
         return [f for f in self.folds if f.split == self.split.kind]
 
     def fit(self, fold: RowFold, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
-        """Fit on the fold's rows and calibrate on its calibration rows."""
+        """Fit on all of the fold's rows."""
         torch.manual_seed(self.settings.seed)
-        predictor = self.predictor()
-        rows, calibration = fold.rows.fit, fold.rows.calibration
+        predictor, rows = self.predictor(), fold.rows.fit
         predictor.transform.fit(self._take(rows))
+        loss, batch = self.prepare(predictor, rows), self._batch(predictor, rows)
         curve = fit(
-            predictor.network,
-            self.prepare(predictor, rows),
-            self._batch(predictor, rows),
-            self._batch(predictor, calibration),
-            self.settings.trainer,
-            seed=self.settings.seed,
-            on_epoch=on_epoch,
+            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch
         )
-        self.calibrate(predictor, self._take(calibration), calibration)
         return predictor, curve
+
+    def calibrate(self, fitted: Mapping[str, P]) -> None:
+        """By the tests of the other folds of its split: no row is lost to calibration.
+
+        The released model is calibrated by all honest tests; in a split by time a fold by those before it.
+
+        Source: cross-conformal prediction (Vovk 2015); CV+ (Barber, Candès, Ramdas, Tibshirani 2021).
+        """
+        for split in dict.fromkeys(fold.split for fold in self.folds if fold.is_test):
+            tested = [fold for fold in self.folds if fold.split == split]
+            raw = [self.raw(fitted[fold.label], self._take(fold.rows.test)) for fold in tested]
+            truth = [self.values[fold.rows.test] for fold in tested]
+            for number, fold in enumerate(tested):
+                others = self._others(number, len(tested))
+                self.settle(fitted[fold.label], *(np.concatenate([part[i] for i in others]) for part in (raw, truth)))
+            if split == self.split.kind:
+                self.settle(fitted[self.folds[-1].label], np.concatenate(raw), np.concatenate(truth))
+
+    def _others(self, number: int, count: int) -> list[int]:
+        """Folds whose tests calibrate this one."""
+        others = [other for other in range(count) if other != number]
+        earlier = [other for other in others if other < number]
+        return earlier if self.split.kind == "ordered" and earlier else others
 
     def held_out(self, predictor: P, fold: RowFold) -> pl.DataFrame:
         """Truths and answers of the fold's test rows."""
@@ -189,11 +221,7 @@ class RowTask(Task[RowFold, P]):
         """All metrics: the honest split's, its random twin's, the yardsticks'; means over folds."""
         twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]
         model = self._mean_scores(held_out, self.honest)
-        yard = [self._yardsticks(f) for f in self.honest]
-        made = {
-            "model": model,
-            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yard[0]},
-        }
+        made = {"model": model, "yardstick": self._yardstick_scores()}
         if twins:
             random, lead = self._mean_scores(held_out, twins), metrics.lead(self.contract.family)
             gap = model[lead.name] - random[lead.name]
@@ -226,28 +254,37 @@ class RowTask(Task[RowFold, P]):
 
     def profile(self) -> Profile:
         """Every feature and the target of the rows that the released model was made of."""
-        rows = self.folds[-1].rows
-        return profile_rows(self.table[[*rows.fit, *rows.calibration]], self.contract)
-
-    @property
-    def unseen(self) -> pl.DataFrame:
-        """The rows that calibrated the released model: it was not fitted on them."""
-        return self.table[self.folds[-1].rows.calibration]
+        return profile_rows(self.table, self.contract)
 
     def parity_cases(self) -> dict[str, Arrays]:
-        """Held-out rows and awkward ones."""
-        return row_cases(self.unseen, self.contract)
+        """Rows of the first test and awkward ones."""
+        return row_cases(self._some, self.contract)
 
     def golden_rows(self) -> pl.DataFrame:
-        """Rows that the released model was not fitted on; of a firm's own every column is shuffled by itself."""
-        rows = self.unseen.select(c.name for c in self.contract.features)
+        """Rows of the first test; of a firm's own every column is shuffled by itself."""
+        rows = self._some.select(c.name for c in self.contract.features)
         shuffled = (pl.col(name).shuffle(seed) for seed, name in enumerate(rows.columns))
         return (rows.select(shuffled) if self.own else rows).head(self.settings.release.golden_rows)
 
-    def _yardsticks(self, fold: RowFold) -> dict[str, dict[str, float]]:
-        train = np.concatenate([fold.rows.fit, fold.rows.calibration])
-        transform = self.predictor().transform.fit(self._take(train))
-        return self.yardstick_scores(fold.rows, self._design(transform, train), self._design(transform, fold.rows.test))
+    @property
+    def _some(self) -> pl.DataFrame:
+        """Real rows, as many as a test has."""
+        return self.table[self.honest[0].rows.test]
+
+    def _yardstick_scores(self) -> dict[str, dict[str, float]]:
+        """Means over the honest folds."""
+        said, truth = [], [self.values[fold.rows.test] for fold in self.honest]
+        for fold in self.honest:
+            transform = self.predictor().transform.fit(self._take(fold.rows.fit))
+            parts = (self._design(transform, rows) for rows in (fold.rows.fit, fold.rows.test))
+            said.append(self.yardsticks(fold.rows, *parts))
+
+        def score(name: str, number: int) -> dict[str, float]:
+            others = self._others(number, len(said))
+            other, known = (np.concatenate([part[i] for i in others]) for part in ([s[name] for s in said], truth))
+            return self.yardstick_score(said[number][name], truth[number], other, known)
+
+        return {name: metrics.mean_scores([score(name, i) for i in range(len(said))]) for name in said[0]}
 
     def _mean_scores(self, held_out: pl.DataFrame, folds: list[RowFold]) -> dict[str, float]:
         return metrics.mean_scores([self.row_scores(held_out.filter(split=f.split, fold=f.number)) for f in folds])

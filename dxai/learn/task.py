@@ -111,7 +111,15 @@ class Task(ABC, Generic[F, P]):
 
     @abstractmethod
     def fit(self, fold: F, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
-        """Fit and calibrate on what the fold gives for it."""
+        """Fit on what the fold gives for it."""
+
+    @abstractmethod
+    def calibrate(self, fitted: Mapping[str, P]) -> None:
+        """Make the answers of all fits keep their promises, by rows that these were not fitted on.
+
+        Args:
+            fitted: By label of the fold.
+        """
 
     @abstractmethod
     def held_out(self, predictor: P, fold: F) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,12 +68,13 @@ class Tracker:
             self.client.set_terminated(run_id, status)
 
     def log_curve(self, run_id: str, label: str, curve: Sequence[Epoch]) -> None:
-        """Both losses of every epoch of one fit."""
+        """The losses of every epoch of one fit."""
         now = int(time.time() * 1000)
         points = [
             Metric(f"{label}/{name}", value, now, epoch.number)
             for epoch in curve
-            for name, value in (("fit_loss", epoch.fit_loss), ("calibration_loss", epoch.calibration_loss))
+            for name, value in (("fit_loss", epoch.fit_loss), ("watched_loss", epoch.watched_loss))
+            if math.isfinite(value)
         ]
         for start in range(0, len(points), 1000):  # MLflow's limit for one batch
             self.client.log_batch(run_id, metrics=points[start : start + 1000])
