@@ -50,7 +50,8 @@ class ClassTask(RowTask[ClassPredictor]):
 
     def prepare(self, predictor: ClassPredictor, rows: Rows) -> Loss:
         """Take the classes' shares among the rows to fit: what is rare is expected to be rare from the first step."""
-        predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
+        if not predictor.raw:  # other learners know the shares by themselves
+            predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
         return self.loss(MembersCrossEntropy(predictor.prior))
 
     def truth(self, predictor: ClassPredictor, rows: Rows) -> Tensor:  # noqa: ARG002

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -44,12 +46,16 @@ class FitRows:
         target: True values as the loss wants them.
         loss: What the fit should make small.
         seed: Fixes whatever is drawn at random.
+        groups: Number of the group of each row ``[rows]``, where rows belong together.
+        times: Rank of each row's time ``[rows]``, where later rows are to be predicted.
     """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
     loss: Loss
     seed: int
+    groups: NDArray[np.int64] | None = None
+    times: NDArray[np.int64] | None = None
 
 
 @runtime_checkable
@@ -127,6 +133,8 @@ def fit(
     *,
     seed: int,
     on_epoch: OnEpoch = lambda *_: None,
+    groups: NDArray[np.int64] | None = None,
+    times: NDArray[np.int64] | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
 
@@ -138,6 +146,8 @@ def fit(
         settings: Epochs, batch size, learning rate.
         seed: Fixes the order of the batches.
         on_epoch: Told after every epoch.
+        groups: As in `FitRows`.
+        times: As there.
 
     Raises:
         ModelError: The loss is no finite number.
@@ -145,7 +155,7 @@ def fit(
     """
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
-        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed))
+        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times))
         network.eval()
         return []
     module = Regression(network, loss, settings, on_epoch)

@@ -14,7 +14,7 @@ from dxai.arithmetic import square_root
 from dxai.contract import Contract
 from dxai.contract.signature import signature_of
 from dxai.data.batch import Arrays, Outputs
-from dxai.learn.transform import Calendar, ColumnTransform, SeriesScale, TargetScale, encode
+from dxai.learn.transform import Calendar, ColumnTransform, RawTransform, SeriesScale, TargetScale, encode
 
 _LEAST_DIFFICULTY = 0.1
 
@@ -49,15 +49,18 @@ class RowPredictor(Predictor):
     """Raw columns of a quality table to named answers, one per row.
 
     Attributes:
+        raw: Whether the network takes columns as they are measured; otherwise they are filled, shaped and scaled.
         transform: From raw columns to the network's inputs.
         network: From scaled numbers and category numbers to what the members answer.
     """
 
     network: nn.Module
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, network: nn.Module) -> None:
         super().__init__(contract)
-        self.transform = ColumnTransform(contract)
+        self.raw = getattr(network, "takes_raw", False)
+        self.transform = RawTransform(contract) if self.raw else ColumnTransform(contract)
+        self.network = network
 
 
 class QualityPredictor(RowPredictor):
@@ -70,9 +73,9 @@ class QualityPredictor(RowPredictor):
     reach: Tensor
 
     def __init__(self, contract: Contract, network: nn.Module) -> None:
-        super().__init__(contract)
+        super().__init__(contract, network)
         self.floor, self.ceiling = contract.target.minimum, contract.target.maximum
-        self.scale, self.network = TargetScale(), network
+        self.scale = TargetScale()
         self.register_buffer("reach", torch.zeros(2))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,8 +120,7 @@ class ClassPredictor(RowPredictor):
     favour: Tensor
 
     def __init__(self, contract: Contract, network: nn.Module) -> None:
-        super().__init__(contract)
-        self.network = network
+        super().__init__(contract, network)
         self.register_buffer("prior", torch.zeros(len(contract.classes)))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("favour", torch.ones(len(contract.classes)))

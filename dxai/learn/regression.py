@@ -77,7 +77,7 @@ class RegressionTask(RowTask[QualityPredictor]):
         self,
         answer: Array,
         truth: NDArray[Any],
-        other: Array,
+        other: Array,  # noqa: ARG002
         known: NDArray[Any],  # noqa: ARG002
     ) -> dict[str, float]:
         """Of the value; there is nothing to calibrate."""

@@ -182,9 +182,12 @@ class RowTask(Task[RowFold, P]):
         predictor, rows = self.predictor(), fold.rows.fit
         predictor.transform.fit(self._take(rows))
         loss, batch = self.prepare(predictor, rows), self._batch(predictor, rows)
+        groups = splits.groups_of(self.table, self.contract)[rows] if self.split.kind == "grouped" else None
+        times = splits.times_of(self.table, self.contract)[rows] if self.split.kind == "ordered" else None
         curve = fit(
-            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch
-        )
+            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch,
+            groups=groups, times=times,
+        )  # fmt: skip
         return predictor, curve
 
     def calibrate(self, fitted: Mapping[str, P]) -> None:

@@ -76,6 +76,29 @@ class ColumnTransform(nn.Module):
         return torch.where(self.logged, numbers.sign() * numbers.abs().log1p(), numbers)
 
 
+class RawTransform(nn.Module):
+    """Columns side by side as they are measured, for models that bring their own encoding; nothing to fit."""
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__()
+        self.numbers = [c.name for c in contract.numbers]
+        self.categories = [c.name for c in contract.categories]
+
+    def fit(self, columns: Mapping[str, Tensor]) -> RawTransform:  # noqa: ARG002
+        """Nothing."""
+        return self
+
+    def forward(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Columns ``[rows]`` to numbers ``[rows, numbers]``, NaN where missing, and category numbers."""
+        rows = next(iter(columns.values())).shape[0]
+        numbers, categories = torch.zeros(rows, 0), torch.zeros(rows, 0, dtype=torch.int64)
+        if self.numbers:
+            numbers = torch.stack([columns[name] for name in self.numbers], dim=1)
+        if self.categories:
+            categories = torch.stack([columns[name] for name in self.categories], dim=1)
+        return numbers, categories
+
+
 class TargetScale(nn.Module):
     """The target to mean 0 and standard deviation 1, and back."""
 

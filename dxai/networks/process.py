@@ -1,0 +1,130 @@
+"""A Gaussian process: exact, with a smooth, a rough and a straight part, its own length for every feature."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dxai.networks.fitted import Fitted
+
+_CLIPPED = 4.0
+_STEPS, _MOST_TUNED = 50, 500
+_JITTER = 1e-6
+_FAR = 1e-12
+
+
+class GaussianProcess(Fitted):
+    """Matérn-3/2 + squared exponential + linear + constant kernel on features without a gap, in double precision.
+
+    Skewed features are logged, all are scaled to mean 0 and deviation 1 and held within ±4 deviations.
+
+    Source: Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, 2.2 and 5.4.
+    """
+
+    low: Tensor
+    middle: Tensor
+    logged: Tensor
+    center: Tensor
+    spread: Tensor
+    lengths: Tensor
+    strengths: Tensor
+    points: Tensor
+    weights: Tensor
+
+    def __init__(self) -> None:
+        double = dict.fromkeys(
+            ("low", "middle", "center", "spread", "lengths", "strengths", "points", "weights"), torch.float64
+        )
+        super().__init__(**double, logged=torch.bool)
+
+    def fit(self, features: NDArray[np.float32], target: NDArray[np.float32], *, seed: int) -> GaussianProcess:
+        """Tune lengths and strengths on up to 500 rows, then take all rows ``[rows, features]`` in.
+
+        Args:
+            features: Without a gap.
+            target: About of mean 0 and deviation 1 ``[rows]``.
+            seed: Draws the rows that tune.
+        """
+        self._fit_scale(features.astype(np.float64))
+        x, y = self._scaled(torch.as_tensor(features)), torch.as_tensor(target, dtype=torch.float64)
+        chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_TUNED]
+        logs = self._tuned(x[chosen], y[chosen])
+        d = x.shape[1]
+        lengths, strengths = logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
+        with torch.inference_mode():
+            covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(len(x), dtype=x.dtype)
+            weights = torch.cholesky_solve(y[:, None], torch.linalg.cholesky(covariance))
+        self.keep(lengths=lengths.numpy(), strengths=strengths.numpy(), points=x.numpy(), weights=weights.numpy())
+        return self
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[rows, features]`` without a gap to ``[rows, 1]``."""
+        kernel = _kernel(self._scaled(features), self.points, self.lengths, self.strengths)
+        return (kernel @ self.weights).float()
+
+    def _fit_scale(self, x: NDArray[np.float64]) -> None:
+        low = x.min(axis=0)
+        middle = np.maximum(np.median(x - low, axis=0), 1e-9)
+        deviation = np.maximum(x.std(axis=0), 1e-12)
+        skewed = ((x - x.mean(axis=0)) ** 3).mean(axis=0) / deviation**3 > 1
+        shaped = np.where(skewed, np.log1p((x - low) / middle), x)
+        spread = shaped.std(axis=0)
+        self.keep(
+            low=low, middle=middle, logged=skewed, center=shaped.mean(axis=0), spread=np.where(spread > 1e-9, spread, 1)
+        )
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        x = features.double()
+        logs = ((x - self.low).clamp(min=0) / self.middle + 1).log()
+        return ((torch.where(self.logged, logs, x) - self.center) / self.spread).clamp(-_CLIPPED, _CLIPPED)
+
+    def _tuned(self, x: Tensor, y: Tensor) -> Tensor:
+        """Logarithms of three lengths per feature and of five strengths, the most probable ones a posteriori."""
+        d, n = x.shape[1], len(x)
+        mean = torch.cat([
+            torch.full((d,), math.log(2 * math.sqrt(d))), torch.full((d,), math.log(math.sqrt(d))),
+            torch.full((d,), math.log(2 * math.sqrt(d))), torch.tensor([0.5, 0.3, 0.3, 0.1, 0.1]).log(),
+        ]).double()  # fmt: skip
+        deviation = torch.cat([torch.ones(3 * d), torch.full((5,), 2.0)]).double()
+        logs = mean.clone().requires_grad_(True)
+        optimizer = torch.optim.LBFGS([logs], max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            lengths, strengths = logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
+            covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(n, dtype=x.dtype)
+            root = torch.linalg.cholesky(covariance)
+            fit = 0.5 * (y[None] @ torch.cholesky_solve(y[:, None], root)).squeeze()
+            value = fit + root.diagonal().log().sum() + 0.5 * (((logs - mean) / deviation) ** 2).sum()
+            value.backward()
+            return value
+
+        try:
+            optimizer.step(loss)  # type: ignore[no-untyped-call]
+        except RuntimeError:  # a length ran away: the prior's will do
+            return mean
+        found = logs.detach()
+        return found if bool(found.isfinite().all()) else mean
+
+
+def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
+    """Covariance of two sets of scaled points ``[a, b]``."""
+    rough = math.sqrt(3) * (_squares(a / lengths[0], b / lengths[0]) + _FAR).sqrt()
+    smooth = _squares(a / lengths[1], b / lengths[1])
+    straight = (a / lengths[2]) @ (b / lengths[2]).T
+    return (
+        strengths[0] * (1 + rough) * (-rough).exp()
+        + strengths[1] * (-0.5 * smooth).exp()
+        + strengths[2] * straight
+        + strengths[3]
+    )
+
+
+def _squares(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances ``[a, b]``."""
+    found = (a * a).sum(dim=1, keepdim=True) + (b * b).sum(dim=1)[None] - 2 * a @ b.T
+    return found.clamp(min=0)
