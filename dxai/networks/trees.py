@@ -56,7 +56,12 @@ class Trees:
                 raise ValueError("A child of a tree does not stand behind its parent.")
         met = np.sort(np.concatenate([self.left[split], self.right[split], self.root]))
         tree = np.searchsorted(self.root, place, side="right")
-        if not np.array_equal(met, place) or (tree != tree[self.left]).any() or (tree != tree[self.right]).any():
+        if (
+            not np.array_equal(met, place)
+            or (np.diff(self.root) < 0).any()
+            or (tree != tree[self.left]).any()
+            or (tree != tree[self.right]).any()
+        ):
             raise ValueError("The trees do not follow each other, or share a node.")
         if not (np.isfinite(self.threshold).all() and np.isfinite(self.value).all()):
             raise ValueError("A threshold or a leaf of a tree is not finite.")
