@@ -419,5 +419,12 @@ def test_a_tree_adds_to_an_output_that_there_is() -> None:
         TreeEnsemble(outputs=1, trees=trees)
 
 
+def test_rows_that_are_too_narrow_are_refused() -> None:
+    """A flat look-up would read the next row."""
+    layer = TreeEnsemble(outputs=1, trees=Trees(**arrays(feature=[0, -1, -1, 2, -1, -1])))
+    with pytest.raises(ValueError, match="ask for feature 2, however the rows have 2"):
+        layer(torch.zeros(3, 2))
+
+
 def test_no_rows_are_no_answers() -> None:
     assert TreeEnsemble(outputs=1, trees=Trees(**arrays()))(torch.zeros(0, 1)).shape == (0, 1)

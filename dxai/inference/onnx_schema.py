@@ -361,7 +361,7 @@ def _float_run(window: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
     """Floats at the beginning of the bytes, each behind its tag; how many bytes they are."""
     records = window[: len(window) // 5 * 5].reshape(-1, 5)
     count = _leading(records[:, 0] == _FLOATS)
-    return np.ascontiguousarray(records[:count, 1:]).view("<f4").ravel(), 5 * count
+    return np.ascontiguousarray(records[:count, 1:]).view("<f4").ravel().astype(np.float32), 5 * count
 
 
 def _integer_run(window: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:

@@ -122,7 +122,7 @@ class TreeEnsemble(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 
-@torch.library.custom_op("dxai::tree_ensemble", mutates_args=())
+@torch.library.custom_op("dxai::tree_ensemble", mutates_args=(), device_types="cpu")
 def tree_ensemble(
     x: Tensor,
     feature: Tensor,
@@ -139,11 +139,16 @@ def tree_ensemble(
 
     An operator of its own, because the exporter makes one node of it; tracing a walk would give thousands. It knows no
     gradient.
+
+    Raises:
+        ValueError: The rows have fewer features than the trees ask for.
     """
     rows = np.ascontiguousarray(x.detach().numpy(), dtype=np.float32)
     arrays = (feature, threshold, left, right, missing_left, value, root, output)
     trees = dict(zip((f.name for f in fields(Trees)), (a.numpy() for a in arrays), strict=True))
     splits = _splits(trees)
+    if len(rows) and splits.feature.max(initial=-1) >= rows.shape[1]:
+        raise ValueError(f"The trees ask for feature {splits.feature.max()}, however the rows have {rows.shape[1]}.")
     total = np.zeros((len(rows), outputs), np.float64)
     block = max(1, _CELLS // max(1, len(trees["root"])))
     for start in range(0, len(rows), block) if len(trees["root"]) else ():

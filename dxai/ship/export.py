@@ -142,6 +142,7 @@ def _plant_trees(model: onnx.ModelProto) -> None:
     planted = [node for node in graph.node if node.domain == _STAND_IN.domain]
     for node in planted:
         trees = Trees(*(numpy_helper.to_array(weights[name]) for name in node.input[1:]))
+        assert len(trees.root), "no trees were planted"
         (outputs,) = (attribute.i for attribute in node.attribute)
         node.CopyFrom(
             helper.make_node(
