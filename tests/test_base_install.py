@@ -26,6 +26,7 @@ SIZE_LIMIT_MB = 450
 TRAINING_ONLY = {
     "torch", "lightning", "pytorch-lightning", "mlflow", "mlflow-skinny", "hydra-core", "omegaconf", "dvc", "onnx",
     "onnxscript", "pandas", "pyarrow", "matplotlib", "scikit-learn", "tabm", "rtdl-num-embeddings",
+    "lightgbm",
 }  # fmt: skip
 PEAK_MEMORY = """
 import resource, subprocess, sys

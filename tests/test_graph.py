@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from trials.bombs import BOMBS, CONTRACT, graph, node
-from trials.mutated_models import mutant
+from trials.mutated_models import forest, mutant, originals
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MODEL
 from dxai.contract import Column, Contract
 from dxai.errors import ModelError
 from dxai.inference.graph import OPERATORS, Value, refuse_other_interface, walk
-from dxai.inference.onnx_schema import FIELD_LIMIT, TEXT_LIMIT, ModelProto, read_model
+from dxai.inference.onnx_schema import FIELD_LIMIT, LIST_LIMIT, TEXT_LIMIT, ModelProto, read_model
 
 DEMAND = Contract(
     id="parts", version="1.0.0", title_en="Parts", title_ko="부품", purpose="test", task="demand",
@@ -379,6 +380,171 @@ def test_every_released_model_passes(checkout: Path) -> None:
         bundle = Bundle.open(folder)
         same(read_model(bundle.read(MODEL)), onnx.load_from_string(bundle.read(MODEL)))
         refuse_other_interface(walk(bundle.read(MODEL)), bundle.contract)
+
+
+def test_trees_pass_and_a_sandbox_would_find_their_golden_rows() -> None:
+    ((data, contract, golden),) = originals([])
+    refuse_other_interface(walk(data), contract)
+    found = onnxruntime.InferenceSession(data).run(list(golden.outputs), dict(golden.inputs))
+    for values, expected in zip(found, golden.outputs.values(), strict=True):
+        np.testing.assert_array_equal(values, expected)
+
+
+def attribute(name: str, change: Callable[[list[Any]], object]) -> Callable[[onnx.ModelProto], None]:
+    """A change of the list that is an attribute of the trees."""
+
+    def changed(model: onnx.ModelProto) -> None:
+        (found,) = (a for a in model.graph.node[1].attribute if a.name == name)
+        values = list(helper.get_attribute_value(found))
+        change(values)
+        found.CopyFrom(helper.make_attribute(name, values, attr_type=found.type))
+
+    return changed
+
+
+def put(place: int, value: Any) -> Callable[[list[Any]], None]:
+    return lambda values: values.__setitem__(place, value)
+
+
+def value_of(name: str, value: Any) -> Callable[[onnx.ModelProto], None]:
+    """Another value of an attribute of the trees, of whatever type; None for none."""
+
+    def changed(model: onnx.ModelProto) -> None:
+        node = model.graph.node[1]
+        kept = [a for a in node.attribute if a.name != name]
+        del node.attribute[:]
+        node.attribute.extend([*kept, *([] if value is None else [helper.make_attribute(name, value)])])
+
+    return changed
+
+
+def longer(count: int) -> Callable[[onnx.ModelProto], None]:
+    """One tree of so many nodes that leans to one side: every second node is a leaf."""
+
+    def changed(model: onnx.ModelProto) -> None:
+        split = [i % 2 == 0 and i < count - 1 for i in range(count)]
+        leaves = [i for i, inner in enumerate(split) if not inner]
+        lists = {
+            "treeids": [0] * count, "nodeids": range(count), "featureids": [0] * count, "values": [0.0] * count,
+            "modes": ["BRANCH_LEQ" if inner else "LEAF" for inner in split],
+            "truenodeids": [i + 1 if inner else 0 for i, inner in enumerate(split)],
+            "falsenodeids": [i + 2 if inner else 0 for i, inner in enumerate(split)],
+            "missing_value_tracks_true": [0] * count,
+        }  # fmt: skip
+        for name, values in lists.items():
+            value_of(f"nodes_{name}", list(values))(model)
+        for name, values in {"treeids": 0, "nodeids": None, "ids": 0, "weights": 1.0}.items():
+            value_of(f"target_{name}", leaves if values is None else [values] * len(leaves))(model)
+
+    return changed
+
+
+MODES, LEFT, RIGHT = "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (value_of("nodes_hitrates", [1.0] * 11), "an attribute 'nodes_hitrates' that is unknown or of another type"),
+        (value_of("base_values", [1.0]), "an attribute 'base_values'"),
+        (value_of("nodes_values_as_tensor", helper.make_tensor("t", 11, [1], [0.0])), "'nodes_values_as_tensor'"),
+        (value_of("nodes_values", [1] * 11), "an attribute 'nodes_values' that is unknown or of another type"),
+        (value_of(MODES, 3), "an attribute 'nodes_modes'"),
+        (value_of("target_weights", None), "lack the attribute 'target_weights'"),
+        (value_of("n_targets", None), "lack the attribute 'n_targets'"),
+        (value_of("n_targets", 0), "the value '0' for n_targets"),
+        (value_of("n_targets", 2**40), "for n_targets, which no bundle may"),
+        (value_of("n_targets", 2), "an output outside the 2"),
+        (value_of("aggregate_function", "MAX"), "MAX"),
+        (value_of("post_transform", "LOGISTIC"), "LOGISTIC"),
+        (attribute("nodes_treeids", list.pop), "lists of different lengths"),
+        (attribute("nodes_featureids", list.pop), "lists of different lengths"),
+        (attribute("nodes_missing_value_tracks_true", list.clear), "lists of different lengths"),
+        (attribute(MODES, lambda values: values.append("LEAF")), "lists of different lengths"),
+        (attribute(MODES, put(0, "BRANCH_LT")), "neither BRANCH_LEQ nor LEAF"),
+        (attribute(MODES, put(1, "LEAF\0")), "neither BRANCH_LEQ nor LEAF"),
+        (attribute("nodes_treeids", put(0, 1)), "not numbered from 0 on"),
+        (attribute("nodes_treeids", put(0, -1)), "not numbered from 0 on"),
+        (attribute("nodes_treeids", put(10, 2**63 - 1)), "not numbered from 0 on"),
+        (attribute("nodes_treeids", lambda values: values.__setitem__(slice(None), [-1] * 11)), "not numbered"),
+        (attribute("nodes_nodeids", put(1, 2)), "not numbered from 0 on"),
+        (attribute("nodes_nodeids", put(1, 0)), "not numbered from 0 on"),
+        (attribute("nodes_featureids", put(0, 1)), "a feature outside the 1 of their input"),
+        (attribute("nodes_featureids", put(0, -1)), "a feature outside"),
+        (attribute("nodes_values", put(0, math.nan)), "a threshold that is not finite"),
+        (attribute("nodes_values", put(1, math.inf)), "a threshold that is not finite"),
+        (attribute("nodes_missing_value_tracks_true", put(0, 2)), "a way for missing values but 0 and 1"),
+        (attribute(LEFT, put(1, 3)), "a leaf with branches"),
+        (attribute(LEFT, put(0, 5)), "leads back, or out of its tree"),
+        (attribute(LEFT, put(2, 0)), "leads back, or out of its tree"),
+        (attribute(LEFT, put(2, 2)), "leads back, or out of its tree"),
+        (attribute(RIGHT, put(8, 3)), "leads back, or out of its tree"),
+        (attribute(RIGHT, put(8, -1)), "a branch to a node that there is not"),
+        (attribute(RIGHT, put(8, 2**63 - 1)), "a branch to a node that there is not"),
+        (attribute(RIGHT, put(2, 3)), "no parent, or with two"),
+        (attribute(LEFT, put(0, 2)), "no parent, or with two"),
+        (attribute("target_ids", list.pop), "leaves of the trees have lists of different lengths"),
+        (attribute("target_weights", put(0, math.nan)), "a weight that is not finite"),
+        (attribute("target_ids", put(0, 3)), "an output outside the 3"),
+        (attribute("target_ids", put(0, -1)), "an output outside the 3"),
+        (attribute("target_treeids", put(0, 3)), "name a node that there is not"),
+        (attribute("target_treeids", put(0, -1)), "name a node that there is not"),
+        (attribute("target_nodeids", put(0, 2**62)), "name a node that there is not"),
+        (attribute("target_nodeids", put(0, 2)), "no leaf of its tree"),
+        (attribute("target_nodeids", put(0, 6)), "no leaf of its tree"),
+        (attribute("target_nodeids", put(6, 4)), "no leaf of its tree"),
+        (attribute("target_nodeids", put(1, 1)), "adds nothing, or twice to one output"),
+        (longer(2003), "more than 1,000 splits deep"),
+    ],
+)  # fmt: skip
+def test_trees_that_are_none_are_refused_by_name(change: Callable[[onnx.ModelProto], object], told: str) -> None:
+    model = forest()
+    change(model)
+    assert told in refusal(model.SerializeToString())
+
+
+def test_trees_may_be_deep_and_many_and_are_read_as_onnx_does() -> None:
+    model = forest()
+    longer(2001)(model)
+    same(read_model(model.SerializeToString()), model)
+    walk(model.SerializeToString())
+
+
+def test_without_a_leaf_that_adds_there_are_no_trees() -> None:
+    model = forest()
+    for name in ("target_treeids", "target_nodeids", "target_ids", "target_weights"):
+        attribute(name, list.clear)(model)
+    assert "adds nothing" in refusal(model.SerializeToString())
+
+
+def test_features_are_bounded_where_the_file_does_not_say_how_many_there_are() -> None:
+    model = forest()
+    model.graph.value_info.pop()
+    attribute("nodes_featureids", put(0, 65_535))(model)
+    walk(model.SerializeToString())
+    attribute("nodes_featureids", put(0, 65_536))(model)
+    assert "outside the 65,536" in refusal(model.SerializeToString())
+
+
+@pytest.mark.slow
+def test_many_numbers_of_an_attribute_are_read_at_once_up_to_a_limit() -> None:
+    def head(field: int, content: bytes) -> bytes:
+        return bytes((field,)) + _varint(len(content)) + content
+
+    for element in (b"\x40\x07", b"\x3d\0\0\x80\x3f"):
+        for count, told in ((LIST_LIMIT + 64, "IR version"), (LIST_LIMIT + 65, "16,000,000 numbers and words")):
+            assert told in refusal(head(0x3A, head(0x0A, head(0x2A, element * count))))
+    for odd in (b"\x40\x80\x00", b"\x40\x80", b"\x40", b"\x3d\0", b"\x4a\x09a", b"\x40" + b"\xff" * 10):
+        first = {0x40: b"\x40\x07", 0x3D: b"\x3d\0\0\x80\x3f", 0x4A: b"\x4a\0"}[odd[0]]
+        assert "damaged" in refusal(head(0x3A, head(0x0A, head(0x2A, first * 1000 + odd))))
+
+
+def test_numbers_behind_many_are_read_as_onnx_does() -> None:
+    far = [2**28 - 1, 2**28, -1, 2**63 - 1, 64, 0, 127, 128, 300]
+    for count in (63, 64, 65, 200):
+        attributes = {"i": [*range(count), *far, *range(100)], "f": [0.5, math.inf] * count, "s": ["a", ""] * count}
+        model = graph(helper.make_node("Abs", ["x"], ["boom"], **attributes))
+        same(read_model(model.SerializeToString()), model)
 
 
 def test_an_empty_model_is_an_empty_message() -> None:

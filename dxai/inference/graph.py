@@ -8,6 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dxai.contract import Contract
 from dxai.contract.signature import Element, signature_of
@@ -37,7 +41,9 @@ _GROUPS = {
 }
 OPERATORS: Mapping[str, frozenset[str]] = {
     "": frozenset(" ".join(_GROUPS.values()).split()),
-    "ai.onnx.ml": frozenset({"Imputer", "LabelEncoder", "LinearRegressor", "OneHotEncoder", "Scaler"}),
+    "ai.onnx.ml": frozenset(
+        {"Imputer", "LabelEncoder", "LinearRegressor", "OneHotEncoder", "Scaler", "TreeEnsembleRegressor"}
+    ),
 }
 """By domain: what our exporter writes, and its kin. None calls a graph, draws at random, or makes a sequence."""
 
@@ -51,6 +57,18 @@ _ATTRIBUTE = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "string
 
 _IR, _OPSETS = range(8, 11), {"": range(17, 23), "ai.onnx.ml": range(1, 6)}
 _BYTES, _NODES, _RANK, _ELEMENTS = 256 << 20, 10_000, 16, 1 << 26
+
+_TREE_LISTS = {
+    "nodes_treeids": "ints", "nodes_nodeids": "ints", "nodes_featureids": "ints", "nodes_truenodeids": "ints",
+    "nodes_falsenodeids": "ints", "nodes_missing_value_tracks_true": "ints", "nodes_values": "floats",
+    "nodes_modes": "strings", "target_treeids": "ints", "target_nodeids": "ints", "target_ids": "ints",
+    "target_weights": "floats",
+}  # fmt: skip
+_TREE_RULE: Mapping[str, tuple[str, Any]] = {"n_targets": ("i", range(1, 1025)), "aggregate_function": ("s", [b"SUM"]),
+                                             "post_transform": ("s", [b"NONE"])}  # fmt: skip
+"""What trees need, and may have: what our exporter writes, and nothing besides."""
+_TREE_NODES, _TREE_DEPTH, _FEATURES = 1_000_000, 1_000, 1 << 16
+"""Features where the file does not say how wide the input is; the runtime holds them against the true width."""
 
 _SHAPED = {"ConstantOfShape": {0}, "Expand": {1}, "OneHot": {1}, "Pad": {1}, "Range": {0, 1, 2}, "Tile": {1}}
 """Which inputs say how large the output becomes."""
@@ -98,10 +116,13 @@ def walk(data: bytes) -> Graph:
         _refuse_tensor(tensor)
     constants = {tensor.name or "": _integers(tensor) for tensor in graph.initializer}
     settled = {"", *constants}
+    widths = _widths(graph)
     for node in graph.node:
         _refuse_node(node, domains)
         if node.op_type == "Constant":
             constants |= dict.fromkeys(node.output, _constant(node))
+        if node.op_type == "TreeEnsembleRegressor":
+            _refuse_trees(node, widths)
         _refuse_growth(node, constants, settled)
         if node.op_type in ("Constant", "Shape", "Size") or (node.input and settled.issuperset(node.input)):
             settled.update(node.output)
@@ -208,6 +229,106 @@ def _refuse_growth(node: NodeProto, constants: Mapping[str, Sequence[int]], sett
         numbers = [abs(limit - start) // max(1, abs(delta))]
     if math.prod(max(1, abs(number)) for number in numbers) > _ELEMENTS:
         raise ModelError(f"The graph lets {node.op_type} make more than {_ELEMENTS:,} elements.")
+
+
+def _widths(graph: GraphProto) -> dict[str, int]:
+    """Length of the second of two axes, of the values where the file says it."""
+    shapes = {info.name or "": info.type.tensor_type.shape for info in (*graph.input, *graph.value_info)
+              if info.type and info.type.tensor_type and info.type.tensor_type.shape}  # fmt: skip
+    return {
+        name: shape.dim[1].dim_value
+        for name, shape in shapes.items()
+        if len(shape.dim) == 2 and shape.dim[1].dim_value is not None
+    }
+
+
+def _refuse_trees(node: NodeProto, widths: Mapping[str, int]) -> None:
+    """Trees are trees: a runtime follows their numbers as they stand, row by row."""
+    given = _tree_attributes(node)
+    nodes = {name.removeprefix("nodes_"): given[name] for name in _TREE_LISTS if name.startswith("nodes_")}
+    count = len(nodes["treeids"])
+    if not 0 < count <= _TREE_NODES or any(len(values) != count for values in nodes.values()):
+        raise ModelError(f"The trees have no nodes, more than {_TREE_NODES:,}, or lists of different lengths.")
+    if not {b"BRANCH_LEQ", b"LEAF"}.issuperset(nodes["modes"]):
+        raise ModelError("The trees have a node that is neither BRANCH_LEQ nor LEAF.")
+    split = np.array([mode == b"BRANCH_LEQ" for mode in nodes["modes"]])
+    place, tree = np.arange(count), nodes["treeids"]
+    begins = np.diff(tree, prepend=tree[:1] - 1) != 0
+    start = np.maximum.accumulate(np.where(begins, place, 0))
+    if not np.array_equal(tree, np.cumsum(begins) - 1) or not np.array_equal(nodes["nodeids"], place - start):
+        raise ModelError("The trees or their nodes are not numbered from 0 on, one by one.")
+    width = widths.get(node.input[0] if node.input else "", _FEATURES)
+    if ((nodes["featureids"] < 0) | (nodes["featureids"] >= width)).any():
+        raise ModelError(f"The trees ask for a feature outside the {width:,} of their input.")
+    if not np.isfinite(nodes["values"]).all() or not np.isin(nodes["missing_value_tracks_true"], (0, 1)).all():
+        raise ModelError("The trees have a threshold that is not finite, or a way for missing values but 0 and 1.")
+    _refuse_branches(split, start, nodes["truenodeids"], nodes["falsenodeids"])
+    _refuse_leaves(given, tree, start, split)
+
+
+def _tree_attributes(node: NodeProto) -> dict[str, Any]:
+    """The attributes of trees by name: all that they need, each of its kind, and no other."""
+    given: dict[str, Any] = {}
+    for attribute in node.attribute:
+        name = attribute.name or ""
+        kind, allowed = _TREE_RULE.get(name, (_TREE_LISTS.get(name), None))
+        value = getattr(attribute, kind) if kind else None
+        if attribute.type not in _ATTRIBUTE or _ATTRIBUTE[attribute.type] != kind or value is None:
+            raise ModelError(f"The trees have an attribute {_quoted(name)} that is unknown or of another type.")
+        if allowed is not None and value not in allowed:
+            raise ModelError(f"The trees have the value {_quoted(str(value))} for {name}, which no bundle may.")
+        number = {"ints": np.int64, "floats": np.float32}.get(kind or "")
+        given[name] = np.asarray(value, number) if number else value
+    if missing := [name for name in (*_TREE_LISTS, *_TREE_RULE) if name not in given]:
+        raise ModelError(f"The trees lack the attribute {missing[0]!r}.")
+    return given
+
+
+def _refuse_branches(
+    split: NDArray[np.bool_], start: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]
+) -> None:
+    """Both children of a split stand behind it in its own tree, and every other node has one parent: no circle."""
+    count, parents = len(split), np.flatnonzero(split)
+    if left[~split].any() or right[~split].any():
+        raise ModelError("The trees have a leaf with branches.")
+    # Compared before anything is added: a number from the file may be as large as 64 bits allow.
+    if any(((side < 0) | (side >= count)).any() for side in (left, right)):
+        raise ModelError("The trees have a branch to a node that there is not.")
+    left, right = left + start, right + start
+    children = np.concatenate([left[parents], right[parents]])
+    above = np.concatenate([parents, parents])
+    if (children >= count).any() or (children <= above).any() or (start[children] != start[above]).any():
+        raise ModelError("The trees have a branch that leads back, or out of its tree.")
+    roots = np.flatnonzero(start == np.arange(count))
+    if not np.array_equal(np.sort(np.concatenate([children, roots])), np.arange(count)):
+        raise ModelError("The trees have a node with no parent, or with two.")
+    level, depth = roots, 0
+    while len(level := level[split[level]]):
+        level, depth = np.concatenate([left[level], right[level]]), depth + 1
+        if depth > _TREE_DEPTH:
+            raise ModelError(f"The trees are more than {_TREE_DEPTH:,} splits deep.")
+
+
+def _refuse_leaves(
+    given: Mapping[str, Any], tree: NDArray[np.int64], start: NDArray[np.int64], split: NDArray[np.bool_]
+) -> None:
+    """Every leaf adds to an output, and to none twice; no split does."""
+    trees, ids, targets, weights = (given[f"target_{n}"] for n in ("treeids", "nodeids", "ids", "weights"))
+    if not len(trees) == len(ids) == len(targets) == len(weights):
+        raise ModelError("The leaves of the trees have lists of different lengths.")
+    if not np.isfinite(weights).all():
+        raise ModelError("The leaves of the trees have a weight that is not finite.")
+    if ((targets < 0) | (targets >= given["n_targets"])).any():
+        raise ModelError(f"The leaves of the trees add to an output outside the {given['n_targets']:,}.")
+    if ((trees < 0) | (trees > tree[-1]) | (ids < 0) | (ids >= len(tree))).any():
+        raise ModelError("The leaves of the trees name a node that there is not.")
+    roots = np.flatnonzero(start == np.arange(len(tree)))
+    place = roots[trees] + ids
+    if (place >= len(tree)).any() or (tree[place] != trees).any() or split[place].any():
+        raise ModelError("The leaves of the trees name a node that is no leaf of its tree.")
+    told = np.unique(place * given["n_targets"] + targets)
+    if len(told) != len(place) or not np.array_equal(np.unique(place), np.flatnonzero(~split)):
+        raise ModelError("The trees have a leaf that adds nothing, or twice to one output.")
 
 
 def _value(info: ValueInfoProto) -> Value:

@@ -14,14 +14,21 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dxai.errors import ModelError
 
 FIELD_LIMIT, TEXT_LIMIT = 250_000, 4 << 20
 """Fields and numbers outside ``raw_data``, and bytes of text; the released models have some 4,000 and 20,000."""
+
+LIST_LIMIT, _WORD = 16_000_000, 6
+"""Numbers beyond the first 64 of each list of an attribute, and how many a word counts for: a million nodes' trees."""
 
 Scalar = Literal["int32", "int64", "float", "double", "text", "bytes"]
 Message = TypeVar("Message")
@@ -110,8 +117,8 @@ class AttributeProto:
     i: int | None = _one(3, "int64")
     s: bytes | None = _one(4, "bytes")
     t: TensorProto | None = _one(5, TensorProto)
-    floats: list[float] = _many(7, "float")
-    ints: list[int] = _many(8, "int64")
+    floats: Sequence[float] = _many(7, "float")
+    ints: Sequence[int] = _many(8, "int64")
     strings: list[bytes] = _many(9, "bytes")
     doc_string: str | None = _one(13, "text")
     type: int | None = _one(20, "int32")
@@ -177,6 +184,11 @@ _REFUSED: dict[tuple[type, int], str] = {
     **{(TypeProto, number): "a value that is no tensor" for number in (4, 5, 7, 8, 9)},
 }  # fmt: skip
 
+_FLOATS, _INTS, _STRINGS = 7 << 3 | 5, 8 << 3, 9 << 3 | 2
+"""Tags of the lists of an attribute, one number or word each."""
+_RUN, _WINDOW = 64, 1 << 20
+"""Elements of such a list that are read one by one before what follows is read at once; bytes looked at together."""
+
 _WIRE = {"int32": 0, "int64": 0, "double": 1, "float": 5}  # all others are of wire type 2, with their length in front
 _BYTES = {"float": 4, "double": 8}
 
@@ -214,7 +226,7 @@ class _Reader:
     """Reads messages of one file; all positions are offsets into it."""
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.left, self.text_left = data, FIELD_LIMIT, TEXT_LIMIT
+        self.data, self.left, self.text_left, self.list_left = data, FIELD_LIMIT, TEXT_LIMIT, LIST_LIMIT
 
     def message(self, kind: type[Message], at: int, end: int) -> Message:
         """The message between two offsets."""
@@ -233,12 +245,37 @@ class _Reader:
                 start, at = self.span(tag, element, at, end)
                 value = self.packed(element, start, at) if packed else self.value(element, start, at)
             if repeated:
-                given.setdefault(name, []).extend(value if packed else (value,))
+                values = given.setdefault(name, [])
+                values.extend(value if packed else (value,))
+                if kind is AttributeProto and len(values) == _RUN:
+                    given[name], at = self.run(values, tag, at, end)
             elif name in given:
                 raise ModelError(f"The ONNX file is damaged: a {kind.__name__} has two fields {name!r}.")
             else:
                 given[name] = value
         return kind(**given)
+
+    def run(self, values: list[Any], tag: int, at: int, end: int) -> tuple[Any, int]:
+        """A list of an attribute with what follows of it, numbers in an array; the offset behind that.
+
+        Read one by one as objects, trees would take a minute and gigabytes.
+        """
+        if tag == _STRINGS:
+            while at < end and self.data[at] == tag:
+                start, at = self.span(tag, "bytes", at + 1, end)
+                values.append(self.data[start:at])
+                self.count_listed(_WORD)
+        if tag not in (_FLOATS, _INTS):
+            return values, at
+        numbers = array("f" if tag == _FLOATS else "q", values)
+        count = 1
+        while count and at < end:
+            window = np.frombuffer(self.data, np.uint8, min(_WINDOW, end - at), at)
+            more, used = _float_run(window) if tag == _FLOATS else _integer_run(window)
+            count, at = len(more), at + used
+            self.count_listed(count)
+            numbers.frombytes(more.tobytes())
+        return numbers, at
 
     def span(self, tag: int, kind: Scalar | type, at: int, end: int) -> tuple[int, int]:
         """Where the content of a field that is no integer begins and ends."""
@@ -292,6 +329,12 @@ class _Reader:
         if self.left < 0:
             raise ModelError(f"The graph has more than {FIELD_LIMIT:,} fields.")
 
+    def count_listed(self, more: int) -> None:
+        """Count elements of long lists against their limit."""
+        self.list_left -= more
+        if self.list_left < 0:
+            raise ModelError(f"The graph has more than {LIST_LIMIT:,} numbers and words in attributes.")
+
     def integer(self, kind: Scalar | type, at: int, end: int) -> tuple[int, int]:
         """A signed number, and the offset behind it."""
         value, at = self.varint(at, end)
@@ -312,6 +355,37 @@ class _Reader:
                     break
                 return value, at
         raise ModelError("The ONNX file is damaged: a number is cut short, too long or too large.")
+
+
+def _float_run(window: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
+    """Floats at the beginning of the bytes, each behind its tag; how many bytes they are."""
+    records = window[: len(window) // 5 * 5].reshape(-1, 5)
+    count = _leading(records[:, 0] == _FLOATS)
+    return np.ascontiguousarray(records[:count, 1:]).view("<f4").ravel().astype(np.float32), 5 * count
+
+
+def _integer_run(window: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+    """Numbers below 2^28, in their shortest form, at the beginning of the bytes; how many bytes they are.
+
+    Tags are numbers as well: every second number is to be the tag.
+    """
+    last = np.flatnonzero(window < 128)
+    last = last[: len(last) // 2 * 2]
+    first = np.concatenate([[0], last + 1])[:-1]
+    size = (last - first + 1)[1::2]
+    fit = (window[first[::2]] == _INTS) & (size <= 4) & ((window[last[1::2]] > 0) | (size == 1))
+    count = _leading(fit)
+    first, size = first[1::2][:count], size[:count]
+    numbers = np.zeros(count, np.int64)
+    for place in range(4):
+        there = size > place
+        numbers[there] |= (window[first[there] + place] & 127).astype(np.int64) << 7 * place
+    return numbers, int(last[2 * count - 1]) + 1 if count else 0
+
+
+def _leading(truths: NDArray[np.bool_]) -> int:
+    """How many are true before the first that is not."""
+    return int(truths.argmin()) if not truths.all() else len(truths)
 
 
 def _told(kind: type, tag: int) -> str:

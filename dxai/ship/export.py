@@ -10,22 +10,37 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.defs import OpSchema
+from onnxscript import values
 from torch import Tensor, nn
 
 from dxai.contract import Contract
 from dxai.contract.signature import Element, signature_of
 from dxai.contract.signature import Tensor as Declared
 from dxai.learn.predictor import Predictor
+from dxai.networks.trees import Trees
 
 OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
 
-_LABEL_OPSET = 3
+_ML_OPSET = 3
+"""Of LabelEncoder and TreeEnsembleRegressor: runtimes two years old know no TreeEnsemble (version 5)."""
 # No column's name holds a dot, so these never meet one.
 _NUMBER, _OUTER, _INNER = ".number", "outer.", "inner."
+_STAND_IN = values.Op(values.Opset("dxai", 1), "TreeEnsemble", OpSchema(
+    "TreeEnsemble", "dxai", 1,
+    inputs=[OpSchema.FormalParameter(
+        "rows_and_trees", "T", param_option=OpSchema.FormalParameterOption.Variadic, is_homogeneous=False,
+    )],
+    outputs=[OpSchema.FormalParameter("sums", "tensor(float)")],
+    type_constraints=[("T", [f"tensor({kind})" for kind in ("float", "int32", "bool")], "")],
+    attributes=[OpSchema.Attribute("outputs", OpSchema.AttrType.INT, "")],
+))  # fmt: skip
+"""Where trees stand until the exporter knows its weights; no file holds it."""
 
 
 class _Positional(nn.Module):
@@ -100,12 +115,86 @@ def _export(
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
+                custom_translation_table={torch.ops.dxai.tree_ensemble.default: _stand_in},
                 input_names=[_OUTER + name for name in inputs], output_names=[_OUTER + name for name in outputs],
             )  # fmt: skip
     finally:
         loud.setLevel(level)
     assert program is not None
-    return program.model_proto
+    model: onnx.ModelProto = program.model_proto
+    _plant_trees(model)
+    return model
+
+
+def _stand_in(
+    x: Any, feature: Any, threshold: Any, left: Any, right: Any, missing_left: Any, value: Any, root: Any, output: Any,
+    outputs: int,
+) -> Any:  # fmt: skip
+    """A node that takes the trees as weights: ONNX wants them as attributes, and the exporter knows no weight yet."""
+    weights = (feature, threshold, left, right, missing_left, value, root, output)
+    return _STAND_IN(x, *weights, outputs=outputs)
+
+
+def _plant_trees(model: onnx.ModelProto) -> None:
+    """Put a TreeEnsembleRegressor where the exporter left a stand-in, and drop the weights that only that one read."""
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    planted = [node for node in graph.node if node.domain == _STAND_IN.domain]
+    for node in planted:
+        trees = Trees(*(numpy_helper.to_array(weights[name]) for name in node.input[1:]))
+        assert len(trees.root), "no trees were planted"
+        (outputs,) = (attribute.i for attribute in node.attribute)
+        node.CopyFrom(
+            helper.make_node(
+                "TreeEnsembleRegressor", [node.input[0]], list(node.output), name=node.name, domain="ai.onnx.ml",
+                **_tree_attributes(trees, outputs),
+            )
+        )  # fmt: skip
+    if planted:
+        read = {name for node in graph.node for name in node.input}
+        kept = [tensor for tensor in graph.initializer if tensor.name in read]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
+
+def _tree_attributes(trees: Trees, outputs: int) -> dict[str, Any]:
+    """Trees as the attributes of a TreeEnsembleRegressor, whose node numbers begin at 0 in each tree."""
+    trees = _branched(trees)
+    nodes, width = len(trees.feature), trees.value.shape[1]
+    tree = np.searchsorted(trees.root, np.arange(nodes), side="right") - 1
+    start, split = trees.root[tree], trees.feature >= 0
+    leaves = np.flatnonzero(~split)
+    number = np.arange(nodes) - start
+    target = trees.output[tree[leaves]][:, None] + np.arange(width)
+    lists = {
+        "nodes_treeids": tree, "nodes_nodeids": number, "nodes_featureids": trees.feature.clip(min=0),
+        "nodes_values": trees.threshold, "nodes_truenodeids": np.where(split, trees.left - start, 0),
+        "nodes_falsenodeids": np.where(split, trees.right - start, 0),
+        "nodes_missing_value_tracks_true": trees.missing_left.astype(np.int64),
+        "target_treeids": tree[leaves].repeat(width), "target_nodeids": number[leaves].repeat(width),
+        "target_ids": target.ravel(), "target_weights": trees.value[leaves].ravel(),
+    }  # fmt: skip
+    modes = ["BRANCH_LEQ" if inner else "LEAF" for inner in split]
+    rule = {"n_targets": outputs, "aggregate_function": "SUM", "post_transform": "NONE"}
+    return rule | {"nodes_modes": modes} | {name: values.tolist() for name, values in lists.items()}
+
+
+def _branched(trees: Trees) -> Trees:
+    """The same, with a split above two like it where a root is a leaf: no runtime has to know such a tree."""
+    lone = np.zeros(len(trees.feature), np.bool_)
+    lone[trees.root] = trees.feature[trees.root] < 0
+    source = np.repeat(np.arange(len(lone)), np.where(lone, 3, 1))
+    place, first = np.arange(len(source)), np.diff(source, prepend=-1) > 0
+    moved, root, copy = np.flatnonzero(first), lone[source] & first, lone[source] & ~first
+    left, right = (
+        np.select([root, copy], [place + step, place], moved[side[source]]).astype(np.int32)
+        for step, side in ((1, trees.left), (2, trees.right))
+    )
+    return Trees(
+        np.where(root, 0, trees.feature[source]).astype(np.int32), trees.threshold[source], left, right,
+        trees.missing_left[source], np.where(root[:, None], 0, trees.value[source]).astype(np.float32),
+        moved[trees.root].astype(np.int32), trees.output,
+    )  # fmt: skip
 
 
 def _prepend_label_encoder(model: onnx.ModelProto, column: str, categories: Sequence[str]) -> None:
@@ -136,7 +225,7 @@ def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
     _strip(model)
     domains = {op.domain or "": op.version for op in model.opset_import}
     if any(node.domain == "ai.onnx.ml" for node in model.graph.node):
-        domains["ai.onnx.ml"] = _LABEL_OPSET
+        domains["ai.onnx.ml"] = _ML_OPSET
     used = {node.domain for node in model.graph.node} | {""}
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, domains[domain]) for domain in sorted(used))

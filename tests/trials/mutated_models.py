@@ -22,12 +22,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MODEL
-from dxai.contract import Contract
+from dxai.contract import Column, Contract
 from dxai.errors import ModelError
 from dxai.inference.graph import OPERATORS, refuse_other_interface, walk
 from dxai.inference.loader import Golden, golden_of, refuse_other_answer
@@ -43,6 +44,14 @@ FLOATS = (float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 1e-30, 1e30, 3.0
 TYPES = range(0, 24)
 STANDARD = sorted({schema.name for schema in onnx.defs.get_all_schemas()})
 ALLOWED = sorted(OPERATORS[""] | OPERATORS["ai.onnx.ml"])
+
+TREES = Contract(
+    id="forest", version="1.0.0", title_en="Forest", title_ko="숲", purpose="test", task="quality",
+    columns=(
+        Column(name="x", kind="number", role="feature", title_en="x", title_ko="x"),
+        Column(name="y", kind="number", role="target", title_en="y", title_ko="y"),
+    ),
+)  # fmt: skip
 
 Mutation = Callable[[Random, onnx.ModelProto], None]
 
@@ -185,6 +194,23 @@ def new_attribute(random: Random, model: onnx.ModelProto) -> None:
     random.choice(model.graph.node).attribute.append(helper.make_attribute(random.choice(names), value))
 
 
+def branch(random: Random, model: onnx.ModelProto) -> None:
+    """Other numbers in a list of a node of trees: one or all, near or far; or lists that change places."""
+    (node,) = (n for n in model.graph.node if n.op_type == "TreeEnsembleRegressor")
+    chosen, other = random.sample([a for a in node.attribute if len(a.ints) or len(a.floats)], 2)
+    change = random.randrange(5)
+    if change == 0 and chosen.ints:
+        chosen.ints[random.randrange(len(chosen.ints))] = random.choice((*NUMBERS, *range(8)))
+    elif change == 1 and chosen.floats:
+        chosen.floats[random.randrange(len(chosen.floats))] = random.choice(FLOATS)
+    elif change == 2:
+        chosen.name, other.name = other.name, chosen.name
+    elif change == 3 and chosen.ints:
+        chosen.ints[:] = random.choices(chosen.ints, k=len(chosen.ints))
+    else:
+        del (chosen.ints or chosen.floats)[-1]
+
+
 def attribute_dropped(random: Random, model: onnx.ModelProto) -> None:
     node = random.choice([n for n in model.graph.node if n.attribute])
     del node.attribute[random.randrange(len(node.attribute))]
@@ -311,7 +337,8 @@ def extras(random: Random, model: onnx.ModelProto) -> None:
 STRUCTURAL: tuple[Mutation, ...] = (
     dims, data_type, weights, integers, integers, typed_list, swapped_weights, external, sparse, operator, operator,
     domain, dropped, doubled, shuffled, rewired, rewired, inputs_cut, attribute, attribute, new_attribute,
-    attribute_dropped, inserted, inserted, grown, nested_if, loop, versions, value, interface, extras,
+    branch, branch, branch, attribute_dropped, inserted, inserted, grown, nested_if, loop, versions, value, interface,
+    extras,
 )  # fmt: skip
 
 
@@ -349,10 +376,40 @@ def mutant(random: Random, data: bytes, other: bytes) -> bytes:
 # The trial
 
 
+def forest() -> onnx.ModelProto:
+    """Three trees, one for each output, as our exporter writes them; the last one says the same of every row."""
+    trees = helper.make_node(
+        "TreeEnsembleRegressor", ["column"], ["sums"], domain="ai.onnx.ml", name="trees", n_targets=3,
+        aggregate_function="SUM", post_transform="NONE",
+        nodes_treeids=[0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2], nodes_nodeids=[0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2],
+        nodes_featureids=[0] * 11, nodes_values=[1.0, 0.0, 2.0, 0.0, 0.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF", *["BRANCH_LEQ", "LEAF", "LEAF"] * 2],
+        nodes_truenodeids=[1, 0, 3, 0, 0, 1, 0, 0, 1, 0, 0], nodes_falsenodeids=[2, 0, 4, 0, 0, 2, 0, 0, 2, 0, 0],
+        nodes_missing_value_tracks_true=[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        target_treeids=[0, 0, 0, 1, 1, 2, 2], target_nodeids=[1, 3, 4, 1, 2, 1, 2], target_ids=[0, 0, 0, 1, 1, 2, 2],
+        target_weights=[10.0, 20.0, 30.0, -1.0, -2.0, 7.0, 7.0],
+    )  # fmt: skip
+    outputs, float_ = ("y_predicted", "y_lower", "y_upper"), TensorProto.FLOAT
+    nodes = [helper.make_node("Unsqueeze", ["x", "one"], ["column"]), trees]
+    nodes += [helper.make_node("Gather", ["sums", f"i{i}"], [name], axis=1) for i, name in enumerate(outputs)]
+    weights = [helper.make_tensor(f"i{i}", TensorProto.INT64, [], [i]) for i in range(3)]
+    weights.append(helper.make_tensor("one", TensorProto.INT64, [1], [1]))
+    values = [helper.make_tensor_value_info(name, float_, ["batch"]) for name in ("x", *outputs)]
+    inner = [helper.make_tensor_value_info("column", float_, ["batch", 1])]
+    whole = helper.make_graph(nodes, "forest", values[:1], values[1:], weights, value_info=inner)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(whole, ir_version=10, opset_imports=opsets)
+
+
 def originals(folders: Sequence[Path]) -> list[tuple[bytes, Contract, Golden]]:
-    """Graph, contract and golden rows of each bundle."""
+    """Graph, contract and golden rows of each bundle, and of trees made by hand."""
     bundles = [Bundle.open(folder) for folder in folders]
-    return [(bundle.read(MODEL), bundle.contract, golden_of(bundle)) for bundle in bundles]
+    rows = np.linspace(0, 3, 13, dtype=np.float32)
+    first = np.select([rows <= 1, rows <= 2], [10, 20], 30)
+    answers = {"y_predicted": first, "y_lower": np.where(rows <= 1.5, -1, -2), "y_upper": np.full(13, 7)}
+    golden = Golden({"x": rows}, {name: values.astype(np.float32) for name, values in answers.items()})
+    made = (forest().SerializeToString(), TREES, golden)
+    return [made, *((bundle.read(MODEL), bundle.contract, golden_of(bundle)) for bundle in bundles)]
 
 
 def stage_of(graph: bytes, contract: Contract, golden: Golden, sandbox: Sandbox, *, walked: bool = True) -> str:
