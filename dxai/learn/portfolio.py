@@ -275,18 +275,19 @@ class _Fit:
         padded = np.array([np.pad(curve, (0, longest - len(curve)), mode="edge") for _, curve in member.curves])
         member.trees = 1 + int(np.average(padded, axis=0, weights=[rows for rows, _ in member.curves]).argmin())
         for booster, asked, test in member.boosters:
-            member.said[test] = self._probabilities(booster.predict(asked, num_iteration=member.trees))
+            member.said[test] = self._probabilities(np.asarray(booster.predict(asked, num_iteration=member.trees)))
         member.boosters.clear()
 
     def _probabilities(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
         """``[rows, outputs]``, whatever the library gives."""
         return np.stack([1 - said, said], axis=1) if self.classes == 2 else said.reshape(len(said), -1)
 
-    def _other(self, name: Name, columns: RawColumns, known: Array, target: Array) -> Callable[[Array], Array]:
+    def _other(self, name: Name, columns: RawColumns, known: Array, target: Array) -> Callable[[Array], NDArray[Any]]:
         """Fit what is not boosted; returns what answers."""
         if name == "forest":
             forest = self._forest().fit(known, target)
-            return forest.predict_proba if self.classes else lambda asked: forest.predict(asked)[:, None]
+            said = forest.predict_proba if self.classes else forest.predict
+            return lambda asked: np.asarray(said(asked)).reshape(len(asked), -1)
         filled = _filled(columns, known)
         if name == "process":
             process = GaussianProcess().fit(filled, target, seed=1)
@@ -317,11 +318,10 @@ class _Fit:
         return np.vstack([slopes, constants - middle @ slopes]).astype(np.float32)
 
     def _straight(self, line: Array, filled: Array) -> NDArray[np.float64]:
-        said = filled.astype(np.float64) @ line[:-1] + line[-1]
+        said: NDArray[np.float64] = filled.astype(np.float64) @ line[:-1] + line[-1]
         if not self.classes:
             return said
-        certain = np.exp(said - said.max(axis=1, keepdims=True))
-        return certain / certain.sum(axis=1, keepdims=True)
+        return np.asarray(torch.as_tensor(said).softmax(dim=1))
 
     def _pairs(self, known: Array, target: Array) -> Pairs:
         """The pairs of features from which a quick ensemble gains most."""
@@ -454,14 +454,14 @@ class _Fit:
         """The target as columns ``[rows, k]``, of which a category has means."""
         if self.classes <= 2:
             return self.target.astype(np.float32)[:, None]
-        return np.eye(self.classes, dtype=np.float32)[self.target]
+        return np.asarray(np.eye(self.classes, dtype=np.float32)[self.target])
 
     def _nothing(self) -> NDArray[np.float64]:
         return np.zeros((len(self.target), self.classes or 1))
 
 
 def _is_paired(name: str) -> bool:
-    return name in _BOOSTED and _BOOSTED[name].paired  # type: ignore[index]
+    return name in _BOOSTED and _BOOSTED[name].paired
 
 
 def _with(pairs: Pairs, features: Array) -> Array:

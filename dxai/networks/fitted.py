@@ -31,4 +31,4 @@ class Fitted(nn.Module):
         for name in self._names:
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.zeros(stored.shape, dtype=stored.dtype))
-        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *others)

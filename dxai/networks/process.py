@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dxai.arithmetic import square_root
 from dxai.networks.fitted import Fitted
 
 _CLIPPED = 4.0
@@ -98,9 +99,9 @@ class GaussianProcess(Fitted):
             lengths, strengths = logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
             covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(n, dtype=x.dtype)
             root = torch.linalg.cholesky(covariance)
-            fit = 0.5 * (y[None] @ torch.cholesky_solve(y[:, None], root)).squeeze()
-            value = fit + root.diagonal().log().sum() + 0.5 * (((logs - mean) / deviation) ** 2).sum()
-            value.backward()
+            fit: Tensor = 0.5 * (y[None] @ torch.cholesky_solve(y[:, None], root)).squeeze()
+            value: Tensor = fit + root.diagonal().log().sum() + 0.5 * (((logs - mean) / deviation) ** 2).sum()
+            value.backward()  # type: ignore[no-untyped-call]
             return value
 
         try:
@@ -113,7 +114,7 @@ class GaussianProcess(Fitted):
 
 def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
     """Covariance of two sets of scaled points ``[a, b]``."""
-    rough = math.sqrt(3) * (_squares(a / lengths[0], b / lengths[0]) + _FAR).sqrt()
+    rough = math.sqrt(3) * square_root(_squares(a / lengths[0], b / lengths[0]) + _FAR)
     smooth = _squares(a / lengths[1], b / lengths[1])
     straight = (a / lengths[2]) @ (b / lengths[2]).T
     return (
