@@ -511,8 +511,8 @@ def test_importance_of_a_wide_or_long_table_takes_fewer_shuffles_and_rows(
     assert {len(rises) for rises in task.importance(predictors, repeats=1).values()} == {2}
     monkeypatch.setattr("dxai.learn.rows._MOST_SHUFFLES", few - 1)
     assert {len(rises) for rises in task.importance(predictors, repeats=5).values()} == {1}
-    seen, error = set(), task.target.error
-    monkeypatch.setattr(task.target, "error", lambda *told: seen.add(len(told[2])) or error(*told))
+    seen, error = set(), task.error
+    monkeypatch.setattr(task, "error", lambda *told: seen.add(len(told[2])) or error(*told))
     monkeypatch.setattr("dxai.learn.rows._MOST_ROWS", 50)
     task.importance(predictors, repeats=1)
     assert seen == {50}
