@@ -92,8 +92,9 @@ def test_reference_runs_use_no_operator_that_differs(experiment: str, checkout: 
     short = ["trainer.max_epochs=1", *(["trainer.epoch_batches=2"] if "retail" in experiment else [])]
     task = task_of(settings_from([f"experiment={experiment}", *short], checkout=checkout), checkout)
     with Operators() as seen:
-        predictor, _ = task.fit(task.folds[0], lambda _: None)
-        task.held_out(predictor, task.folds[0])
+        fitted = {fold.label: task.fit(fold, lambda _: None)[0] for fold in task.folds}
+        task.calibrate(fitted)
+        task.held_out(fitted[task.folds[0].label], task.folds[0])
     assert {"addmm", "_fused_adamw_"} & seen.names, "the watch sees nothing"
     assert seen.names & DIFFERENT == set()
 

@@ -119,14 +119,20 @@ class Fitted:
 
     @property
     def unseen(self) -> pl.DataFrame:
-        return self.task.table[self.task.folds[-1].rows.calibration]
+        return self.task.table[self.task.honest[0].rows.test]
+
+
+def calibrated(task: ClassTask) -> dict[str, ClassPredictor]:
+    """All fits of a task, by label."""
+    made = {fold.label: task.fit(fold, lambda _: None)[0].eval() for fold in task.folds}
+    task.calibrate(made)
+    return made
 
 
 def fitted(contract: Contract, table: pl.DataFrame, made_with: RunSettings) -> Fitted:
     task = task_for(contract, table, made_with)
     assert isinstance(task, ClassTask)
-    predictor = task.fit(task.folds[-1], lambda _: None)[0].eval()
-    assert isinstance(predictor, ClassPredictor)
+    predictor = calibrated(task)[task.folds[-1].label]
     return Fitted(contract, task, predictor, export(predictor, contract))
 
 
@@ -249,7 +255,7 @@ def test_probabilities_have_readable_names_or_numbers(classes: tuple[str, ...], 
 
 
 def parts(fold: splits.Fold) -> list[splits.Rows]:
-    return [part for part in (fold.fit, fold.calibration, fold.test) if len(part)]
+    return [part for part in (fold.fit, fold.test) if len(part)]
 
 
 @pytest.mark.parametrize("kind", ["random", "grouped"])
@@ -258,13 +264,12 @@ def test_every_part_of_every_fold_has_its_share_of_every_class(kind: str) -> Non
     contract = contract_of(classes, group=("lot",) if kind == "grouped" else ())
     table = castings(classes, 1200)
     split: Any = GroupedSplit if kind == "grouped" else RandomSplit
-    chosen = split(kind=kind, folds=5, seed=0, calibration=0.15)
+    chosen = split(kind=kind, folds=5, seed=0)
     truth = class_array(table, contract)
     shares = np.bincount(truth) / len(truth)
-    made = [*splits.folds(table, contract, chosen), splits.whole(table, contract, chosen)]
+    made = [*splits.folds(table, contract, chosen), splits.whole(table)]
     for fold in made:
         assert sorted(np.concatenate(parts(fold))) == list(range(1200))
-        assert 0.1 < len(fold.calibration) / (len(fold.fit) + len(fold.calibration)) < 0.2
         for part in parts(fold):
             np.testing.assert_allclose(np.bincount(truth[part], minlength=3) / len(part), shares, atol=0.035)
         lots = [set(table["lot"][part]) for part in parts(fold)]
@@ -278,7 +283,7 @@ def test_a_class_with_too_few_rows_is_refused_by_name() -> None:
     table = castings(CLASSES["three"]).with_columns(
         pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("unicorn")).otherwise("fault").alias("fault")
     )
-    split = RandomSplit(kind="random", folds=5, seed=0, calibration=0.15)
+    split = RandomSplit(kind="random", folds=5, seed=0)
     with pytest.raises(DataError) as caught:
         splits.folds(table, contract_of(classes), split)
     assert "5 folds need 7 rows of every class, however there are fewer of: 'unicorn' (3)." in str(caught.value)
@@ -491,7 +496,8 @@ def test_tabm_beats_every_yardstick_on_real_tables(
         checkout=checkout,
     )
     one = fitted(contract, table, made_with)
-    held_out = pl.concat([one.task.held_out(one.task.fit(f, lambda _: None)[0], f) for f in one.task.honest])
+    fits = calibrated(one.task)
+    held_out = pl.concat([one.task.held_out(fits[f.label], f) for f in one.task.honest])
     scores = one.task.scores(held_out)
     assert scores["model"]["pr_auc"] > max(yard["pr_auc"] for yard in scores["yardstick"].values()) + 0.03
     assert scores["model"]["ece"] < 0.05

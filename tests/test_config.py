@@ -185,7 +185,7 @@ def test_unknown_choice_like_no_other_still_lists_the_choices(checkout: Path) ->
         ),
         ("trainer.max_epochs=0", r"max_epochs=0: .*greater than 0"),
         ("trainer.epoch_batches=many", r"Allowed: a whole number or null"),
-        ("split.calibration=2", r"calibration=2: .*less than 1 \(configs/split/grouped.yaml\)"),
+        ("split.folds=1", r"folds=1: .*greater than or equal to 2 \(configs/split/grouped.yaml\)"),
         ("evaluate.permutations=few", r"permutations=few: .*Allowed: a whole number"),
         ("data.recipe=dxai.data.prepare.concret", r"has no concret, did you mean 'dxai.data.prepare.concrete'"),
         ("data.sha256=abc", r"data.sha256=abc: .*pattern.*configs/data/concrete.yaml"),

@@ -29,9 +29,9 @@ def test_too_few_rows_to_promise_are_refused(rows: int) -> None:
     with pytest.raises(DataError) as caught:
         conformal_quantile(np.ones(rows), 0.8)
     assert caught.value.exit_code == 6
-    assert f"{rows} calibration rows cannot promise 80% coverage" in caught.value.problem
-    assert caught.value.where == "split.calibration"
-    assert "Hold out more rows" in caught.value.fix
+    assert f"{rows} rows cannot promise 80% coverage" in caught.value.problem
+    assert caught.value.where == "split"
+    assert "Bring more data" in caught.value.fix
 
 
 def test_four_rows_are_the_fewest_that_promise_eighty_percent() -> None:

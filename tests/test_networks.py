@@ -341,7 +341,7 @@ def test_prediction_and_bounds_stay_where_the_contract_holds_values_possible(
     nn.init.zeros_(network.output.bias)
     predictor = QualityPredictor(contract, network).eval()
     rows = {"load": torch.tensor([-100.0, 30.0, 100.0])}
-    predictor.reach = 10.0 / predictor.center(rows)[1][0].detach()  # one member: all rows are alike difficult
+    predictor.reach = 10.0 / predictor.center(rows)[1][:2].detach()  # one member: all rows are alike difficult
     answer = predictor.predict(rows)
     assert list(answer) == ["strength_predicted", "strength_lower", "strength_upper"]
     assert min(values.min() for values in answer.values()) == lowest
@@ -358,7 +358,7 @@ def test_interval_is_wider_where_the_members_disagree() -> None:
     )
     contract = Contract(id="q", version="1", title_en="q", title_ko="큐", purpose="t", task="quality", columns=columns)
     predictor = QualityPredictor(contract, table_network("tabm", "numbers")).eval()
-    predictor.reach = torch.tensor(2.0)
+    predictor.reach = torch.tensor([2.0, 2.0])
     rows = {f"x{i}": 5 * torch.randn(200) for i in range(3)}
     answer = predictor.predict(rows)
     width = answer["y_upper"] - answer["y_lower"]

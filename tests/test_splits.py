@@ -25,16 +25,16 @@ def without_groups(concrete: Contract) -> Contract:
     return Contract.model_validate({**concrete.model_dump(), "group": ()})
 
 
-def grouped(*, number: int = 5, seed: int = 0, calibration: float = 0.15) -> GroupedSplit:
-    return GroupedSplit(kind="grouped", folds=number, seed=seed, calibration=calibration)
+def grouped(*, number: int = 5, seed: int = 0) -> GroupedSplit:
+    return GroupedSplit(kind="grouped", folds=number, seed=seed)
 
 
 def at_random(*, number: int = 5, seed: int = 0) -> RandomSplit:
-    return RandomSplit(kind="random", folds=number, seed=seed, calibration=0.15)
+    return RandomSplit(kind="random", folds=number, seed=seed)
 
 
 def in_order(number: int) -> OrderedSplit:
-    return OrderedSplit(kind="ordered", folds=number, calibration=0.15)
+    return OrderedSplit(kind="ordered", folds=number)
 
 
 def specimens(recipes: int, ages: int = 4) -> pl.DataFrame:
@@ -56,7 +56,7 @@ def same(one: list[Fold], other: list[Fold]) -> bool:
     return all(
         np.array_equal(getattr(a, part), getattr(b, part))
         for a, b in zip(one, other, strict=True)
-        for part in ("fit", "calibration", "test")
+        for part in ("fit", "test")
     )
 
 
@@ -76,15 +76,10 @@ def test_gaps_in_the_group_columns_are_a_value_like_others(concrete: Contract) -
 @pytest.mark.network
 def test_grouped_folds_never_share_a_recipe(concrete_table: pl.DataFrame, concrete: Contract) -> None:
     for fold in folds(concrete_table, concrete, grouped()):
-        fit, calibration, test = (
-            recipes_of(concrete_table, concrete, rows) for rows in (fold.fit, fold.calibration, fold.test)
-        )
+        fit, test = (recipes_of(concrete_table, concrete, rows) for rows in (fold.fit, fold.test))
         assert fit
-        assert calibration
         assert test
         assert not fit & test
-        assert not fit & calibration
-        assert not calibration & test
 
 
 @pytest.mark.network
@@ -106,8 +101,8 @@ def test_share_that_leaks_is_counted_right(concrete: Contract) -> None:
     with pytest.raises(SettingsError) as caught:
         folds(pairs, concrete, at_random(number=5))
     share = int(re.search(r"(\d+)%", str(caught.value))[1])  # type: ignore[index]
-    # Of 200 rows, 40 test and 24 calibrate: the one partner of a test row is among the 136 others in 136/199 = 68 %.
-    assert share == pytest.approx(68, abs=5)
+    # Of 200 rows, 40 test: the one partner of a test row is among the 160 others in 160/199 = 80 %.
+    assert share == pytest.approx(80, abs=5)
 
 
 def test_every_row_is_tested_once(concrete: Contract) -> None:
@@ -116,17 +111,8 @@ def test_every_row_is_tested_once(concrete: Contract) -> None:
     assert len(made) == 5
     assert sorted(np.concatenate([fold.test for fold in made])) == list(range(200))
     for fold in made:
-        assert sorted(np.concatenate([fold.fit, fold.calibration, fold.test])) == list(range(200))
+        assert sorted(np.concatenate([fold.fit, fold.test])) == list(range(200))
         assert len(fold.test) == 40
-
-
-def test_calibration_takes_its_share_of_the_training_groups(concrete: Contract) -> None:
-    frame = specimens(50)
-    for fold in folds(frame, concrete, grouped(calibration=0.25)):
-        held = recipes_of(frame, concrete, fold.calibration)
-        assert len(held) == 10  # of 40
-        assert not held & recipes_of(frame, concrete, fold.fit)
-        assert len(fold.calibration) == 40
 
 
 def test_same_seed_gives_the_same_folds_and_another_seed_others(concrete: Contract) -> None:
@@ -154,13 +140,13 @@ def test_too_few_groups_are_told(concrete: Contract) -> None:
 def test_number_of_folds_that_the_message_advises_works_or_is_refused_in_words(
     concrete: Contract, recipes: int
 ) -> None:
-    """Two groups in two folds leave one group to fit and none to calibrate."""
+    """Two groups are too few for any number of folds."""
     try:
         made = folds(specimens(recipes), concrete, grouped(number=recipes))
     except DataError:
         assert recipes == 2
     else:
-        assert all(len(fold.fit) and len(fold.calibration) and len(fold.test) for fold in made)
+        assert all(len(fold.fit) and len(fold.test) for fold in made)
 
 
 @pytest.mark.filterwarnings("error")
@@ -169,8 +155,7 @@ def test_contract_without_groups_may_split_at_random(without_groups: Contract) -
     made = folds(frame, without_groups, at_random())
     assert sorted(np.concatenate([fold.test for fold in made])) == list(range(200))
     for fold in made:
-        assert len(set(fold.fit) | set(fold.calibration) | set(fold.test)) == 200
-        assert len(fold.fit) + len(fold.calibration) + len(fold.test) == 200
+        assert len(set(fold.fit) | set(fold.test)) == len(fold.fit) + len(fold.test) == 200
 
 
 def test_random_twin_of_a_grouped_split_does_share_recipes(concrete: Contract) -> None:
@@ -181,13 +166,10 @@ def test_random_twin_of_a_grouped_split_does_share_recipes(concrete: Contract) -
         assert recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.test)
 
 
-def test_whole_has_no_test_rows_and_calibrates_on_other_recipes(concrete: Contract) -> None:
-    frame = specimens(50)
-    fold = whole(frame, concrete, grouped())
+def test_whole_fits_every_row() -> None:
+    fold = whole(specimens(50))
     assert len(fold.test) == 0
-    assert sorted(np.concatenate([fold.fit, fold.calibration])) == list(range(200))
-    assert len(recipes_of(frame, concrete, fold.calibration)) == 8  # 15 % of 50, rounded up
-    assert not recipes_of(frame, concrete, fold.fit) & recipes_of(frame, concrete, fold.calibration)
+    assert fold.fit.tolist() == list(range(200))
 
 
 def days_in_order(count: int, rows_a_day: int = 3) -> pl.DataFrame:
@@ -212,18 +194,9 @@ def test_every_ordered_test_is_later_than_all_rows_before_it(number: int, concre
     made = folds(table, contract, in_order(number))
     tests = [set(fold.test) for fold in made]
     for fold in made:
-        assert days[fold.fit].max() < days[fold.calibration].min()
-        assert days[fold.calibration].max() < days[fold.test].min()
+        assert days[fold.fit].max() < days[fold.test].min()
     assert len(set.union(*tests)) == sum(map(len, tests)), "no row is tested twice"
     assert days[made[-1].test].max() == days.max()
-
-
-def test_the_released_model_is_calibrated_on_the_last_rows(concrete: Contract) -> None:
-    table, contract = days_in_order(40), with_time(concrete, "time", "feature", "target")
-    fold, days = whole(table, contract, in_order(5)), table["day"].to_numpy()
-    assert len(fold.test) == 0 and len(fold.fit) + len(fold.calibration) == len(table)
-    assert days[fold.fit].max() < days[fold.calibration].min()
-    assert 0.1 < len(fold.calibration) / len(table) < 0.2
 
 
 def test_an_ordered_split_has_a_random_twin(concrete: Contract) -> None:

@@ -63,8 +63,7 @@ class RatePredictor(RowPredictor):
     start: Tensor
 
     def __init__(self, contract: Contract, network: nn.Module) -> None:
-        super().__init__(contract)
-        self.network = network
+        super().__init__(contract, network)
         self.register_buffer("start", torch.zeros(()))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -98,10 +97,12 @@ class RateTask(RowTask[RatePredictor]):
     def truth(self, predictor: RatePredictor, rows: Rows) -> Tensor:
         return torch.as_tensor(self.values[rows])
 
-    def calibrate(self, predictor: RatePredictor, columns: Columns, rows: Rows) -> None:
-        """Let the calibration rows have as many failures as they are said to have."""
-        said = predictor.predict(columns)[predictor.output_names[0]].mean()
-        predictor.start = predictor.start + float(np.log(self.values[rows].mean() / said))
+    def raw(self, predictor: RatePredictor, columns: Columns) -> Array:
+        return predictor.predict(columns)[predictor.output_names[0]]
+
+    def settle(self, predictor: RatePredictor, raw: Array, truth: Array) -> None:
+        """Let other rows have as many failures as they are said to have."""
+        predictor.start = predictor.start + float(np.log(truth.mean() / raw.mean()))
 
     def answers(self, predictor: RatePredictor, columns: Columns) -> dict[str, Array]:
         return {"prediction": predictor.predict(columns)[predictor.output_names[0]]}
@@ -110,9 +111,11 @@ class RateTask(RowTask[RatePredictor]):
         arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction")}
         return metrics.score(self.metrics, **arrays)
 
-    def yardstick_scores(self, fold: Fold, train: Array, test: Array) -> dict[str, dict[str, float]]:
-        known, truth = self.values[fold.fit], self.values[fold.test]
-        return {"mean": metrics.score(self.metrics, truth=truth, prediction=np.full(len(truth), known.mean()))}
+    def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
+        return {"mean": np.full(len(test), self.values[fold.fit].mean())}
+
+    def yardstick_score(self, answer: Array, truth: Array, other: Array, known: Array) -> dict[str, float]:
+        return metrics.score(self.metrics, truth=truth, prediction=answer)
 
     def error(self, predictor: RatePredictor, columns: Columns, rows: Rows) -> float:
         return deviance(self.values[rows], self.answers(predictor, columns)["prediction"])
