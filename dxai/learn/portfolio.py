@@ -34,6 +34,19 @@ Array = NDArray[np.float32]
 Budget = Literal["quick", "standard", "best"]
 Name = Literal["linear", "slow", "deep", "stumps", "paired", "paired_deep", "random", "forest", "process"]
 
+TITLES: dict[Name, str] = {
+    "linear": "straight line",
+    "slow": "boosted trees",
+    "deep": "boosted trees of 31 leaves",
+    "stumps": "boosted trees of 4 leaves",
+    "paired": "boosted trees on pairs of features",
+    "paired_deep": "larger boosted trees on pairs of features",
+    "random": "boosted random trees",
+    "forest": "random forest",
+    "process": "Gaussian process",
+}
+"""What a person calls a member."""
+
 _SMALL = 4_000
 _PATIENCE = 100
 _FOLDS = 5
@@ -86,11 +99,10 @@ _MEMBERS: dict[Budget, tuple[Name, ...]] = {
 class Portfolio(Fitted):
     """Members, weights and the difficulty of a row: a network of the usual shape, once it is fitted.
 
-    Attributes:
-        chosen: Weight of each member that has some; empty before the fit, and where stored weights were loaded.
     """
 
     takes_raw = True
+    shares: Tensor
     line: Tensor
     weights: Tensor
     layout: Tensor
@@ -100,12 +112,18 @@ class Portfolio(Fitted):
         members: tuple[Name, ...] = (),
     ) -> None:  # fmt: skip
         """``members``: candidates; by default those of the ``budget``. ``outputs``: one, or one per class."""
-        super().__init__(line=torch.float32, weights=torch.float32, layout=torch.int64)
+        super().__init__(shares=torch.float32, line=torch.float32, weights=torch.float32, layout=torch.int64)
         self.outputs, self.budget, self.members = outputs, budget, members or _MEMBERS[budget]
         self.columns, self.pairs = RawColumns(numbers=numbers, cardinalities=cardinalities), Pairs()
         self.plain, self.paired, self.hard = (TreeEnsemble(outputs=1) for _ in range(3))
         self.process = GaussianProcess()
-        self.chosen: dict[str, float] = {}
+        self.sizes: tuple[int, ...] = (0, 0, 0, 0)
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Weight of each member that has some, by its title; empty before the fit."""
+        told = zip(TITLES.values(), self.shares.tolist(), strict=False)
+        return {title: share for title, share in told if share}
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         """Raw ``[rows, numbers]`` and category numbers ``[rows, categories]`` to ``[rows, members, outputs]``.
@@ -123,20 +141,23 @@ class Portfolio(Fitted):
             _Fit(self, rows).run()
 
     def _number(self, features: Tensor) -> Tensor:
-        value = self.plain(features)[:, 0]
+        said = []
+        if len(self.plain.root):
+            said.append(self.plain(features))
         if len(self.paired.root):
-            value = value + self.paired(self.pairs(features))[:, 0]
+            said.append(self.paired(self.pairs(features)))
         if len(self.line) or len(self.process.points):
             filled = self.columns.filled(features)
             if len(self.line):
-                value = value + (filled @ self.line[:-1] + self.line[-1:])[:, 0]
+                said.append(filled @ self.line[:-1] + self.line[-1:])
             if len(self.process.points):
-                value = value + self.process(filled)[:, 0]
+                said.append(self.process(filled))
+        value = torch.cat(said, dim=1).sum(dim=1)
         hard = self.hard(features)[:, 0].exp()
         return torch.stack([value + hard, value - hard], dim=1)[:, :, None]
 
     def _classes(self, features: Tensor) -> Tensor:
-        soft, certain, paired, line = self.layout.tolist()
+        soft, certain, paired, line = self.sizes
         parts = []
         if soft + certain:
             said = self.plain(features).reshape(-1, soft + certain, self.outputs)
@@ -156,8 +177,8 @@ class Portfolio(Fitted):
             self.size_by(layout.tolist())
 
     def size_by(self, layout: Sequence[int]) -> None:
-        """Give the trees of a model of classes their outputs."""
-        soft, certain, paired, _ = layout
+        """Of a model of classes: boosted members, forests, boosted members on pairs, and lines, in this order."""
+        soft, certain, paired, _ = self.sizes = tuple(layout)
         self.plain.outputs, self.paired.outputs = (soft + certain) * self.outputs, paired * self.outputs
 
 
@@ -382,7 +403,7 @@ class _Fit:
             member = self.members[i]
             if member.name in _BOOSTED:
                 trees[_is_paired(member.name)] += self._boosted_trees(member, known, weight, trees)
-        own.chosen = {str(name): weight for name, weight in chosen.items()}
+        own.keep(shares=np.array([chosen.get(name, 0.0) for name in TITLES]))
         self._keep_others(chosen, columns, known, trees)
 
     def _boosted_trees(

@@ -74,7 +74,7 @@ class RowTask(Task[RowFold, P]):
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"numbers", "cardinalities", "outputs"})
     choices: ClassVar[str] = (
-        "model=linear, mlp or tabm, split=grouped, ordered or random, evaluate=quality, scaling=none"
+        "model=linear, mlp, tabm or portfolio, split=grouped, ordered or random, evaluate=quality, scaling=none"
     )
     left_out_as: ClassVar[str] = "rows without a true value"
 

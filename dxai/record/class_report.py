@@ -13,7 +13,7 @@ from dxai.learn.predictor import ClassPredictor
 from dxai.metrics import METRICS, confusion
 from dxai.record import class_figures, figures
 from dxai.record.findings import Findings
-from dxai.record.quality_report import importance, score_table, what_leaks
+from dxai.record.quality_report import importance, made_of, score_table, what_leaks
 from dxai.record.report import Figure, Report, Verdict
 
 
@@ -23,7 +23,7 @@ def class_report(made: Findings[ClassTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=_notes(task, scores, task.restored(made.run.state("final"))),
+        notes=(*made_of(task, made), *_notes(task, scores, task.restored(made.run.state("final")))),
         scores=score_table(task, scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,

@@ -22,7 +22,7 @@ def quality_report(made: Findings[RegressionTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
-        notes=_notes(task, made.scores),
+        notes=(*made_of(task, made), *_notes(task, made.scores)),
         scores=score_table(task, made.scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
@@ -35,6 +35,13 @@ def importance(made: Findings[Any]) -> dict[str, list[float]]:
     predictors = {fold.label: task.restored(made.run.state(fold.label)) for fold in task.honest}
     rises: dict[str, list[float]] = task.importance(predictors, task.evaluation.permutations)
     return rises
+
+
+def made_of(task: RowTask[Any], made: Findings[Any]) -> tuple[str, ...]:
+    """Told of a model of several: its parts and their weights."""
+    parts: dict[str, float] = getattr(task.restored(made.run.state("final")).network, "parts", {})
+    told = ", ".join(f"{title} {share:.0%}" for title, share in sorted(parts.items(), key=lambda part: -part[1]))
+    return (f"Made of: {told}. The weights come from rows that no part was fitted on.",) if parts else ()
 
 
 def score_table(task: RowTask[Any], scores: dict[str, Any]) -> Table:

@@ -1,0 +1,192 @@
+"""A portfolio is fitted by itself, keeps its answers in its state and in its graph, and beats each part of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+from test_classification import CLASSES, castings, contract_of, settings
+from torch import Tensor
+
+from dxai.contract import Contract
+from dxai.inference.model import Model
+from dxai.learn.families import task_for
+from dxai.learn.module import FitRows
+from dxai.learn.portfolio import TITLES, Portfolio
+from dxai.learn.predictor import RowPredictor
+from dxai.learn.rows import row_cases
+from dxai.networks.columns import Pairs, RawColumns
+from dxai.networks.process import GaussianProcess
+from dxai.ship.export import export
+from dxai.ship.parity import parity
+
+
+def weights_of(classes: tuple[str, ...]) -> tuple[Contract, pl.DataFrame]:
+    """Castings whose target is a number; without classes in the contract."""
+    table = castings(CLASSES["two"], 160)
+    pressure, melt = table["pressure"].fill_null(60), table["melt"].fill_null(700)
+    weight = (pressure * 0.2 + (melt - 700) * 0.1 + np.random.default_rng(1).normal(0, 1, len(table))).alias("fault")
+    made = contract_of(classes)
+    target = made.target.model_copy(update={"kind": "number", "categories": (), "unit": "kg"})
+    told = made.model_dump() | {"columns": (*made.columns[:-1], target)}
+    return Contract.model_validate(told), table.with_columns(weight)
+
+
+def task_of(kind: str, checkout: Path, *members: str) -> Any:
+    """A task of castings, fitted by these members."""
+    chosen = settings(checkout, "model=portfolio", "model.budget=quick", f"model.members=[{','.join(members)}]")
+    if kind == "number":
+        return task_for(*weights_of(CLASSES["two"]), chosen)
+    return task_for(contract_of(CLASSES[kind]), castings(CLASSES[kind], 160), chosen)
+
+
+def fitted(task: Any) -> RowPredictor:
+    """The released model of a task; how it is calibrated, other tests ask."""
+    predictor: RowPredictor = task.fit(task.folds[-1], lambda _: None)[0].eval()
+    return predictor
+
+
+@pytest.mark.slow(seconds=20)
+@pytest.mark.parametrize("kind", ["number", "two", "three"])
+@pytest.mark.parametrize("member", ["paired", "forest", "linear", "process"])
+def test_every_part_has_a_graph_that_repeats_it(kind: str, member: str, checkout: Path) -> None:
+    if member == "process" and kind != "number":
+        pytest.skip("a Gaussian process says numbers")
+    task = task_of(kind, checkout, member)
+    predictor = fitted(task)
+    assert predictor.network.parts == {TITLES[member]: 1.0}
+    model = Model(export(predictor, task.contract), task.contract)
+    proof = parity(predictor, row_cases(task.golden_rows(), task.contract), model, scale=task.spread, tolerance=1e-4)
+    assert proof.worst < 5e-5
+
+
+@pytest.mark.slow(seconds=20)
+@pytest.mark.parametrize("kind", ["number", "two", "three"])
+def test_a_portfolio_of_several_is_the_same_again_stored_and_in_its_graph(kind: str, checkout: Path) -> None:
+    task = task_of(kind, checkout, "linear", "slow", "paired", "forest", "process")
+    predictor = fitted(task)
+    assert sum(predictor.network.parts.values()) == pytest.approx(1)
+    graph = export(predictor, task.contract)
+    assert export(task.restored(predictor.state_dict()), task.contract) == graph
+    assert task.restored(predictor.state_dict()).network.parts == predictor.network.parts
+    again, _ = task.fit(task.folds[-1], lambda _: None)
+    for name, value in again.network.state_dict().items():
+        torch.testing.assert_close(value, predictor.network.state_dict()[name], rtol=0, atol=0, equal_nan=True, msg=name)
+    cases = row_cases(task.golden_rows(), task.contract)
+    model = Model(graph, task.contract)
+    assert parity(predictor, cases, model, scale=task.spread, tolerance=1e-4).worst < 5e-5
+
+
+def rows(count: int = 300, **more: Any) -> tuple[FitRows, Tensor]:
+    """A product of two columns, a category that shifts it, a useless column."""
+    draw = torch.Generator().manual_seed(0)
+    numbers = torch.randn(count, 3, generator=draw)
+    kinds = torch.randint(0, 4, (count, 1), generator=draw)
+    target = numbers[:, 0] * numbers[:, 1] + kinds[:, 0] + 0.1 * torch.randn(count, generator=draw)
+    return FitRows((numbers, kinds), target, torch.nn.functional.mse_loss, 0, **more), target
+
+
+def said(portfolio: Portfolio, told: FitRows) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return portfolio(*told.inputs).mean(dim=1)[:, 0].numpy()
+
+
+def test_pairs_are_found_where_two_columns_work_together() -> None:
+    told, _ = rows()
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("slow", "paired"))
+    made.fit(told)
+    assert made.parts.get(TITLES["paired"], 0) > 0.8
+    assert [0, 1] in made.pairs.times.tolist()
+
+
+def test_groups_stay_on_one_side_of_the_inner_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    split = GroupKFold.split
+
+    def watched(self: GroupKFold, *args: Any, **more: Any) -> Any:
+        for train, test in split(self, *args, **more):
+            seen.append((train, test))
+            yield train, test
+
+    monkeypatch.setattr(GroupKFold, "split", watched)
+    groups = np.arange(300) // 4
+    Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear",)).fit(rows(groups=groups)[0])
+    assert len(seen) == 5
+    assert not any(set(groups[train]) & set(groups[test]) for train, test in seen)
+
+
+def test_in_time_order_only_earlier_rows_are_asked_about_later_ones() -> None:
+    """The target turns round halfway: only a fold that looks ahead could know."""
+    told, target = rows(times=np.arange(300))
+    turned = FitRows(told.inputs, torch.where(torch.arange(300) < 150, target, -target), told.loss, 0, None, told.times)
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", "slow"))
+    made.fit(turned)
+    assert sum(made.parts.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("member", "count"), [("process", 2_001), ("forest", 10_001)])
+def test_a_part_that_is_too_slow_for_so_many_rows_is_left_out(member: str, count: int) -> None:
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", member))
+    made.fit(rows(count)[0])
+    assert list(made.parts) == [TITLES["linear"]]
+
+
+@pytest.mark.network
+@pytest.mark.slow(seconds=8)
+def test_quick_beats_lightgbm_as_it_comes_on_new_mixes(concrete_table: pl.DataFrame) -> None:
+    target = concrete_table["strength"].to_numpy().astype(np.float32)
+    features = concrete_table.drop("strength").to_numpy().astype(np.float32)
+    mixes = concrete_table.drop("strength", "age").select(pl.struct(pl.all()).rank("dense")).to_series()
+    groups = mixes.to_numpy().astype(np.int64)
+    ours, theirs = [], []
+    for train, test in list(GroupKFold(5, shuffle=True, random_state=0).split(features, groups=groups))[:2]:
+        middle, spread = target[train].mean(), target[train].std()
+        told = FitRows(
+            (torch.as_tensor(features[train]), torch.zeros(len(train), 0, dtype=torch.int64)),
+            torch.as_tensor((target[train] - middle) / spread), torch.nn.functional.mse_loss, 0, groups[train],
+        )  # fmt: skip
+        made = Portfolio(numbers=features.shape[1], cardinalities=[], outputs=1, budget="quick")
+        made.fit(told)
+        with torch.inference_mode():
+            answer = made(torch.as_tensor(features[test]), torch.zeros(len(test), 0, dtype=torch.int64))
+        ours.append(((answer.mean(dim=1)[:, 0].numpy() * spread + middle - target[test]) ** 2).mean())
+        plain = lightgbm.LGBMRegressor(verbosity=-1, n_jobs=1).fit(features[train], target[train])
+        theirs.append(((plain.predict(features[test]) - target[test]) ** 2).mean())
+    assert np.mean(ours) < np.mean(theirs)
+
+
+def test_a_category_is_told_by_other_rows() -> None:
+    """The mean of a category must not hold the row's own target, or noise would look like knowledge."""
+    draw = np.random.default_rng(0)
+    kinds, target = draw.integers(0, 50, (400, 1)), draw.normal(size=(400, 1)).astype(np.float32)
+    columns = RawColumns(numbers=0, cardinalities=[50])
+    nothing = np.zeros((400, 0), np.float32)
+    columns.fit(nothing, kinds, target)
+    leaked = columns.encode(nothing, kinds)[:, -1]
+    crossed = columns.crossed(nothing, kinds, target, draw.permutation(400) % 5)[:, -1]
+    assert np.corrcoef(leaked, target[:, 0])[0, 1] > 0.25
+    assert abs(np.corrcoef(crossed, target[:, 0])[0, 1]) < 0.2
+
+
+def test_pairs_are_what_they_are_called() -> None:
+    features = torch.tensor([[6.0, 3.0], [1.0, 0.0]])
+    pairs = Pairs().choose([("times", 0, 1), ("plus", 0, 1), ("minus", 0, 1), ("ratio", 0, 1)])
+    made = pairs(features)
+    assert made[0].tolist() == [6.0, 3.0, 18.0, 9.0, 3.0, 2.0]
+    assert made[1, :5].tolist() == [1.0, 0.0, 0.0, 1.0, 1.0] and made[1, 5].isnan()
+
+
+def test_a_gaussian_process_follows_a_wave_better_than_a_line() -> None:
+    x = np.linspace(-3, 3, 120, dtype=np.float32)[:, None]
+    y = np.sin(2 * x[:, 0])
+    process = GaussianProcess().fit(x[::2], y[::2], seed=1)
+    with torch.inference_mode():
+        missed = process(torch.as_tensor(x[1::2]))[:, 0].numpy() - y[1::2]
+    assert np.abs(missed).max() < 0.05
