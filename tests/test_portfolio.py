@@ -77,8 +77,9 @@ def test_a_portfolio_of_several_is_the_same_again_stored_and_in_its_graph(kind: 
     assert export(task.restored(predictor.state_dict()), task.contract) == graph
     assert task.restored(predictor.state_dict()).network.parts == predictor.network.parts
     again, _ = task.fit(task.folds[-1], lambda _: None)
+    first = predictor.network.state_dict()
     for name, value in again.network.state_dict().items():
-        torch.testing.assert_close(value, predictor.network.state_dict()[name], rtol=0, atol=0, equal_nan=True, msg=name)
+        torch.testing.assert_close(value, first[name], rtol=0, atol=0, equal_nan=True, msg=name)
     cases = row_cases(task.golden_rows(), task.contract)
     model = Model(graph, task.contract)
     assert parity(predictor, cases, model, scale=task.spread, tolerance=1e-4).worst < 5e-5

@@ -97,9 +97,7 @@ _MEMBERS: dict[Budget, tuple[Name, ...]] = {
 
 
 class Portfolio(Fitted):
-    """Members, weights and the difficulty of a row: a network of the usual shape, once it is fitted.
-
-    """
+    """Members, weights and the difficulty of a row: a network of the usual shape, once it is fitted."""
 
     takes_raw = True
     shares: Tensor
