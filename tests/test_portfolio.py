@@ -61,7 +61,7 @@ def test_every_part_has_a_graph_that_repeats_it(kind: str, member: str, checkout
         pytest.skip("a Gaussian process says numbers")
     task = task_of(kind, checkout, member)
     predictor = fitted(task)
-    assert predictor.network.parts == {TITLES[member]: 1.0}
+    assert predictor.network.composition == {TITLES[member]: 1.0}
     model = Model(export(predictor, task.contract), task.contract)
     proof = parity(predictor, row_cases(task.golden_rows(), task.contract), model, scale=task.spread, tolerance=1e-4)
     assert proof.worst < 5e-5
@@ -72,10 +72,10 @@ def test_every_part_has_a_graph_that_repeats_it(kind: str, member: str, checkout
 def test_a_portfolio_of_several_is_the_same_again_stored_and_in_its_graph(kind: str, checkout: Path) -> None:
     task = task_of(kind, checkout, "linear", "slow", "paired", "forest", "process")
     predictor = fitted(task)
-    assert sum(predictor.network.parts.values()) == pytest.approx(1)
+    assert sum(predictor.network.composition.values()) == pytest.approx(1)
     graph = export(predictor, task.contract)
     assert export(task.restored(predictor.state_dict()), task.contract) == graph
-    assert task.restored(predictor.state_dict()).network.parts == predictor.network.parts
+    assert task.restored(predictor.state_dict()).network.composition == predictor.network.composition
     again, _ = task.fit(task.folds[-1], lambda _: None)
     first = predictor.network.state_dict()
     for name, value in again.network.state_dict().items():
@@ -103,7 +103,7 @@ def test_pairs_are_found_where_two_columns_work_together() -> None:
     told, _ = rows()
     made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("slow", "paired"))
     made.fit(told)
-    assert made.parts.get(TITLES["paired"], 0) > 0.8
+    assert made.composition.get(TITLES["paired"], 0) > 0.8
     assert [0, 1] in made.pairs.times.tolist()
 
 
@@ -129,14 +129,14 @@ def test_in_time_order_only_earlier_rows_are_asked_about_later_ones() -> None:
     turned = FitRows(told.inputs, torch.where(torch.arange(300) < 150, target, -target), told.loss, 0, None, told.times)
     made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", "slow"))
     made.fit(turned)
-    assert sum(made.parts.values()) == pytest.approx(1)
+    assert sum(made.composition.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("member", "count"), [("process", 2_001), ("forest", 10_001)])
 def test_a_part_that_is_too_slow_for_so_many_rows_is_left_out(member: str, count: int) -> None:
     made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", member))
     made.fit(rows(count)[0])
-    assert list(made.parts) == [TITLES["linear"]]
+    assert list(made.composition) == [TITLES["linear"]]
 
 
 @pytest.mark.network

@@ -118,7 +118,7 @@ class Portfolio(Fitted):
         self.sizes: tuple[int, ...] = (0, 0, 0, 0)
 
     @property
-    def parts(self) -> dict[str, float]:
+    def composition(self) -> dict[str, float]:
         """Weight of each member that has some, by its title; empty before the fit."""
         told = zip(TITLES.values(), self.shares.tolist(), strict=False)
         return {title: share for title, share in told if share}

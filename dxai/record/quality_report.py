@@ -39,7 +39,7 @@ def importance(made: Findings[Any]) -> dict[str, list[float]]:
 
 def made_of(task: RowTask[Any], made: Findings[Any]) -> tuple[str, ...]:
     """Told of a model of several: its parts and their weights."""
-    parts: dict[str, float] = getattr(task.restored(made.run.state("final")).network, "parts", {})
+    parts: dict[str, float] = getattr(task.restored(made.run.state("final")).network, "composition", {})
     told = ", ".join(f"{title} {share:.0%}" for title, share in sorted(parts.items(), key=lambda part: -part[1]))
     return (f"Made of: {told}. The weights come from rows that no part was fitted on.",) if parts else ()
 
