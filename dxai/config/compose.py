@@ -39,7 +39,6 @@ def unused(folder: str) -> str:
 
 
 OmegaConf.register_new_resolver("unused", unused, replace=True)
-OmegaConf.register_new_resolver("dashed", lambda name: name.replace("_", "-"), replace=True)
 OmegaConf.register_new_resolver("short_name", short_name, replace=True)
 
 

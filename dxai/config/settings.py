@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     create_model,
+    model_validator,
 )
 
 from dxai.arithmetic import Arithmetic
@@ -160,7 +161,7 @@ class ReleaseSettings(Settings):
     """What leaves the house.
 
     Attributes:
-        bundle: Name of the folder under models/.
+        bundle: Name of the folder under models/; null in YAML: as its contract is called.
         tolerance: Largest difference of torch and ONNX Runtime allowed, as a share of the target's spread.
         golden_rows: Held-out rows that travel with the bundle, with their expected outputs.
     """
@@ -201,6 +202,15 @@ class RunSettings(Settings):
     trainer: TrainerSettings
     evaluate: EvaluateSettings
     release: ReleaseSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _call_the_bundle_as_its_contract(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        release, data = settings.get("release"), settings.get("data")
+        if not (isinstance(release, Mapping) and isinstance(data, Mapping)) or release.get("bundle", "") is not None:
+            return settings
+        name = data.get("contract") or data.get("name")
+        return {**settings, "release": {**release, "bundle": str(name).replace("_", "-")}}
 
 
 def checked(settings: Mapping[str, Any]) -> RunSettings:
