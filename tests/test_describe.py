@@ -299,6 +299,25 @@ def test_ai4i(real) -> None:
     assert described.column("Type").frequent == (("L", 6000), ("M", 2997), ("H", 1003))
 
 
+def test_one_value_of_a_measured_number_with_one_class_is_no_leak() -> None:
+    """40 of 1,000 plates of one thickness, all of one fault; a second thickness like it makes a rule."""
+    draw = np.random.default_rng(0)
+    thickness, fault = draw.integers(0, 20, 1000) * 10, draw.choice(["scratch", "stain", "bump"], 1000)
+    one = pl.DataFrame({"thickness": thickness, "fault": np.where(thickness == 50, "stain", fault)})
+    assert found(describe([one.cast(pl.String)], target="fault"), "leak") == []
+    two = one.with_columns(fault=pl.when(pl.col("thickness") == 90).then(pl.lit("bump")).otherwise("fault"))
+    assert set(found(describe([two.cast(pl.String)], target="fault"), "leak")) == {("thickness",)}
+    flag = one.with_columns(thickness=pl.col("thickness") == 50).with_columns(pl.col("thickness").cast(pl.Int8))
+    assert found(describe([flag.cast(pl.String)], target="fault"), "leak") == [("thickness",)]
+
+
+def test_the_thickness_of_steel_plates_is_kept(shared_data: Path) -> None:
+    table = pl.read_csv(shared_data / "steel_plates_faults.csv")
+    faults = table.columns[-7:]
+    named = pl.coalesce(pl.when(pl.col(fault) == 1).then(pl.lit(fault)) for fault in faults).alias("fault")
+    assert "leak" not in kinds(describe([table.select(pl.exclude(faults), named).cast(pl.String)], target="fault"))
+
+
 def test_steel_plates(real) -> None:
     described = real("steel_plates_faults.csv", "Pastry")
     classes = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")

@@ -219,6 +219,8 @@ STRONG = 0.999
 
 _CLASSES = 20
 _VALUES = 50
+_FEW_VALUES = 5
+"""Of a number that is a flag or a grade."""
 _FEWEST = 10
 """Rows of one value, at least, before it is said to imply anything."""
 
@@ -262,7 +264,10 @@ def _number_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]
 def _class_leaks(sample: Sample, column: ColumnDescription) -> Iterator[Saying]:
     truth, texts = sample.texts[sample.target], sample.texts[column.name]
     if column.distinct is not None and column.distinct <= _VALUES:
-        yield from _pure_values(texts, truth)
+        found = list(_pure_values(texts, truth))
+        # Of a number with many values one is bound to have a single class: a thickness of which one lot was made.
+        if len(found) > 1 or column.distinct <= _FEW_VALUES or column.name not in sample.numbers:
+            yield from found
         return
     if column.gaps:
         yield from _pure_values(texts.is_not_null(), truth)
