@@ -1,0 +1,272 @@
+"""python -m benchmarks.tables --data FOLDER [--model NAME …] [--sets NAME …] [--json]: dxai beside its peers.
+
+Quality prediction on the same folds and one CPU thread: dxai's models as `dxai train` fits and calibrates them,
+LightGBM and, where it is installed, CatBoost, both as they come. FOLDER holds the public files (UCI):
+concrete_compressive_strength.csv, steel_plates_faults.csv, ai4i2020.csv, korea_steel_industry_energy.csv; a set whose
+file is missing is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+from dxai import metrics
+from dxai.arithmetic import make_portable
+from dxai.config.compose import find_checkout, settings_from
+from dxai.contract import Column, Contract
+from dxai.data.splits import Fold
+from dxai.errors import DxaiError
+from dxai.learn.families import task_for
+from dxai.learn.rows import RowFold, RowTask
+from dxai.learn.transform import encode
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Set:
+    """A table with its contract and the folds of which all models are asked."""
+
+    name: str
+    contract: Contract
+    table: pl.DataFrame
+    folds: list[Fold]
+
+    @property
+    def truth(self) -> NDArray[Any]:
+        """Numbers, or numbers of classes ``[rows]``."""
+        target = self.table[self.contract.target.name]
+        if not self.contract.classes:
+            return target.to_numpy()
+        return target.replace_strict({c: i for i, c in enumerate(self.contract.classes)}).to_numpy()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", nargs="*", default=["portfolio model.budget=quick", "portfolio"])
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--seed", type=int, default=0, help="of the folds")
+    parser.add_argument("--json", action="store_true", help="one line per set and model")
+    options = parser.parse_args()
+    for name in options.sets:
+        try:
+            measured = SETS[name](options.data, options.seed)
+        except FileNotFoundError as missing:
+            print(f"{name}: left out, {missing.filename} is missing", file=sys.stderr)  # noqa: T201
+            continue
+        for model, scores, seconds in results(measured, options.model):
+            line = {"set": name, "model": model, "metrics": scores, "cpu_s": round(seconds, 1)}
+            told = "  ".join(f"{metric} {value[0]:.4g} ±{value[1]:.2g}" for metric, value in scores.items())
+            print(json.dumps(line) if options.json else f"{name:18} {model:30} {told}  {seconds:.1f} CPU s a fit")  # noqa: T201
+            sys.stdout.flush()
+
+
+def results(measured: Set, models: Sequence[str]) -> Iterator[tuple[str, dict[str, tuple[float, float]], float]]:
+    """Name, scores (mean and standard error over folds) and processor seconds a fit of every model."""
+    for name, peer in PEERS.items():
+        if (fit := peer()) is not None:
+            yield name, *_asked(measured, partial(_peer_scores, measured, fit))
+    for model in models:
+        yield f"dxai {model}", *_dxai(measured, model)
+
+
+def _asked(measured: Set, score: Callable[[Fold], dict[str, float]]) -> tuple[dict[str, tuple[float, float]], float]:
+    begun = time.process_time()
+    found = [score(fold) for fold in measured.folds]
+    return _summary(found), (time.process_time() - begun) / len(found)
+
+
+def _summary(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    def told(name: str) -> tuple[float, float]:
+        values = np.array([scores[name] for scores in found])
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+        return round(float(values.mean()), 5), round(float(error), 5)
+
+    return {name: told(name) for name in found[0]}
+
+
+# --- dxai -------------------------------------------------------------------------------------------------------------
+
+
+def _dxai(measured: Set, model: str) -> tuple[dict[str, tuple[float, float]], float]:
+    """Fitted fold by fold, each calibrated by the answers of the others, as `dxai train` does."""
+    settings = settings_from(
+        ["experiment=quality", "split=random", *f"model={model}".split()], checkout=find_checkout()
+    )
+    task: RowTask[Any] = task_for(measured.contract, measured.table, settings)  # type: ignore[assignment]
+    folds = [RowFold("test", number, fold) for number, fold in enumerate(measured.folds)]
+    begun = time.process_time()
+    fitted = [task.fit(fold, lambda _: None)[0].eval() for fold in folds]
+    seconds = (time.process_time() - begun) / len(folds)
+    codec = task.codec
+    raw = [
+        task.raw(one, encode(codec.encode(measured.table[fold.rows.test]).arrays, measured.contract))
+        for one, fold in zip(fitted, folds, strict=True)
+    ]
+    for number, one in enumerate(fitted):
+        others = [other for other in range(len(folds)) if other != number] or [number]
+        known = np.concatenate([task.values[folds[other].rows.test] for other in others])
+        task.settle(one, np.concatenate([raw[other] for other in others]), known)
+    found = [task.row_scores(task.held_out(one, fold)) for one, fold in zip(fitted, folds, strict=True)]
+    wanted: tuple[str, ...] = (
+        ("pr_auc", "log_loss", "accuracy") if measured.contract.classes else ("rmse", "mae", "coverage")
+    )
+    if len(folds) == 1:  # nothing but its own test to calibrate by
+        wanted = tuple(name for name in wanted if name != "coverage")
+    return _summary([{name: scores[name] for name in wanted} for scores in found]), seconds
+
+
+# --- peers ------------------------------------------------------------------------------------------------------------
+
+Fit = Callable[[pl.DataFrame, NDArray[Any], pl.DataFrame, bool], Floats]
+
+
+def _lightgbm() -> Fit:
+    def fit(known: pl.DataFrame, truth: NDArray[Any], asked: pl.DataFrame, of_classes: bool) -> Floats:
+        kind = lightgbm.LGBMClassifier if of_classes else lightgbm.LGBMRegressor
+        coded = [_coded(frame, known) for frame in (known, asked)]
+        texts = [i for i, type_ in enumerate(known.dtypes) if type_ == pl.String]
+        made = kind(n_jobs=1, verbosity=-1).fit(coded[0], truth, categorical_feature=texts or "auto")
+        return np.asarray(made.predict_proba(coded[1]) if of_classes else made.predict(coded[1]))
+
+    return fit
+
+
+def _catboost() -> Fit | None:
+    try:
+        import catboost  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+
+    def fit(known: pl.DataFrame, truth: NDArray[Any], asked: pl.DataFrame, of_classes: bool) -> Floats:
+        kind = catboost.CatBoostClassifier if of_classes else catboost.CatBoostRegressor
+        texts = [name for name, type_ in known.schema.items() if type_ == pl.String]
+        frames = [frame.with_columns(pl.col(pl.String).fill_null("missing")).to_pandas() for frame in (known, asked)]
+        made = kind(thread_count=1, verbose=0, random_seed=0).fit(frames[0], truth, cat_features=texts)
+        return np.asarray(made.predict_proba(frames[1]) if of_classes else made.predict(frames[1]))
+
+    return fit
+
+
+PEERS: dict[str, Callable[[], Fit | None]] = {"LightGBM": _lightgbm, "CatBoost": _catboost}
+
+
+def _coded(frame: pl.DataFrame, known: pl.DataFrame) -> Floats:
+    texts = {
+        name: known[name].unique().sort().drop_nulls().to_list() for name in known.select(pl.col(pl.String)).columns
+    }
+    return frame.with_columns(
+        pl.col(name).replace_strict({text: i for i, text in enumerate(values)}, default=None, return_dtype=pl.Float64)
+        for name, values in texts.items()
+    ).cast(pl.Float64).to_numpy()  # fmt: skip
+
+
+def _peer_scores(measured: Set, fit: Fit, fold: Fold) -> dict[str, float]:
+    features, truth = measured.table.drop(measured.contract.target.name), measured.truth
+    of_classes = bool(measured.contract.classes)
+    said = fit(features[fold.fit], truth[fold.fit], features[fold.test], of_classes)
+    known = truth[fold.test]
+    if not of_classes:
+        return {"rmse": metrics.rmse(known, said), "mae": metrics.mae(known, said)}
+    counts = np.bincount(truth)
+    positive = int(counts.argmin()) if len(counts) == 2 else None
+    return {
+        "pr_auc": metrics.pr_auc(known, said, positive), "log_loss": metrics.log_loss(known, said),
+        "accuracy": metrics.accuracy(known, said.argmax(axis=1)),
+    }  # fmt: skip
+
+
+# --- the sets ---------------------------------------------------------------------------------------------------------
+
+
+def _contract(name: str, table: pl.DataFrame, target: str) -> Contract:
+    def column(called: str) -> Column:
+        role, of_text = "target" if called == target else "feature", table[called].dtype == pl.String
+        classes = table[called].unique().sort().to_list() if of_text else ()
+        return Column(
+            name=called, kind="category" if of_text else "number", role=role, categories=tuple(classes),
+            title_en=called, title_ko=called,
+        )  # fmt: skip
+
+    return Contract(
+        id=name, version="1.0.0", title_en=name, title_ko=name, purpose="benchmark", task="quality",
+        columns=tuple(map(column, table.columns)),
+    )  # fmt: skip
+
+
+def _made(name: str, table: pl.DataFrame, target: str, folds: Any) -> Set:
+    plain = table.rename({c: "".join(x if x.isalnum() else "_" for x in c.lower()).strip("_") for c in table.columns})
+    target = "".join(x if x.isalnum() else "_" for x in target.lower()).strip("_")
+    plain = plain.select(pl.exclude(target), target).with_columns(pl.col(pl.Int64).cast(pl.Float64))
+    rows = [Fold(np.asarray(train), np.asarray(test)) for train, test in folds]
+    return Set(name, _contract(name, plain, target), plain, rows)
+
+
+def _concrete(folder: Path, seed: int, *, grouped: bool) -> Set:
+    table = pl.read_csv(folder / "concrete_compressive_strength.csv")
+    target, age = table.columns[-1], table.columns[-2]
+    rows = np.arange(len(table))
+    mixes = table.select(pl.struct(pl.exclude(target, age)).rank("dense")).to_series().to_numpy()
+    if grouped:
+        return _made(
+            "concrete", table, target, GroupKFold(5, shuffle=True, random_state=seed).split(rows, groups=mixes)
+        )
+    return _made("concrete", table, target, KFold(5, shuffle=True, random_state=seed).split(rows))
+
+
+def _steel_plates(folder: Path, seed: int) -> Set:
+    table = pl.read_csv(folder / "steel_plates_faults.csv")
+    faults = table.columns[-7:]
+    named = pl.coalesce(pl.when(pl.col(fault) == 1).then(pl.lit(fault)) for fault in faults).alias("fault")
+    table = table.select(pl.exclude(faults), named)
+    return _made("steel-plates", table, "fault", _stratified(table["fault"], seed))
+
+
+def _ai4i(folder: Path, seed: int) -> Set:
+    table = pl.read_csv(folder / "ai4i2020.csv").drop("UID", "Product ID", "TWF", "HDF", "PWF", "OSF", "RNF")
+    table = table.with_columns(pl.col("Machine failure").cast(pl.String))
+    return _made("ai4i", table, "Machine failure", _stratified(table["Machine failure"], seed))
+
+
+def _steel_energy(folder: Path, _: int) -> Set:
+    table = pl.read_csv(folder / "korea_steel_industry_energy.csv")
+    table = table.drop("date", "CO2(tCO2)", *(name for name in table.columns if "Power_Factor" in name))
+    rows, first = np.arange(len(table)), int(0.7 * len(table))
+    return _made("steel-energy", table, "Usage_kWh", [(rows[:first], rows[first:])])
+
+
+def _stratified(truth: pl.Series, seed: int) -> Any:
+    return StratifiedKFold(5, shuffle=True, random_state=seed).split(np.zeros(len(truth)), truth.to_numpy())
+
+
+SETS: dict[str, Callable[[Path, int], Set]] = {
+    "concrete-grouped": lambda folder, seed: _concrete(folder, seed, grouped=True),
+    "concrete-random": lambda folder, seed: _concrete(folder, seed, grouped=False),
+    "steel-plates": _steel_plates,
+    "ai4i": _ai4i,
+    "steel-energy": _steel_energy,
+}
+
+
+if __name__ == "__main__":
+    make_portable()
+    try:
+        main()
+    except DxaiError as error:
+        sys.exit(str(error))
