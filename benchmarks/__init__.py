@@ -1,1 +1,1 @@
-"""Speed claims, as ratios measured side by side in one run."""
+"""Speed claims, as ratios measured side by side in one run; quality beside peers on the same folds."""
