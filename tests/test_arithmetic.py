@@ -103,7 +103,7 @@ def test_no_code_of_the_learner_names_one(checkout: Path) -> None:
     names = re.compile(r"\.sqrt\(|torch\.sqrt|gelu|GELU|\*\* *-?0?\.5\b|pow\(.*0?\.5\)")
     files = [f for folder in ("networks", "learn", "ship") for f in (checkout / "dxai" / folder).glob("*.py")]
     assert len(files) > 20
-    found = {f.name: names.findall(f.read_text("utf-8").replace("np.sqrt(", "")) for f in files}
+    found = {f.name: names.findall(re.sub(r"\b(np|math)\.sqrt\(", "", f.read_text("utf-8"))) for f in files}
     assert {name: hits for name, hits in found.items() if hits} == {}
 
 

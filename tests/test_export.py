@@ -124,7 +124,9 @@ def settings(checkout: Path, experiment: str, overrides: list[str]) -> RunSettin
 
 def fitted_quality(checkout: Path, overrides: list[str], contract: Contract = CASTING) -> QualityPredictor:
     task = RegressionTask(contract, castings(300), settings(checkout, "concrete", ["split=random", *overrides]))
-    return task.fit(task.folds[-1], lambda _: None)[0]
+    fits = {fold.label: task.fit(fold, lambda _: None)[0] for fold in task.folds}
+    task.calibrate(fits)
+    return fits[task.folds[-1].label]
 
 
 @pytest.fixture(scope="module")
