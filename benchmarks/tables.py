@@ -219,7 +219,7 @@ def _made(name: str, table: pl.DataFrame, target: str, folds: Any) -> Set:
 
 
 def _concrete(folder: Path, seed: int, *, grouped: bool) -> Set:
-    table = pl.read_csv(folder / "concrete_compressive_strength.csv")
+    table = pl.read_csv(folder / "concrete_compressive_strength.csv", infer_schema_length=None)
     target, age = table.columns[-1], table.columns[-2]
     rows = np.arange(len(table))
     mixes = table.select(pl.struct(pl.exclude(target, age)).rank("dense")).to_series().to_numpy()
@@ -231,7 +231,7 @@ def _concrete(folder: Path, seed: int, *, grouped: bool) -> Set:
 
 
 def _steel_plates(folder: Path, seed: int) -> Set:
-    table = pl.read_csv(folder / "steel_plates_faults.csv")
+    table = pl.read_csv(folder / "steel_plates_faults.csv", infer_schema_length=None)
     faults = table.columns[-7:]
     named = pl.coalesce(pl.when(pl.col(fault) == 1).then(pl.lit(fault)) for fault in faults).alias("fault")
     table = table.select(pl.exclude(faults), named)
@@ -239,13 +239,15 @@ def _steel_plates(folder: Path, seed: int) -> Set:
 
 
 def _ai4i(folder: Path, seed: int) -> Set:
-    table = pl.read_csv(folder / "ai4i2020.csv").drop("UID", "Product ID", "TWF", "HDF", "PWF", "OSF", "RNF")
+    table = pl.read_csv(folder / "ai4i2020.csv", infer_schema_length=None).drop(
+        "UID", "Product ID", "TWF", "HDF", "PWF", "OSF", "RNF"
+    )
     table = table.with_columns(pl.col("Machine failure").cast(pl.String))
     return _made("ai4i", table, "Machine failure", _stratified(table["Machine failure"], seed))
 
 
 def _steel_energy(folder: Path, _: int) -> Set:
-    table = pl.read_csv(folder / "korea_steel_industry_energy.csv")
+    table = pl.read_csv(folder / "korea_steel_industry_energy.csv", infer_schema_length=None)
     table = table.drop("date", "CO2(tCO2)", *(name for name in table.columns if "Power_Factor" in name))
     rows, first = np.arange(len(table)), int(0.7 * len(table))
     return _made("steel-energy", table, "Usage_kWh", [(rows[:first], rows[first:])])
