@@ -202,6 +202,7 @@ def as_excel(rows: list[list[Any]]) -> bytes:
     content = io.BytesIO()
     options = {"in_memory": True, "strings_to_numbers": False, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(content, options) as book:
+        book.set_properties({"created": datetime(2026, 1, 1)})  # or the same case has other bytes a second later
         sheet = book.add_worksheet()
         for i, row in enumerate(rows):
             for j, cell in enumerate(row):
