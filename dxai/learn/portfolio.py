@@ -10,7 +10,7 @@ Source: Caruana et al. (2004), Ensemble Selection from Libraries of Models; Ke e
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -18,11 +18,9 @@ import lightgbm
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from torch import Tensor, nn
 
+from dxai.learn.aims import FOLDS, LEAST, Answers, Folds, aim_of
 from dxai.learn.lightgbm_trees import trees_of_forest, trees_of_lightgbm
 from dxai.learn.module import FitRows
 from dxai.networks.columns import Pairs, RawColumns
@@ -49,12 +47,9 @@ TITLES: dict[Name, str] = {
 
 _SMALL = 4_000
 _PATIENCE = 100
-_FOLDS = 5
 _SEEDS = {"quick": 1, "standard": 3, "best": 3}
 _NOTHING_LOST = 1.002
 _ROUNDS = 40
-_LEAST = 1e-7
-"""Probability."""
 _QUIET = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_col_wise": True, "feature_pre_filter": False}
 _QUICK = {"learning_rate": 0.06, "num_leaves": 8, "min_child_samples": 5, "feature_fraction": 0.5}
 _HARD = {"learning_rate": 0.03, "num_leaves": 6, "feature_fraction": 0.6, "bagging_fraction": 0.7, "bagging_freq": 1,
@@ -166,7 +161,7 @@ class Portfolio(Fitted):
             filled = self.columns.filled(features)
             parts.append((filled @ self.line[:-1] + self.line[-1:]).softmax(dim=1)[:, None])
         probability = (torch.cat(parts, dim=1) * self.weights[:, None]).sum(dim=1)
-        return probability.clamp(min=_LEAST).log()[:, None]
+        return probability.clamp(min=LEAST).log()[:, None]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """Take the sizes of the members, too."""
@@ -195,12 +190,13 @@ class _Fit:
     """One fit of a portfolio."""
 
     def __init__(self, portfolio: Portfolio, rows: FitRows) -> None:
-        self.portfolio, self.rows, self.classes = portfolio, rows, portfolio.outputs if portfolio.outputs > 1 else 0
+        self.portfolio, self.rows, self.aim = portfolio, rows, aim_of(portfolio.outputs)
         self.numbers, self.categories = (part.numpy() for part in rows.inputs)
         self.target = rows.target.numpy()
-        self.coded = self._coded()
+        self.coded = self.aim.coded(self.target)
         self.count = len(self.target)
-        self.members = [_Member(name, self._nothing()) for name in portfolio.members if self._fits(name)]
+        nothing = np.zeros((self.count, portfolio.outputs))
+        self.members = [_Member(name, nothing.copy()) for name in portfolio.members if self._fits(name)]
 
     def run(self) -> None:
         """Inner folds, lengths, weights, and the final fits."""
@@ -212,7 +208,7 @@ class _Fit:
             self._settle_length(member)
         weights = self._weights(tested)
         self._final(weights)
-        if not self.classes:
+        if self.portfolio.outputs == 1:
             self._learn_difficulty(tested, weights)
 
     # --- the parts of a fit -------------------------------------------------------------------------------------------
@@ -220,26 +216,22 @@ class _Fit:
     def _fits(self, name: Name) -> bool:
         """Whether a member is made for so many rows and columns."""
         width = self.numbers.shape[1] + self.categories.shape[1]
+        if name in self.aim.left_out:
+            return False
         match name:
             case "process":
-                return not self.classes and self.count <= 2_000 and width <= 40
+                return self.count <= 2_000 and width <= 40
             case "forest":
                 return self.count <= 10_000 and self.count * width <= 300_000
-            case "stumps" | "random":
-                return self.classes <= 2
         return True
 
-    def _folds(self) -> Any:
+    def _folds(self) -> Folds:
         """Row numbers to fit and to test; in time order the later block tests."""
-        place = np.arange(self.count)
         if self.rows.times is not None:
-            blocks = np.array_split(np.argsort(self.rows.times, kind="stable"), _FOLDS + 1)
-            return ((np.concatenate(blocks[:i]), blocks[i]) for i in range(2, _FOLDS + 1))
-        if self.rows.groups is not None and len(np.unique(self.rows.groups)) >= _FOLDS:
-            return GroupKFold(_FOLDS, shuffle=True, random_state=1).split(place, groups=self.rows.groups)
-        if self.classes:
-            return StratifiedKFold(_FOLDS, shuffle=True, random_state=1).split(place, self.target)
-        return KFold(_FOLDS, shuffle=True, random_state=1).split(place)
+            blocks = np.array_split(np.argsort(self.rows.times, kind="stable"), FOLDS + 1)
+            return ((np.concatenate(blocks[:i]), blocks[i]) for i in range(2, FOLDS + 1))
+        groups = self.rows.groups
+        return self.aim.folds(self.target, groups if groups is not None and len(np.unique(groups)) >= FOLDS else None)
 
     def _inner(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> None:
         """Fit every candidate on one part of the rows, and ask it about the other."""
@@ -260,7 +252,7 @@ class _Fit:
         columns = RawColumns(numbers=own.numbers, cardinalities=own.cardinalities)
         parts = self.numbers[train], self.categories[train], self.coded[train]
         columns.fit(*parts)
-        lots = np.random.default_rng(1).permutation(len(train)) % _FOLDS
+        lots = np.random.default_rng(1).permutation(len(train)) % FOLDS
         return columns, columns.crossed(*parts, lots)
 
     def _boost(
@@ -278,13 +270,8 @@ class _Fit:
         member.boosters.append((booster, asked, test))
 
     def _parameters(self, setting: _Boosted, *, seed: int) -> dict[str, Any]:
-        objective: dict[str, Any] = {"objective": "regression", "metric": "l2"}
-        if self.classes == 2:
-            objective = {"objective": "binary", "metric": "binary_logloss"}
-        elif self.classes:
-            objective = {"objective": "multiclass", "metric": "multi_logloss", "num_class": self.classes}
         own = setting.small if self.count <= _SMALL else setting.large
-        return {**objective, **own, **_QUIET, "seed": seed}
+        return {**self.aim.objective(), **own, **_QUIET, "seed": seed}
 
     def _settle_length(self, member: _Member) -> None:
         """The number of trees with the least mean loss over the folds; then ask the boosters again."""
@@ -294,53 +281,27 @@ class _Fit:
         padded = np.array([np.pad(curve, (0, longest - len(curve)), mode="edge") for _, curve in member.curves])
         member.trees = 1 + int(np.average(padded, axis=0, weights=[rows for rows, _ in member.curves]).argmin())
         for booster, asked, test in member.boosters:
-            member.said[test] = self._probabilities(np.asarray(booster.predict(asked, num_iteration=member.trees)))
+            member.said[test] = self.aim.of_booster(np.asarray(booster.predict(asked, num_iteration=member.trees)))
         member.boosters.clear()
 
-    def _probabilities(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``[rows, outputs]``, whatever the library gives."""
-        return np.stack([1 - said, said], axis=1) if self.classes == 2 else said.reshape(len(said), -1)
-
-    def _other(self, name: Name, columns: RawColumns, known: Array, target: Array) -> Callable[[Array], NDArray[Any]]:
+    def _other(self, name: Name, columns: RawColumns, known: Array, target: Array) -> Answers:
         """Fit what is not boosted; returns what answers."""
         if name == "forest":
-            forest = self._forest().fit(known, target)
-            said = forest.predict_proba if self.classes else forest.predict
-            return lambda asked: np.asarray(said(asked)).reshape(len(asked), -1)
+            return self.aim.forest(known, target)[1]
         filled = _filled(columns, known)
         if name == "process":
             process = GaussianProcess().fit(filled, target, seed=1)
             return lambda asked: _answers(process, _filled(columns, asked))
         line = self._line(filled, target)
-        return lambda asked: self._straight(line, _filled(columns, asked))
-
-    def _forest(self) -> Any:
-        common = {"n_estimators": 200, "random_state": 1, "n_jobs": 1}
-        if self.classes:
-            return ExtraTreesClassifier(**common, max_features=0.5, min_samples_leaf=2)
-        return ExtraTreesRegressor(**common, min_samples_leaf=1)
+        return lambda asked: self.aim.of_line(_filled(columns, asked).astype(np.float64) @ line[:-1] + line[-1])
 
     def _line(self, filled: Array, target: Array) -> Array:
         """Coefficients and constants ``[features + 1, outputs]``, for features as they are."""
         middle, spread = filled.mean(axis=0), filled.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1)
-        scaled = (filled - middle) / spread
-        if self.classes:
-            fitted = LogisticRegression(C=0.3, max_iter=1000).fit(scaled, target)
-            slopes, constants = fitted.coef_.T, fitted.intercept_
-            if self.classes == 2:
-                slopes, constants = np.hstack([0 * slopes, slopes]), np.append(0, constants)
-        else:
-            ridge = Ridge(1.0).fit(scaled, target)
-            slopes, constants = ridge.coef_[:, None], np.atleast_1d(ridge.intercept_)
+        slopes, constants = self.aim.line((filled - middle) / spread, target)
         slopes = slopes / spread[:, None]
         return np.vstack([slopes, constants - middle @ slopes]).astype(np.float32)
-
-    def _straight(self, line: Array, filled: Array) -> NDArray[np.float64]:
-        said: NDArray[np.float64] = filled.astype(np.float64) @ line[:-1] + line[-1]
-        if not self.classes:
-            return said
-        return np.asarray(torch.as_tensor(said).softmax(dim=1))
 
     def _pairs(self, known: Array, target: Array) -> Pairs:
         """The pairs of features from which a quick ensemble gains most."""
@@ -358,7 +319,7 @@ class _Fit:
         return Pairs().choose([ordered[i] for i in sorted(np.argsort(-gain)[:20])])
 
     def _gain(self, known: Array, target: Array) -> NDArray[np.float64]:
-        quick = _Boosted(_QUICK, _QUICK, 40 if self.classes > 2 else 100)
+        quick = _Boosted(_QUICK, _QUICK, self.aim.quick_rounds)
         booster = lightgbm.train(self._parameters(quick, seed=1), lightgbm.Dataset(known, target), quick.most)
         return booster.feature_importance("gain")
 
@@ -369,7 +330,7 @@ class _Fit:
         said, truth = np.stack([member.said[tested] for member in self.members]), self.target[tested]
         total, counts, best = np.zeros_like(said[0]), np.zeros(len(said), int), (np.inf, np.zeros(len(said), int))
         for round_ in range(1, _ROUNDS + 1):
-            losses = [self._loss((total + each) / round_, truth) for each in said]
+            losses = [self.aim.loss((total + each) / round_, truth) for each in said]
             chosen = int(np.argmin(losses))
             total, counts[chosen] = total + said[chosen], counts[chosen] + 1
             if losses[chosen] < best[0] - 1e-12:
@@ -377,16 +338,11 @@ class _Fit:
         least, counts = best
         while (counts > 0).sum() > 1:
             fewer = [np.where(np.arange(len(counts)) == i, 0, counts) for i in np.flatnonzero(counts)]
-            losses = [self._loss(np.average(said, axis=0, weights=each), truth) for each in fewer]
+            losses = [self.aim.loss(np.average(said, axis=0, weights=each), truth) for each in fewer]
             if min(losses) > _NOTHING_LOST * least:
                 break
             counts = fewer[int(np.argmin(losses))]
         return {i: float(counts[i] / counts.sum()) for i in np.flatnonzero(counts).tolist()}
-
-    def _loss(self, said: NDArray[np.float64], truth: Array) -> float:
-        if self.classes:
-            return float(-np.log(np.maximum(said[np.arange(len(truth)), truth.astype(int)], _LEAST)).mean())
-        return float(((said[:, 0] - truth) ** 2).mean())
 
     # --- the final fit ------------------------------------------------------------------------------------------------
 
@@ -410,18 +366,13 @@ class _Fit:
         """The member fitted on all rows, several seeds averaged."""
         setting, seeds = _BOOSTED[member.name], _SEEDS[self.portfolio.budget]
         features = _with(self.portfolio.pairs, known) if setting.paired else known
-        share = (1.0 if self.classes else weight) / seeds
-        place = self._places(trees[setting.paired]) * self.classes
+        share, place = self.aim.share(weight) / seeds, self.aim.first(len(trees[setting.paired])) + self.aim.boosted
         made = []
         for seed in range(1, seeds + 1):
             rows = lightgbm.Dataset(features, self.target)
             booster = lightgbm.train(self._parameters(setting, seed=seed), rows, member.trees)
-            made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, place + (self.classes == 2)))
+            made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, place))
         return [_joined(made)]
-
-    @staticmethod
-    def _places(trees: list[Trees]) -> int:
-        return len(trees)
 
     def _keep_others(
         self, chosen: dict[Name, float], columns: RawColumns, known: Array, trees: dict[bool, list[Trees]]
@@ -430,17 +381,16 @@ class _Fit:
         own, filled = self.portfolio, _filled(columns, known)
         certain = 0
         if "forest" in chosen:
-            forest = trees_of_forest(self._forest().fit(known, self.target))
-            place = self._places(trees[False]) * self.classes
-            trees[False].append(_moved(forest, 1.0 if self.classes else chosen["forest"], place))
+            forest, _ = self.aim.forest(known, self.target)
+            place = self.aim.first(len(trees[False]))
+            trees[False].append(_moved(trees_of_forest(forest), self.aim.share(chosen["forest"]), place))
             certain = 1
         if "linear" in chosen:
-            line = self._line(filled, self.target)
-            own.keep(line=line if self.classes else line * chosen["linear"])
+            own.keep(line=self._line(filled, self.target) * self.aim.share(chosen["linear"]))
         if "process" in chosen:
             own.process = GaussianProcess().fit(filled, self.target, seed=1)
             own.process.keep(weights=own.process.weights.numpy() * chosen["process"])
-        if self.classes:
+        if own.outputs > 1:
             layout = [len(trees[False]) - certain, certain, len(trees[True]), int("linear" in chosen)]
             own.keep(layout=np.array(layout), weights=self._ordered_weights(chosen))
             own.size_by(layout)
@@ -466,17 +416,6 @@ class _Fit:
             {"objective": "regression", **setting, **_QUIET, "seed": 1}, lightgbm.Dataset(known, label), 150
         )  # fmt: skip
         self.portfolio.hard.plant(trees_of_lightgbm(booster.dump_model()))
-
-    # --- small things -------------------------------------------------------------------------------------------------
-
-    def _coded(self) -> Array:
-        """The target as columns ``[rows, k]``, of which a category has means."""
-        if self.classes <= 2:
-            return self.target.astype(np.float32)[:, None]
-        return np.asarray(np.eye(self.classes, dtype=np.float32)[self.target])
-
-    def _nothing(self) -> NDArray[np.float64]:
-        return np.zeros((len(self.target), self.classes or 1))
 
 
 def _is_paired(name: str) -> bool:

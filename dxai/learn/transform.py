@@ -28,54 +28,6 @@ def encode(arrays: Mapping[str, NDArray[Any]], contract: Contract) -> dict[str, 
     }
 
 
-class ColumnTransform(nn.Module):
-    """Fills missing numbers with the training median, takes logs of skewed ones, scales to mean 0 and deviation 1.
-
-    A number is logged when it is never negative in training and its skewness is above 1: ages, counts, amounts.
-    """
-
-    fill: Tensor
-    logged: Tensor
-    center: Tensor
-    spread: Tensor
-
-    def __init__(self, contract: Contract) -> None:
-        super().__init__()
-        self.numbers = [c.name for c in contract.numbers]
-        self.categories = [c.name for c in contract.categories]
-        for name, start in (("fill", 0.0), ("center", 0.0), ("spread", 1.0)):
-            self.register_buffer(name, torch.full((len(self.numbers),), start))
-        self.register_buffer("logged", torch.zeros(len(self.numbers), dtype=torch.bool))
-
-    def fit(self, columns: Mapping[str, Tensor]) -> ColumnTransform:
-        """Take the statistics of training rows: one tensor ``[rows]`` per column, NaN where missing."""
-        if not self.numbers:
-            return self
-        numbers = torch.stack([columns[name] for name in self.numbers], dim=1).double()
-        self.fill = torch.nanmedian(numbers, dim=0).values.nan_to_num(0.0).float()
-        filled = torch.where(numbers.isnan(), self.fill.double(), numbers)
-        self.logged = (filled.amin(dim=0) >= 0) & (_skewness(filled) > 1)
-        shaped = self._shape(filled)
-        self.center = shaped.mean(dim=0).float()
-        self.spread = _spread(shaped)
-        return self
-
-    def forward(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Columns ``[rows]`` to scaled numbers ``[rows, numbers]`` and category numbers ``[rows, categories]``."""
-        rows = next(iter(columns.values())).shape[0]
-        numbers, categories = torch.zeros(rows, 0), torch.zeros(rows, 0, dtype=torch.int64)
-        if self.numbers:
-            raw = torch.stack([columns[name] for name in self.numbers], dim=1)
-            numbers = (self._shape(torch.where(raw.isnan(), self.fill, raw)) - self.center) / self.spread
-        if self.categories:
-            categories = torch.stack([columns[name] for name in self.categories], dim=1)
-        return numbers, categories
-
-    def _shape(self, numbers: Tensor) -> Tensor:
-        """Logs where training was skewed; symmetric, so that a negative newcomer stays finite."""
-        return torch.where(self.logged, numbers.sign() * numbers.abs().log1p(), numbers)
-
-
 class RawTransform(nn.Module):
     """Columns side by side as they are measured, for models that bring their own encoding; nothing to fit."""
 
@@ -97,6 +49,49 @@ class RawTransform(nn.Module):
         if self.categories:
             categories = torch.stack([columns[name] for name in self.categories], dim=1)
         return numbers, categories
+
+
+class ColumnTransform(RawTransform):
+    """Fills missing numbers with the training median, takes logs of skewed ones, scales to mean 0 and deviation 1.
+
+    A number is logged when it is never negative in training and its skewness is above 1: ages, counts, amounts.
+    """
+
+    fill: Tensor
+    logged: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__(contract)
+        for name, start in (("fill", 0.0), ("center", 0.0), ("spread", 1.0)):
+            self.register_buffer(name, torch.full((len(self.numbers),), start))
+        self.register_buffer("logged", torch.zeros(len(self.numbers), dtype=torch.bool))
+
+    def fit(self, columns: Mapping[str, Tensor]) -> ColumnTransform:
+        """Take the statistics of training rows: one tensor ``[rows]`` per column, NaN where missing."""
+        if not self.numbers:
+            return self
+        numbers = torch.stack([columns[name] for name in self.numbers], dim=1).double()
+        self.fill = torch.nanmedian(numbers, dim=0).values.nan_to_num(0.0).float()
+        filled = torch.where(numbers.isnan(), self.fill.double(), numbers)
+        self.logged = (filled.amin(dim=0) >= 0) & (_skewness(filled) > 1)
+        shaped = self._shape(filled)
+        self.center = shaped.mean(dim=0).float()
+        self.spread = _spread(shaped)
+        return self
+
+    def forward(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Columns ``[rows]`` to scaled numbers ``[rows, numbers]`` and category numbers ``[rows, categories]``."""
+        numbers, categories = super().forward(columns)
+        if self.numbers:
+            filled = torch.where(numbers.isnan(), self.fill, numbers)
+            numbers = (self._shape(filled) - self.center) / self.spread
+        return numbers, categories
+
+    def _shape(self, numbers: Tensor) -> Tensor:
+        """Logs where training was skewed; symmetric, so that a negative newcomer stays finite."""
+        return torch.where(self.logged, numbers.sign() * numbers.abs().log1p(), numbers)
 
 
 class TargetScale(nn.Module):

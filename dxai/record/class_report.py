@@ -20,10 +20,11 @@ from dxai.record.report import Figure, Report, Verdict
 def class_report(made: Findings[ClassTask]) -> Report:
     """Draw the figures and put the report together."""
     task, scores = made.task, made.scores
+    released = task.restored(made.run.state("final"))
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*made_of(task, made), *_notes(task, scores, task.restored(made.run.state("final")))),
+        notes=(*made_of(released), *_notes(task, scores, released)),
         scores=score_table(task, scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from dxai.contract.signature import COVERAGE
+from dxai.learn.predictor import RowPredictor
 from dxai.learn.regression import RegressionTask
 from dxai.learn.rows import RowTask
 from dxai.metrics import METRICS
@@ -22,7 +23,7 @@ def quality_report(made: Findings[RegressionTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
-        notes=(*made_of(task, made), *_notes(task, made.scores)),
+        notes=(*made_of(task.restored(made.run.state("final"))), *_notes(task, made.scores)),
         scores=score_table(task, made.scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
@@ -37,9 +38,9 @@ def importance(made: Findings[Any]) -> dict[str, list[float]]:
     return rises
 
 
-def made_of(task: RowTask[Any], made: Findings[Any]) -> tuple[str, ...]:
+def made_of(released: RowPredictor) -> tuple[str, ...]:
     """Told of a model of several: its parts and their weights."""
-    parts: dict[str, float] = getattr(task.restored(made.run.state("final")).network, "composition", {})
+    parts: dict[str, float] = getattr(released.network, "composition", {})
     told = ", ".join(f"{title} {share:.0%}" for title, share in sorted(parts.items(), key=lambda part: -part[1]))
     return (f"Made of: {told}. The weights come from rows that no part was fitted on.",) if parts else ()
 

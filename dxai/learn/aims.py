@@ -1,0 +1,219 @@
+"""What the members of a portfolio are fitted for: a number, or the probabilities of classes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+Array = NDArray[np.float32]
+Said = NDArray[np.float64]
+Answers = Callable[[Array], NDArray[Any]]
+"""Features ``[rows, features]`` to what a member says of them ``[rows, outputs]``."""
+Folds = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+FOLDS = 5
+LEAST = 1e-7
+"""Probability."""
+_FOREST = {"n_estimators": 200, "random_state": 1, "n_jobs": 1}
+_SHUFFLED = {"n_splits": FOLDS, "shuffle": True, "random_state": 1}
+
+
+class Aim(ABC):
+    """Objective, learners and loss of one kind of target.
+
+    Attributes:
+        outputs: Numbers that a member says of a row.
+        left_out: Members that are not made for such a target.
+        quick_rounds: Trees of the quick ensemble that looks for pairs of features.
+        boosted: The output of which LightGBM's first tree speaks.
+    """
+
+    left_out: frozenset[str] = frozenset()
+    quick_rounds = 100
+    boosted = 0
+
+    def __init__(self, outputs: int) -> None:
+        self.outputs = outputs
+
+    @abstractmethod
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+        """Row numbers to fit and to test; groups, where there are some, stay on one side."""
+
+    @abstractmethod
+    def objective(self) -> dict[str, Any]:
+        """Of LightGBM."""
+
+    @abstractmethod
+    def coded(self, target: NDArray[Any]) -> Array:
+        """Columns ``[rows, k]`` of which a category has means."""
+
+    @abstractmethod
+    def of_booster(self, said: Said) -> Said:
+        """What LightGBM gives as ``[rows, outputs]``."""
+
+    @abstractmethod
+    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+        """A fitted forest and what it answers."""
+
+    @abstractmethod
+    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+        """Slopes ``[features, outputs]`` and constants ``[outputs]``."""
+
+    @abstractmethod
+    def of_line(self, said: Said) -> Said:
+        """What the line gives as a member says it."""
+
+    @abstractmethod
+    def loss(self, said: Said, truth: NDArray[Any]) -> float:
+        """Less is better."""
+
+    @abstractmethod
+    def first(self, member: int) -> int:
+        """The first output of a member in an ensemble of several members."""
+
+    @abstractmethod
+    def share(self, weight: float) -> float:
+        """By which a member's leaves and slopes are multiplied, where the weight can be a part of them."""
+
+
+class Number(Aim):
+    """One number by squared error."""
+
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+        """Groups on one side, or rows at random."""
+        kind = KFold if groups is None else GroupKFold
+        return kind(**_SHUFFLED).split(target, groups=groups)  # type: ignore[no-any-return]
+
+    def objective(self) -> dict[str, Any]:
+        """Squared error."""
+        return {"objective": "regression", "metric": "l2"}
+
+    def coded(self, target: NDArray[Any]) -> Array:
+        """The target itself."""
+        return target.astype(np.float32)[:, None]
+
+    def of_booster(self, said: Said) -> Said:
+        """One column."""
+        return said[:, None]
+
+    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+        """Every leaf one row."""
+        made = ExtraTreesRegressor(**_FOREST, min_samples_leaf=1).fit(features, target)
+        return made, lambda asked: np.asarray(made.predict(asked))[:, None]
+
+    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+        """Ridge."""
+        ridge = Ridge(1.0).fit(scaled, target)
+        return ridge.coef_[:, None], np.atleast_1d(ridge.intercept_)
+
+    def of_line(self, said: Said) -> Said:
+        """As it is."""
+        return said
+
+    def loss(self, said: Said, truth: NDArray[Any]) -> float:
+        """Mean squared error."""
+        return float(((said[:, 0] - truth) ** 2).mean())
+
+    def first(self, member: int) -> int:  # noqa: ARG002
+        """All members add to the one output."""
+        return 0
+
+    def share(self, weight: float) -> float:
+        """The weight: leaves and slopes carry it."""
+        return weight
+
+
+class Several(Aim):
+    """Probabilities of classes by their log loss; members say them, and are averaged afterwards."""
+
+    left_out = frozenset({"process"})
+
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+        """Every fold has its share of every class."""
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        return kind(**_SHUFFLED).split(target, target, groups)  # type: ignore[no-any-return]
+
+    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+        """Half of the columns, leaves of two rows."""
+        made = ExtraTreesClassifier(**_FOREST, max_features=0.5, min_samples_leaf=2).fit(features, target)
+        return made, lambda asked: np.asarray(made.predict_proba(asked))
+
+    def of_line(self, said: Said) -> Said:
+        """Softmax."""
+        return torch.as_tensor(said).softmax(dim=1).numpy()
+
+    def loss(self, said: Said, truth: NDArray[Any]) -> float:
+        """Log loss."""
+        return float(-np.log(np.maximum(said[np.arange(len(truth)), truth.astype(int)], LEAST)).mean())
+
+    def first(self, member: int) -> int:
+        """Every member has outputs of its own."""
+        return self.outputs * member
+
+    def share(self, weight: float) -> float:  # noqa: ARG002
+        """1: probabilities are weighed, not scores."""
+        return 1.0
+
+
+class Two(Several):
+    """Of two classes the second is boosted; the score of the first stays 0."""
+
+    boosted = 1
+
+    def objective(self) -> dict[str, Any]:
+        """Log loss of the second class."""
+        return {"objective": "binary", "metric": "binary_logloss"}
+
+    def coded(self, target: NDArray[Any]) -> Array:
+        """The share of the second class."""
+        return target.astype(np.float32)[:, None]
+
+    def of_booster(self, said: Said) -> Said:
+        """Both probabilities."""
+        return np.stack([1 - said, said], axis=1)
+
+    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+        """Logistic regression."""
+        slopes, constants = _logistic(scaled, target)
+        return np.hstack([0 * slopes, slopes]), np.append(0, constants)
+
+
+class Many(Several):
+    """More than two classes."""
+
+    left_out = Several.left_out | {"stumps", "random"}
+    quick_rounds = 40
+
+    def objective(self) -> dict[str, Any]:
+        """Log loss of all."""
+        return {"objective": "multiclass", "metric": "multi_logloss", "num_class": self.outputs}
+
+    def coded(self, target: NDArray[Any]) -> Array:
+        """The shares of all classes."""
+        return np.asarray(np.eye(self.outputs, dtype=np.float32)[target])
+
+    def of_booster(self, said: Said) -> Said:
+        """As it is."""
+        return said
+
+    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+        """Logistic regression."""
+        return _logistic(scaled, target)
+
+
+def aim_of(outputs: int) -> Aim:
+    """The aim of a network with so many outputs."""
+    return {1: Number, 2: Two}.get(outputs, Many)(outputs)
+
+
+def _logistic(scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+    fitted = LogisticRegression(C=0.3, max_iter=1000).fit(scaled, target)
+    return fitted.coef_.T, fitted.intercept_
