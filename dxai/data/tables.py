@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import time
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -16,6 +17,7 @@ from dxai.data.decoder import decoded
 from dxai.data.dialect import OLE, Dialect
 from dxai.data.excel import read_excel
 from dxai.data.layout import with_units
+from dxai.data.parquet_units import units_of_fields
 from dxai.data.readers import Block, Numbers, read_csv, read_typed_csv
 from dxai.errors import DataError, DxaiError, NotFoundError
 
@@ -108,16 +110,15 @@ def spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
 
 
 def _read_parquet(path: Path, rows: int = _ROWS) -> Iterator[pl.DataFrame]:
+    """Blocks whose headers name the units of the fields' metadata and of durations, which are seconds: ``soak (s)``."""
     blocks = decoded(path, rows)
     empty = next(blocks)
-    yield _timed(next(blocks, empty))
-    yield from map(_timed, blocks)
-
-
-def _timed(frame: pl.DataFrame) -> pl.DataFrame:
-    """Durations as seconds, which their headers then say: ``soak (s)``."""
-    names = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Duration)]
-    if not names:
-        return frame
-    seconds = frame.with_columns(_in_seconds(frame[name]) for name in names)
-    return seconds.rename(dict(zip(names, with_units(names, ["s"] * len(names)), strict=True)))
+    times = [name for name, dtype in empty.schema.items() if isinstance(dtype, pl.Duration)]
+    units = units_of_fields(path) | dict.fromkeys(times, "s")
+    named = {name: with_units([name], [units[name]])[0] for name in empty.columns if name in units}
+    header = [named.get(name, name) for name in empty.columns]
+    if twice := next((name for name in header if header.count(name) > 1), ""):
+        fix = "Rename one of them, or leave the unit out of the file's metadata."
+        raise DataError(f"Two columns are {twice!r} with their units.", where=str(path), fix=fix)
+    for block in chain([next(blocks, empty)], blocks):
+        yield block.with_columns(_in_seconds(block[name]) for name in times).rename(named)

@@ -12,6 +12,8 @@ from random import Random
 from typing import Any
 
 import polars as pl
+import pyarrow
+import pyarrow.parquet
 import xlsxwriter
 
 Cell = str | int | float
@@ -77,6 +79,16 @@ def as_excel(rows: Table, *, hidden: bool = False, percent: int = -1, merged: in
         if hidden:
             sheet.activate()
             sheet.set_first_sheet()
+    return content.getvalue()
+
+
+def as_parquet(rows: Table, *, unit: str) -> bytes:
+    """A Parquet file of numbers whose first field has a unit in its metadata."""
+    names, *cells = rows
+    fields = [pyarrow.field(n, pyarrow.float64(), metadata={} if i else {"unit": unit}) for i, n in enumerate(names)]
+    content = io.BytesIO()
+    columns = [list(map(float, column)) for column in zip(*cells, strict=True)]
+    pyarrow.parquet.write_table(pyarrow.table(columns, schema=pyarrow.schema(fields)), content)
     return content.getvalue()
 
 
@@ -233,6 +245,8 @@ def types(random: Random) -> Iterator[FirmFile]:
     yield FirmFile("01 percent", "Excel's format", excel, ".xlsx", kinds=kinds, truth=percents, told=told)
     header = as_csv(linear(random, 60, lambda i: f"{100 * shares[i]:.1f}", "moist (%)"))
     yield FirmFile("01 percent", "in the header", header, kinds=kinds, truth=percents, told=told)
+    fields = as_parquet(linear(random, 60, lambda i: percents["moist"][i], "moist"), unit="%")
+    yield FirmFile("01 percent", "Parquet's metadata", fields, ".parquet", kinds=kinds, truth=percents, told=told)
 
 
 def signs(random: Random) -> Iterator[FirmFile]:
