@@ -45,6 +45,7 @@ class Set:
     contract: Contract
     table: pl.DataFrame
     folds: list[Fold]
+    split: str = "random"
 
     @property
     def truth(self) -> NDArray[Any]:
@@ -59,7 +60,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", nargs="*", default=["portfolio model.budget=quick", "portfolio"])
+    parser.add_argument("--model", nargs="*", default=["portfolio budget=quick", "portfolio"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--seed", type=int, default=0, help="of the folds")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
@@ -107,12 +108,12 @@ def _summary(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
 def _dxai(measured: Set, model: str) -> tuple[dict[str, tuple[float, float]], float]:
     """Fitted fold by fold, each calibrated by the answers of the others, as `dxai train` does."""
     settings = settings_from(
-        ["experiment=quality", "split=random", *f"model={model}".split()], checkout=find_checkout()
+        ["experiment=quality", f"split={measured.split}", *f"model={model}".split()], checkout=find_checkout()
     )
     task: RowTask[Any] = task_for(measured.contract, measured.table, settings)  # type: ignore[assignment]
     folds = [RowFold("test", number, fold) for number, fold in enumerate(measured.folds)]
     begun = time.process_time()
-    fitted = [task.fit(fold, lambda _: None)[0].eval() for fold in folds]
+    fitted = [task.fit(fold)[0].eval() for fold in folds]
     seconds = (time.process_time() - begun) / len(folds)
     codec = task.codec
     raw = [
@@ -158,7 +159,9 @@ def _catboost() -> Fit | None:
         kind = catboost.CatBoostClassifier if of_classes else catboost.CatBoostRegressor
         texts = [name for name, type_ in known.schema.items() if type_ == pl.String]
         frames = [frame.with_columns(pl.col(pl.String).fill_null("missing")).to_pandas() for frame in (known, asked)]
-        made = kind(thread_count=1, verbose=0, random_seed=0).fit(frames[0], truth, cat_features=texts)
+        made = kind(thread_count=1, verbose=0, random_seed=0, allow_writing_files=False).fit(
+            frames[0], truth, cat_features=texts
+        )
         return np.asarray(made.predict_proba(frames[1]) if of_classes else made.predict(frames[1]))
 
     return fit
@@ -178,7 +181,7 @@ def _coded(frame: pl.DataFrame, known: pl.DataFrame) -> Floats:
 
 
 def _peer_scores(measured: Set, fit: Fit, fold: Fold) -> dict[str, float]:
-    features, truth = measured.table.drop(measured.contract.target.name), measured.truth
+    features, truth = measured.table.select(c.name for c in measured.contract.features), measured.truth
     of_classes = bool(measured.contract.classes)
     said = fit(features[fold.fit], truth[fold.fit], features[fold.test], of_classes)
     known = truth[fold.test]
@@ -195,8 +198,10 @@ def _peer_scores(measured: Set, fit: Fit, fold: Fold) -> dict[str, float]:
 # --- the sets ---------------------------------------------------------------------------------------------------------
 
 
-def _contract(name: str, table: pl.DataFrame, target: str) -> Contract:
+def _contract(name: str, table: pl.DataFrame, target: str, group: Sequence[str]) -> Contract:
     def column(called: str) -> Column:
+        if table[called].dtype == pl.Datetime:
+            return Column(name=called, kind="timestamp", role="time", title_en=called, title_ko=called)
         role, of_text = "target" if called == target else "feature", table[called].dtype == pl.String
         classes = table[called].unique().sort().to_list() if of_text else ()
         return Column(
@@ -206,27 +211,31 @@ def _contract(name: str, table: pl.DataFrame, target: str) -> Contract:
 
     return Contract(
         id=name, version="1.0.0", title_en=name, title_ko=name, purpose="benchmark", task="quality",
-        columns=tuple(map(column, table.columns)),
+        columns=tuple(map(column, table.columns)), group=tuple(group),
     )  # fmt: skip
 
 
-def _made(name: str, table: pl.DataFrame, target: str, folds: Any) -> Set:
-    plain = table.rename({c: "".join(x if x.isalnum() else "_" for x in c.lower()).strip("_") for c in table.columns})
-    target = "".join(x if x.isalnum() else "_" for x in target.lower()).strip("_")
+def _made(
+    name: str, table: pl.DataFrame, target: str, folds: Any, split: str = "random", group: Sequence[str] = ()
+) -> Set:
+    plain = table.rename({column: _plain(column) for column in table.columns})
+    target = _plain(target)
     plain = plain.select(pl.exclude(target), target).with_columns(pl.col(pl.Int64).cast(pl.Float64))
     rows = [Fold(np.asarray(train), np.asarray(test)) for train, test in folds]
-    return Set(name, _contract(name, plain, target), plain, rows)
+    return Set(name, _contract(name, plain, target, [_plain(column) for column in group]), plain, rows, split)
+
+
+def _plain(column: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in column.lower()).strip("_")
 
 
 def _concrete(folder: Path, seed: int, *, grouped: bool) -> Set:
     table = pl.read_csv(folder / "concrete_compressive_strength.csv", infer_schema_length=None)
-    target, age = table.columns[-1], table.columns[-2]
-    rows = np.arange(len(table))
-    mixes = table.select(pl.struct(pl.exclude(target, age)).rank("dense")).to_series().to_numpy()
+    (*recipe, _, target), rows = table.columns, np.arange(len(table))
+    mixes = table.select(pl.struct(recipe).rank("dense")).to_series().to_numpy()
     if grouped:
-        return _made(
-            "concrete", table, target, GroupKFold(5, shuffle=True, random_state=seed).split(rows, groups=mixes)
-        )
+        folds = GroupKFold(5, shuffle=True, random_state=seed).split(rows, groups=mixes)
+        return _made("concrete", table, target, folds, "grouped", recipe)
     return _made("concrete", table, target, KFold(5, shuffle=True, random_state=seed).split(rows))
 
 
@@ -248,9 +257,10 @@ def _ai4i(folder: Path, seed: int) -> Set:
 
 def _steel_energy(folder: Path, _: int) -> Set:
     table = pl.read_csv(folder / "korea_steel_industry_energy.csv", infer_schema_length=None)
-    table = table.drop("date", "CO2(tCO2)", *(name for name in table.columns if "Power_Factor" in name))
+    table = table.drop("CO2(tCO2)", *(name for name in table.columns if "Power_Factor" in name))
+    table = table.with_columns(pl.col("date").str.to_datetime("%d/%m/%Y %H:%M"))
     rows, first = np.arange(len(table)), int(0.7 * len(table))
-    return _made("steel-energy", table, "Usage_kWh", [(rows[:first], rows[first:])])
+    return _made("steel-energy", table, "Usage_kWh", [(rows[:first], rows[first:])], "ordered")
 
 
 def _stratified(truth: pl.Series, seed: int) -> Any:

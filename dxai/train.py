@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
 from dxai.learn.families import AnyTask, task_of
-from dxai.learn.module import Epoch
+from dxai.record.fits import Fits
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
@@ -21,14 +22,11 @@ from dxai.record.tracking import Tracker
 class FitProgress(Protocol):
     """Told where a training stands."""
 
-    def start(self, name: str, fits: int, epochs: int) -> None:
-        """A run begins: so many fits of so many epochs."""
+    def start(self, name: str, fits: int) -> None:
+        """A run begins: so many fits."""
 
-    def fit(self, label: str) -> None:
-        """One fit begins."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """One epoch of it is done."""
+    def step(self, label: str, share: float, told: str) -> None:
+        """So much of the fit of this label is done, and that is going on; several fits may go on at once."""
 
 
 def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress) -> Run:
@@ -38,7 +36,7 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         settings: All of the run's settings.
         folder: Where the run goes; takes its place whole, or not at all.
         checkout: Holds configs/, data/ and mlflow.db.
-        progress: Told of fits and epochs.
+        progress: Told of fits and their steps.
 
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
@@ -52,23 +50,25 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         whole_folder(folder) as work,
         tracker.run(settings, made_from) as run_id,
     ):
-        held_out = _fit_all(task, work, tracker, run_id, progress)
+        held_out = _fit_all(task, checkout, work, tracker, run_id, progress)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
 
-def _fit_all(task: AnyTask, work: Path, tracker: Tracker, run_id: str, progress: FitProgress) -> pl.DataFrame:
+def _fit_all(
+    task: AnyTask, checkout: Path, work: Path, tracker: Tracker, run_id: str, progress: FitProgress
+) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
     Returns:
         All held-out answers.
     """
-    settings, fitted = task.settings, dict[str, Any]()
-    progress.start(settings.name, len(task.folds), settings.trainer.max_epochs)
-    for fold in task.folds:
-        progress.fit(fold.label)
-        fitted[fold.label], curve = task.fit(fold, progress.epoch)
-        tracker.log_curve(run_id, fold.label, curve)
+    fitted = dict[str, Any]()
+    progress.start(task.settings.name, len(task.folds))
+    with closing(Fits(task, checkout, progress.step).run()) as fits:
+        for label, predictor, curve in fits:
+            fitted[label] = predictor
+            tracker.log_curve(run_id, label, curve)
     task.calibrate(fitted)
     for label, predictor in fitted.items():
         Run.write_predictor(work, label, predictor)

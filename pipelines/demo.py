@@ -36,7 +36,7 @@ def demo() -> None:
     console.print(
         "\nTry next (source .venv/bin/activate first)\n"
         "  dxai inspect models/concrete-strength --unsigned\n"
-        "  dxai train experiment=concrete model.k=16 trainer.max_epochs=50\n"
+        "  dxai train experiment=concrete budget=quick\n"
         "  make ui",
         highlight=False,
         soft_wrap=True,

@@ -81,7 +81,7 @@ def bundle(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory: pytes
     shutil.copy(checkout / "dvc.yaml", folder / "dvc.yaml")
     (folder / "data").symlink_to(checkout / "data")
     dxai = str(Path(sys.executable).parent / "dxai")
-    tiny = ("trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/one")
+    tiny = ("budget=quick", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/one")
     run(folder, dxai, "train", "experiment=concrete", *tiny)
     run(folder, dxai, "release", "runs/one", "--to", "bundle")
     return folder / "bundle"

@@ -103,7 +103,7 @@ def proven(predictor: ClassPredictor, cases: Mapping[str, Arrays], model: Model)
 
 def settings(checkout: Path, *overrides: str) -> RunSettings:
     short = ["trainer.max_epochs=3", "trainer.batch_size=64", "split.folds=2", "evaluate.permutations=1"]
-    return settings_from(["experiment=concrete", "split=random", *short, *overrides], checkout=checkout)
+    return settings_from(["experiment=concrete_tabm", "split=random", *short, *overrides], checkout=checkout)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Fitted:
 
 def calibrated(task: ClassTask) -> dict[str, ClassPredictor]:
     """All fits of a task, by label."""
-    made = {fold.label: task.fit(fold, lambda _: None)[0].eval() for fold in task.folds}
+    made = {fold.label: task.fit(fold)[0].eval() for fold in task.folds}
     task.calibrate(made)
     return made
 
@@ -429,7 +429,7 @@ def test_a_group_shows_what_a_random_split_would_hide(checkout: Path) -> None:
     contract = contract_of(CLASSES["two"], group=("lot",))
     task = task_for(contract, table, settings(checkout, "split=grouped", "split.folds=2", "trainer.max_epochs=30"))
     assert isinstance(task, ClassTask)
-    held_out = pl.concat([task.held_out(task.fit(f, lambda _: None)[0], f) for f in task.folds if f.is_test])
+    held_out = pl.concat([task.held_out(task.fit(f)[0], f) for f in task.folds if f.is_test])
     assert task.scores(held_out)["random_split"]["pr_auc_gap"] > 0.1
 
 
@@ -492,7 +492,7 @@ def test_tabm_beats_every_yardstick_on_real_tables(
 ) -> None:
     contract, table = table_of(shared_data)
     made_with = settings_from(
-        ["experiment=concrete", "split=random", "split.folds=2", f"trainer.max_epochs={epochs}", "model.k=4"],
+        ["experiment=concrete_tabm", "split=random", "split.folds=2", f"trainer.max_epochs={epochs}", "model.k=4"],
         checkout=checkout,
     )
     one = fitted(contract, table, made_with)
@@ -509,7 +509,7 @@ def test_importance_of_a_wide_or_long_table_takes_fewer_shuffles_and_rows(
     make: Make, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = make("linear", "two").task
-    predictors = {fold.label: task.fit(fold, lambda _: None)[0].eval() for fold in task.honest}
+    predictors = {fold.label: task.fit(fold)[0].eval() for fold in task.honest}
     few = len(task.contract.features)
     monkeypatch.setattr("dxai.learn.rows._MOST_SHUFFLES", few * 3 + 1)
     whole = task.importance(predictors, repeats=5)

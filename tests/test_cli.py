@@ -302,7 +302,7 @@ def test_sweep_makes_one_finished_run_per_value(checkout: Path, concrete_table: 
         ),
         ((LINEAR, "trainer.max_epochs=many"), ("trainer.max_epochs=many", "Allowed: a whole number")),
         ((LINEAR, "trainer.learning_rate=-1"), ("trainer.learning_rate=-1", "greater than 0")),
-        (("experiment=concrete", "model=nhits"), ("model=nhits", "data=concrete", "mlp, tabm or portfolio")),
+        (("experiment=concrete", "model=nhits"), ("model=nhits", "data=concrete", "model=portfolio, lightgbm, tabm")),
         ((LINEAR, "seed=0,1"), ("seed=0,1", "-m")),
     ],
     ids=[
@@ -782,7 +782,7 @@ def completions(folder: Path, line: str) -> set[str]:
         ("dxai tr", {"train"}),
         ("dxai train experiment=conc", {"experiment=concrete"}),
         ("dxai train split=r", {"split=random", "split=rolling"}),
-        ("dxai train model.", {"model.k=", "model.width=", "model.dropout="}),
+        ("dxai train model.", {"model.budget=", "model.members="}),
         ("dxai train trainer.max", {"trainer.max_epochs="}),
         ("dxai train ", {"experiment=", "model=", "trainer.", "seed="}),
     ],

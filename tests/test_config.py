@@ -77,6 +77,7 @@ def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: s
     plain = yaml.safe_load((checkout / "configs" / group / f"{choice}.yaml").read_text("utf-8"))
     found = getattr(settings, group).model_dump(mode="json")
     written = {key: value for key, value in plain.items() if value is not None}  # null: made of others
+    written |= {key: settings.budget for key, value in written.items() if value == "${budget}"}
     assert {key: found[key] for key in written} == written
 
 
@@ -84,8 +85,8 @@ def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
     settings = settings_from(checkout=checkout)
     assert (settings.data.name, settings.model.name, settings.name, settings.seed) == (
         "concrete",
-        "tabm",
-        "concrete_tabm",
+        "portfolio",
+        "concrete_portfolio",
         0,
     )
 
@@ -109,6 +110,12 @@ def test_overrides_arrive_with_their_types(checkout: Path) -> None:
         None,
         "mine",
     )  # type: ignore[union-attr]
+
+
+def test_a_budget_that_nothing_asks_for_is_refused(checkout: Path) -> None:
+    assert settings_from(["budget=quick"], checkout=checkout).model.budget == "quick"  # type: ignore[union-attr]
+    for words in (["experiment=retail"], ["model=tabm"]):
+        assert "knows no budget; trainer.max_epochs" in refusal(*words, "budget=quick", checkout=checkout)
 
 
 def test_override_beats_the_experiment_and_the_experiment_beats_its_group(checkout: Path) -> None:
@@ -211,7 +218,7 @@ def test_wrong_item_of_a_list_is_told(checkout: Path) -> None:
     ],
 )
 def test_name_of_a_class_that_is_none_is_told(checkout: Path, target: str, told: str) -> None:
-    message = refusal(f"model._target_={target}", checkout=checkout)
+    message = refusal("model=tabm", f"model._target_={target}", checkout=checkout)
     assert f"model._target_={target}: " in message
     assert told in message
     assert "configs/model/tabm.yaml" in message
@@ -222,7 +229,7 @@ def test_arguments_that_the_task_gives_are_no_settings(checkout: Path) -> None:
 
 
 def test_several_mistakes_come_in_one_message(checkout: Path) -> None:
-    message = refusal("trainer.max_epoch=3", "sed=4", "model.width=0", checkout=checkout)
+    message = refusal("model=tabm", "trainer.max_epoch=3", "sed=4", "model.width=0", checkout=checkout)
     assert message.startswith("3 problems:")
     for told in ("'trainer.max_epochs'", "'seed'", "model.width=0"):
         assert told in message
@@ -237,7 +244,7 @@ def test_unknown_choice_hides_no_mistake_in_other_sections(checkout: Path) -> No
 
 def test_every_value_of_a_sweep_is_checked(checkout: Path) -> None:
     assert "seed=-2" in sweep_refusal("seed=0,1,-2", checkout=checkout)
-    message = sweep_refusal("trainer.max_epochs=choice(1,x)", "model.k=1,y", checkout=checkout)
+    message = sweep_refusal("model=tabm", "trainer.max_epochs=choice(1,x)", "model.k=1,y", checkout=checkout)
     assert message.startswith("2 problems:")
     assert "max_epochs=x" in message
     assert "model.k=y" in message
@@ -311,7 +318,7 @@ def test_typo_in_an_experiment_file_names_a_file_and_the_nearest_key(copied_chec
 def test_typo_in_a_group_file_names_that_file(copied_checkout: Path) -> None:
     model = copied_checkout / "configs" / "model" / "tabm.yaml"
     model.write_text(model.read_text("utf-8").replace("dropout:", "dropuot:"), "utf-8")
-    message = refusal(checkout=copied_checkout)
+    message = refusal("model=tabm", checkout=copied_checkout)
     assert "model.dropuot: there is no such key in configs/model/tabm.yaml. Did you mean 'model.dropout'?" in message
     assert "model.dropout: is missing in configs/model/tabm.yaml" in message
 
@@ -324,7 +331,7 @@ def test_unknown_choice_in_an_experiment_file_is_told(copied_checkout: Path) -> 
 
 def test_file_that_is_no_yaml_is_told(copied_checkout: Path) -> None:
     (copied_checkout / "configs" / "model" / "tabm.yaml").write_text("_target_: [tabm\nk: 3\n", "utf-8")
-    assert "tabm.yaml" in refusal(checkout=copied_checkout)
+    assert "tabm.yaml" in refusal("model=tabm", checkout=copied_checkout)
 
 
 def test_interval_hides_no_other_mistake(checkout: Path) -> None:

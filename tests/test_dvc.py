@@ -71,11 +71,17 @@ def test_every_key_of_a_run_is_watched_by_a_stage(task: str, checkout: Path) -> 
             watched[file] = None if keys is None or known is None else known | keys
     for file, keys in watched.items():
         written = set(yaml.safe_load((checkout / file).read_text("utf-8")))
-        unwatched = set() if keys is None else written - keys - {"defaults", "hydra", "name"}
+        unwatched = set() if keys is None else written - keys - {"defaults", "hydra", "name", "folds_at_once"}
         assert not unwatched, f"{file}: no stage watches {unwatched}"
-    assert set(RunSettings.model_fields) - {"arithmetic", "loss", "name", "seed", "threads"} <= {
-        Path(f).parent.name for f in watched
-    }
+    assert set(RunSettings.model_fields) - {
+        "arithmetic",
+        "budget",
+        "loss",
+        "name",
+        "seed",
+        "threads",
+        "folds_at_once",
+    } <= {Path(f).parent.name for f in watched}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -218,7 +224,7 @@ def reproduce_small(copy: Path) -> None:
     for name in ("models", "runs", ".dvc/cache", "data/prepared", "dvc.lock"):
         shutil.rmtree(copy / name, ignore_errors=True)
         (copy / name).unlink(missing_ok=True)
-    set_key(copy, "trainer/quality", "max_epochs", 1)
+    set_key(copy, "model/portfolio", "budget", "quick")
     set_key(copy, "trainer/demand", "max_epochs", 1)
     set_key(copy, "trainer/demand", "epoch_batches", 1)
     set_key(copy, "evaluate/quality", "permutations", 1)
@@ -270,7 +276,7 @@ def test_repro_without_a_change_says_up_to_date(small: Path) -> None:
 
 
 def test_comment_or_unused_config_reaches_no_stage(small: Path) -> None:
-    for name in ("model/tabm", "trainer/quality"):
+    for name in ("model/portfolio", "trainer/quality"):
         path = small / "configs" / f"{name}.yaml"
         path.write_text("# another comment\n" + path.read_text("utf-8"), "utf-8")
     set_key(small, "model/mlp", "width", 64)
@@ -296,7 +302,7 @@ def test_commit_to_site_or_server_reaches_no_stage_and_changes_no_fingerprint(sm
     [
         ("release/default", "golden_rows", 16, ["release@concrete", "release@retail"]),
         ("evaluate/quality", "permutations", 7, ["evaluate@concrete"]),
-        ("model/tabm", "k", 2, ["train@concrete"]),
+        ("model/portfolio", "budget", "best", ["train@concrete"]),
         ("model/nhits", "width", 16, ["train@retail"]),
         ("scaling/level", "recency", 9, ["train@retail"]),
     ],

@@ -21,8 +21,9 @@ from dxai.data.compressed import opened
 
 pytestmark = pytest.mark.slow(seconds=20)
 
-QUALITY = ("model.width=16", "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
-LINEAR = ("model=linear", *QUALITY[1:])  # the linear model has no width
+SHORT = ("split.folds=2", "evaluate.permutations=1")
+QUALITY = ("budget=quick", *SHORT)
+LINEAR = ("model=linear", "trainer.max_epochs=1", *SHORT)
 DEMAND = ("model.width=16", "trainer.max_epochs=1", "scaling.context=24")
 
 

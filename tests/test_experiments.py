@@ -15,7 +15,6 @@ from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.evaluate import evaluate
 from dxai.inference.predict import Prediction
-from dxai.learn.module import Epoch
 from dxai.release import release
 from dxai.train import train
 
@@ -28,19 +27,17 @@ MODELS = ["experiment=concrete model=linear", "experiment=concrete model=mlp", "
 
 
 class Silent:
-    """Counts what a progress bar would show."""
+    """Keeps what a progress bar would show."""
 
     def __init__(self) -> None:
-        self.fits, self.epochs = 0, 0
+        self.fits, self.shares = 0, dict[str, float]()
 
-    def start(self, name: str, fits: int, epochs: int) -> None:
-        self.promised = fits * epochs
+    def start(self, name: str, fits: int) -> None:
+        self.fits = fits
 
-    def fit(self, label: str) -> None:
-        self.fits += 1
-
-    def epoch(self, epoch: Epoch) -> None:
-        self.epochs += 1
+    def step(self, label: str, share: float, told: str) -> None:
+        assert share >= self.shares.get(label, 0), "no fit goes back"
+        self.shares[label] = share
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,7 @@ def test_experiment_runs_from_raw_data_to_prediction(words: str, short: Path, tm
     settings = settings_from([*words.split(), "trainer.max_epochs=1", *shorter], checkout=short)
     progress = Silent()
     run = train(settings, short / "runs" / settings.name / "train", short, progress)
-    assert progress.epochs == progress.promised
+    assert list(progress.shares.values()) == [1.0] * progress.fits
     evaluation = evaluate(run, short / "runs" / settings.name / "evaluate", short)
     assert evaluation.scores["model"].keys() >= (
         {"rmse", "coverage"} if quality else {"wql", "mase", "bias", "coverage"}

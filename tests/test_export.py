@@ -124,7 +124,7 @@ def settings(checkout: Path, experiment: str, overrides: list[str]) -> RunSettin
 
 def fitted_quality(checkout: Path, overrides: list[str], contract: Contract = CASTING) -> QualityPredictor:
     task = RegressionTask(contract, castings(300), settings(checkout, "concrete", ["split=random", *overrides]))
-    fits = {fold.label: task.fit(fold, lambda _: None)[0] for fold in task.folds}
+    fits = {fold.label: task.fit(fold)[0] for fold in task.folds}
     task.calibrate(fits)
     return fits[task.folds[-1].label]
 
@@ -151,7 +151,7 @@ def demand(checkout: Path) -> Callable[[str], tuple[DemandTask, DemandPredictor,
     def of(kind: str) -> tuple[DemandTask, DemandPredictor, bytes]:
         if kind not in made:
             task = DemandTask(DEMAND, parts(), settings(checkout, "retail", FORECASTS[kind]))
-            predictor = task.fit(task.folds[-1], lambda _: None)[0]
+            predictor = task.fit(task.folds[-1])[0]
             made[kind] = task, predictor, export(predictor, DEMAND, context=30)
         return made[kind]
 

@@ -11,7 +11,7 @@ from documents import blocks, commands, run_together, write_press
 
 from dxai.contract import load_contract
 
-TINY = " model.width=16 trainer.max_epochs=1 split.folds=2 evaluate.permutations=1"
+TINY = " budget=quick split.folds=2 evaluate.permutations=1"
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ from torch import Tensor
 from dxai.contract import Contract
 from dxai.inference.model import Model
 from dxai.learn.families import task_for
+from dxai.learn.members import TITLES
 from dxai.learn.module import FitRows
-from dxai.learn.portfolio import TITLES, Portfolio
+from dxai.learn.portfolio import Member, Portfolio
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.rows import row_cases
 from dxai.networks.columns import Pairs, RawColumns
@@ -41,7 +42,7 @@ def weights_of(classes: tuple[str, ...]) -> tuple[Contract, pl.DataFrame]:
 
 def task_of(kind: str, checkout: Path, *members: str) -> Any:
     """A task of castings, fitted by these members."""
-    chosen = settings(checkout, "model=portfolio", "model.budget=quick", f"model.members=[{','.join(members)}]")
+    chosen = settings(checkout, "model=portfolio", "budget=quick", f"model.members=[{','.join(members)}]")
     if kind == "number":
         return task_for(*weights_of(CLASSES["two"]), chosen)
     return task_for(contract_of(CLASSES[kind]), castings(CLASSES[kind], 160), chosen)
@@ -49,19 +50,21 @@ def task_of(kind: str, checkout: Path, *members: str) -> Any:
 
 def fitted(task: Any) -> RowPredictor:
     """The released model of a task; how it is calibrated, other tests ask."""
-    predictor: RowPredictor = task.fit(task.folds[-1], lambda _: None)[0].eval()
+    predictor: RowPredictor = task.fit(task.folds[-1])[0].eval()
     return predictor
 
 
 @pytest.mark.slow(seconds=20)
 @pytest.mark.parametrize("kind", ["number", "two", "three"])
-@pytest.mark.parametrize("member", ["paired", "forest", "linear", "process"])
+@pytest.mark.parametrize("member", ["boosted_pairs", "extra_trees", "line", "gaussian_process"])
 def test_every_part_has_a_graph_that_repeats_it(kind: str, member: str, checkout: Path) -> None:
-    if member == "process" and kind != "number":
+    if member == "gaussian_process" and kind != "number":
         pytest.skip("a Gaussian process says numbers")
+    if member == "line":
+        member = "ridge" if kind == "number" else "logistic"
     task = task_of(kind, checkout, member)
     predictor = fitted(task)
-    assert predictor.network.composition == {TITLES[member]: 1.0}
+    assert predictor.network.members == {TITLES[member]: Member(1.0, 0.0, None)}
     model = Model(export(predictor, task.contract), task.contract)
     proof = parity(predictor, row_cases(task.golden_rows(), task.contract), model, scale=task.spread, tolerance=1e-4)
     assert proof.worst < 5e-5
@@ -70,13 +73,13 @@ def test_every_part_has_a_graph_that_repeats_it(kind: str, member: str, checkout
 @pytest.mark.slow(seconds=20)
 @pytest.mark.parametrize("kind", ["number", "two", "three"])
 def test_a_portfolio_of_several_is_the_same_again_stored_and_in_its_graph(kind: str, checkout: Path) -> None:
-    task = task_of(kind, checkout, "linear", "slow", "paired", "forest", "process")
+    task = task_of(kind, checkout, "ridge", "logistic", "boosted", "boosted_pairs", "extra_trees", "gaussian_process")
     predictor = fitted(task)
-    assert sum(predictor.network.composition.values()) == pytest.approx(1)
+    assert sum(member.weight for member in predictor.network.members.values()) == pytest.approx(1)
     graph = export(predictor, task.contract)
     assert export(task.restored(predictor.state_dict()), task.contract) == graph
-    assert task.restored(predictor.state_dict()).network.composition == predictor.network.composition
-    again, _ = task.fit(task.folds[-1], lambda _: None)
+    assert task.restored(predictor.state_dict()).network.members == predictor.network.members
+    again, _ = task.fit(task.folds[-1])
     first = predictor.network.state_dict()
     for name, value in again.network.state_dict().items():
         torch.testing.assert_close(value, first[name], rtol=0, atol=0, equal_nan=True, msg=name)
@@ -101,9 +104,10 @@ def said(portfolio: Portfolio, told: FitRows) -> NDArray[np.float32]:
 
 def test_pairs_are_found_where_two_columns_work_together() -> None:
     told, _ = rows()
-    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("slow", "paired"))
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("boosted", "boosted_pairs"))
     made.fit(told)
-    assert made.composition.get(TITLES["paired"], 0) > 0.8
+    assert made.members[TITLES["boosted_pairs"]].weight > 0.8
+    assert made.members[TITLES["boosted"]].alone > made.members[TITLES["boosted_pairs"]].alone
     assert [0, 1] in made.pairs.times.tolist()
 
 
@@ -118,7 +122,7 @@ def test_groups_stay_on_one_side_of_the_inner_folds(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(GroupKFold, "split", watched)
     groups = np.arange(300) // 4
-    Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear",)).fit(rows(groups=groups)[0])
+    Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge",)).fit(rows(groups=groups)[0])
     assert len(seen) == 5
     assert not any(set(groups[train]) & set(groups[test]) for train, test in seen)
 
@@ -127,16 +131,16 @@ def test_in_time_order_only_earlier_rows_are_asked_about_later_ones() -> None:
     """The target turns round halfway: only a fold that looks ahead could know."""
     told, target = rows(times=np.arange(300))
     turned = FitRows(told.inputs, torch.where(torch.arange(300) < 150, target, -target), told.loss, 0, None, told.times)
-    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", "slow"))
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge", "boosted"))
     made.fit(turned)
-    assert sum(made.composition.values()) == pytest.approx(1)
+    assert sum(member.weight for member in made.members.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("member", "count"), [("process", 2_001), ("forest", 10_001)])
+@pytest.mark.parametrize(("member", "count"), [("gaussian_process", 2_001), ("extra_trees", 10_001)])
 def test_a_part_that_is_too_slow_for_so_many_rows_is_left_out(member: str, count: int) -> None:
-    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("linear", member))
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge", member))
     made.fit(rows(count)[0])
-    assert list(made.composition) == [TITLES["linear"]]
+    assert list(made.members) == [TITLES["ridge"]]
 
 
 @pytest.mark.network

@@ -102,8 +102,8 @@ def test_commands_of_the_data_scientist_and_the_firm_run(
             serve_and_stop(copy, command)
             continue
         training = command.startswith("dxai train") and "--help" not in command
-        short = f" {SHORT['quality']} model.k=2" if training else ""
-        run_command(copy, drop(command, "trainer.max_epochs=", "model.k=") + short if training else command)
+        short = f" {SHORT['quality']} budget=quick" if training else ""
+        run_command(copy, drop(command, "trainer.max_epochs=", "model.k=", "budget=") + short if training else command)
     (program,) = blocks(checkout / "README.md", "python")
     run_command(copy, shlex.join(["python", "-c", program]))
     assert (copy / "predictions.csv").is_file()

@@ -17,7 +17,11 @@ import pytest
 
 pytestmark = pytest.mark.network
 
-TINY = ["experiment=concrete", "trainer.max_epochs=2", "split.folds=2", "model.k=2", "evaluate.permutations=1"]
+SHORT = ["split.folds=2", "evaluate.permutations=1"]
+TINY = {
+    "network": ["experiment=concrete_tabm", "trainer.max_epochs=2", "model.k=2", *SHORT],
+    "portfolio": ["experiment=concrete", "budget=quick", *SHORT],
+}
 
 SCRIPT = """
 import sys
@@ -37,11 +41,11 @@ release(run, folder / "evaluate", folder / "bundle", checkout)
 
 
 def run_in_a_process_of_its_own(
-    checkout: Path, folder: Path, *overrides: str, cores: set[int] | None = None, **variables: str
+    checkout: Path, folder: Path, model: str, *overrides: str, cores: set[int] | None = None, **variables: str
 ) -> dict[str, bytes]:
     """Train, evaluate and release from ``folder``; the files of the bundle and the held-out predictions."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-c", SCRIPT, str(checkout), str(folder / "run"), *TINY, *overrides]
+    command = [sys.executable, "-c", SCRIPT, str(checkout), str(folder / "run"), *TINY[model], *overrides]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1", **variables}
     bind = partial(os.sched_setaffinity, 0, cores) if cores else None
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, preexec_fn=bind)
@@ -63,25 +67,33 @@ def own_checkout(checkout: Path, concrete_table: pl.DataFrame, tmp_path_factory:
     return own
 
 
-@pytest.fixture(scope="module")
-def first(own_checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return run_in_a_process_of_its_own(own_checkout, tmp_path_factory.mktemp("first") / "here")
+@pytest.fixture(scope="module", params=TINY)
+def first(
+    request: pytest.FixtureRequest, own_checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, bytes]]:
+    """The files of a run, with the kind of model that it is."""
+    folder = tmp_path_factory.mktemp("first") / "here"
+    return request.param, run_in_a_process_of_its_own(own_checkout, folder, request.param)
 
 
 def test_the_same_settings_give_the_same_bundle_from_another_folder_locale_time_zone_and_number_of_cores(
-    own_checkout: Path, first: dict[str, bytes], tmp_path: Path
+    own_checkout: Path, first: tuple[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
+    model, files = first
     second = run_in_a_process_of_its_own(
-        own_checkout, tmp_path / "somewhere" / "다른 폴더", cores={min(os.sched_getaffinity(0))},
+        own_checkout, tmp_path / "somewhere" / "다른 폴더", model, cores={min(os.sched_getaffinity(0))},
         LC_ALL="de_DE.UTF-8", LANG="ko_KR.UTF-8", TZ="Pacific/Kiritimati", PYTHONHASHSEED="7",
     )  # fmt: skip
-    assert len(first["model.onnx"]) > 10_000
-    assert sorted(second) == sorted(first)
-    assert [name for name in first if second[name] != first[name]] == []
+    assert len(files["model.onnx"]) > 10_000
+    assert sorted(second) == sorted(files)
+    assert [name for name in files if second[name] != files[name]] == []
 
 
-def test_another_seed_gives_another_model(own_checkout: Path, first: dict[str, bytes], tmp_path: Path) -> None:
-    other = run_in_a_process_of_its_own(own_checkout, tmp_path / "there", "seed=1")
-    assert other["model.onnx"] != first["model.onnx"]
-    assert other["held_out"] != first["held_out"]
-    assert other["golden/rows.csv"] == first["golden/rows.csv"]  # the split has its own seed
+def test_another_seed_gives_another_model(
+    own_checkout: Path, first: tuple[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    model, files = first
+    other = run_in_a_process_of_its_own(own_checkout, tmp_path / "there", model, "seed=1")
+    assert other["model.onnx"] != files["model.onnx"]
+    assert other["held_out"] != files["held_out"]
+    assert other["golden/rows.csv"] == files["golden/rows.csv"]  # the split has its own seed

@@ -24,7 +24,7 @@ def held_out(checkout: Path, folder: Path, contract: str, table: pl.DataFrame, *
     shutil.copytree(checkout / "configs", folder / "configs")
     own = data_folder(folder / "own-table", contract, table)
     task = task_of(settings_from(with_own_data([f"data={own}", *words], folder), checkout=folder), folder)
-    predictor, _ = task.fit(task.folds[0], lambda _: None)
+    predictor, _ = task.fit(task.folds[0])
     return task.held_out(predictor, task.folds[0])
 
 

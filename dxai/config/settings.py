@@ -11,7 +11,9 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -177,6 +179,7 @@ RowSplit = GroupedSplit | RandomSplit | OrderedSplit
 SplitSettings = Annotated[RowSplit | RollingSplit, Field(discriminator="kind")]
 ScalingSettings = Annotated[NoScaling | ForecastScaling, Field(discriminator="kind")]
 
+Budget = Literal["quick", "standard", "best"]
 EvaluateSettings = Annotated[QualityEvaluation | DemandEvaluation, Field(discriminator="kind")]
 
 
@@ -184,6 +187,8 @@ class RunSettings(Settings):
     """Everything that makes a run; two equal settings on equal data give the same model.
 
     Attributes:
+        budget: Of processor time, for models that ask for it; a network takes its epochs from ``trainer``.
+        folds_at_once: Fits in processes of their own, with the same results; null: as many as there are processors.
         arithmetic: ``portable``: the same bytes on every x86-64 processor with AVX2; ``native``: on the same processor.
         model: A network, or whatever else fits rows and answers as one.
         scaling: Of the series of a demand table.
@@ -193,15 +198,25 @@ class RunSettings(Settings):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     seed: NonNegativeInt
     threads: PositiveInt
+    folds_at_once: PositiveInt | None = None
     arithmetic: Arithmetic
     data: DataSettings
     split: SplitSettings
     model: Component
+    budget: Budget
     scaling: ScalingSettings
     loss: Component | None = None
     trainer: TrainerSettings
     evaluate: EvaluateSettings
     release: ReleaseSettings
+
+    @field_validator("budget")
+    @classmethod
+    def _refuse_an_idle_budget(cls, budget: Budget, told: ValidationInfo) -> Budget:
+        model = told.data.get("model")
+        if model is not None and budget != "standard" and "budget" not in model.arguments:
+            raise ValueError(f"model={model.name} knows no budget; trainer.max_epochs sets how long it is trained")
+        return budget
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,8 @@ def show(bundle: Bundle) -> None:
     console.print(f"outputs: {_outputs(signature, contract)}", markup=False)
     scores = bundle.metrics["model"]
     console.print("held-out scores: " + ", ".join(f"{name} {value:.3g}" for name, value in scores.items()))
+    if members := bundle.metrics.get("members"):
+        console.print(_members(members))
     entry = manifest.files[MODEL]
     console.print(f"{MODEL}: {entry.size / 1e6:.2f} MB, sha256 {entry.sha256}")
     made_by = f"code sha256 {manifest.code[:16]}…" if manifest.code else f"commit {manifest.commit or 'unknown'}"
@@ -41,6 +43,16 @@ def _outputs(signature: Signature, contract: Contract) -> str:
         return f"{', '.join([first, *others])}  [{contract.target.unit}]"
     told = ", ".join(f"{name} ({text})" for name, text in zip(others, texts, strict=True))
     return f"{first}, one of {', '.join(texts)}; probabilities {told}"
+
+
+def _members(members: dict[str, dict[str, float]]) -> Table:
+    table = Table(title="What it is made of", title_justify="left", box=None, pad_edge=False)
+    for head in ("member", "weight", "loss alone", "loss without"):
+        table.add_column(head, justify="left" if head == "member" else "right")
+    for title, values in members.items():
+        told = (f"{values[key]:+.1%}" if key in values else "" for key in ("alone", "without"))
+        table.add_row(title, f"{values['weight']:.0%}", *told)
+    return table
 
 
 def _inputs(columns: tuple[Column, ...]) -> Table:

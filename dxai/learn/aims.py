@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ Array = NDArray[np.float32]
 Said = NDArray[np.float64]
 Answers = Callable[[Array], NDArray[Any]]
 """Features ``[rows, features]`` to what a member says of them ``[rows, outputs]``."""
-Folds = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 FOLDS = 5
 LEAST = 1e-7
 """Probability."""
-_FOREST = {"n_estimators": 200, "random_state": 1, "n_jobs": 1}
-_SHUFFLED = {"n_splits": FOLDS, "shuffle": True, "random_state": 1}
+_FOREST = {"n_estimators": 200, "n_jobs": 1}
+_SHUFFLED = {"n_splits": FOLDS, "shuffle": True}
 
 
 class Aim(ABC):
@@ -32,19 +32,19 @@ class Aim(ABC):
     Attributes:
         outputs: Numbers that a member says of a row.
         left_out: Members that are not made for such a target.
-        quick_rounds: Trees of the quick ensemble that looks for pairs of features.
+        scout_trees: Trees of the small ensemble that looks for pairs of features.
         boosted: The output of which LightGBM's first tree speaks.
     """
 
     left_out: frozenset[str] = frozenset()
-    quick_rounds = 100
+    scout_trees = 100
     boosted = 0
 
     def __init__(self, outputs: int) -> None:
         self.outputs = outputs
 
     @abstractmethod
-    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None, seed: int) -> Folds:
         """Row numbers to fit and to test; groups, where there are some, stay on one side."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class Aim(ABC):
         """What LightGBM gives as ``[rows, outputs]``."""
 
     @abstractmethod
-    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+    def forest(self, features: Array, target: NDArray[Any], seed: int) -> tuple[Any, Answers]:
         """A fitted forest and what it answers."""
 
     @abstractmethod
@@ -87,10 +87,12 @@ class Aim(ABC):
 class Number(Aim):
     """One number by squared error."""
 
-    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+    left_out = frozenset({"logistic"})
+
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None, seed: int) -> Folds:
         """Groups on one side, or rows at random."""
         kind = KFold if groups is None else GroupKFold
-        return kind(**_SHUFFLED).split(target, groups=groups)  # type: ignore[no-any-return]
+        return list(kind(**_SHUFFLED, random_state=seed).split(target, groups=groups))
 
     def objective(self) -> dict[str, Any]:
         """Squared error."""
@@ -104,9 +106,9 @@ class Number(Aim):
         """One column."""
         return said[:, None]
 
-    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+    def forest(self, features: Array, target: NDArray[Any], seed: int) -> tuple[Any, Answers]:
         """Every leaf one row."""
-        made = ExtraTreesRegressor(**_FOREST, min_samples_leaf=1).fit(features, target)
+        made = ExtraTreesRegressor(**_FOREST, random_state=seed, min_samples_leaf=1).fit(features, target)
         return made, lambda asked: np.asarray(made.predict(asked))[:, None]
 
     def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
@@ -134,16 +136,18 @@ class Number(Aim):
 class Several(Aim):
     """Probabilities of classes by their log loss; members say them, and are averaged afterwards."""
 
-    left_out = frozenset({"process"})
+    left_out = frozenset({"gaussian_process", "ridge"})
 
-    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None) -> Folds:
+    def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None, seed: int) -> Folds:
         """Every fold has its share of every class."""
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        return kind(**_SHUFFLED).split(target, target, groups)  # type: ignore[no-any-return]
+        return list(kind(**_SHUFFLED, random_state=seed).split(target, target, groups))
 
-    def forest(self, features: Array, target: NDArray[Any]) -> tuple[Any, Answers]:
+    def forest(self, features: Array, target: NDArray[Any], seed: int) -> tuple[Any, Answers]:
         """Half of the columns, leaves of two rows."""
-        made = ExtraTreesClassifier(**_FOREST, max_features=0.5, min_samples_leaf=2).fit(features, target)
+        made = ExtraTreesClassifier(**_FOREST, random_state=seed, max_features=0.5, min_samples_leaf=2).fit(
+            features, target
+        )
         return made, lambda asked: np.asarray(made.predict_proba(asked))
 
     def of_line(self, said: Said) -> Said:
@@ -189,8 +193,8 @@ class Two(Several):
 class Many(Several):
     """More than two classes."""
 
-    left_out = Several.left_out | {"stumps", "random"}
-    quick_rounds = 40
+    left_out = Several.left_out | {"boosted_stumps", "boosted_random"}
+    scout_trees = 40
 
     def objective(self) -> dict[str, Any]:
         """Log loss of all."""

@@ -26,7 +26,7 @@ from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.losses import ForecastLoss
-from dxai.learn.module import Epoch, OnEpoch, fit
+from dxai.learn.module import Epoch, OnStep, fit, unwatched
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
@@ -146,7 +146,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )  # fmt: skip
         return DemandPredictor(contract, ScaledForecast(scale, calendar, network, head))
 
-    def fit(self, fold: DemandFold, on_epoch: OnEpoch) -> tuple[DemandPredictor, list[Epoch]]:
+    def fit(self, fold: DemandFold, on_step: OnStep = unwatched) -> tuple[DemandPredictor, list[Epoch]]:
         """Fit on targets up to one horizon before the origin; calibrate the interval on that last horizon."""
         torch.manual_seed(self.settings.seed)
         predictor = self.predictor()
@@ -158,7 +158,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         curve = fit(
-            predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch
+            predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_step=on_step
         )
         with torch.inference_mode():
             quantiles, _, scale = (t.numpy() for t in predictor.scaled(*self._inputs(before)))

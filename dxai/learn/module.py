@@ -34,7 +34,12 @@ class Epoch:
     watched_loss: float
 
 
-OnEpoch = Callable[[Epoch], None]
+OnStep = Callable[[float, str], None]
+"""Told the share of a fit that is done, and what is going on."""
+
+
+def unwatched(share: float, told: str) -> None:
+    """Nobody waits."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class FitRows:
         seed: Fixes whatever is drawn at random.
         groups: Number of the group of each row ``[rows]``, where rows belong together.
         times: Rank of each row's time ``[rows]``, where later rows are to be predicted.
+        on_step: To be told where the fit stands.
     """
 
     inputs: tuple[Tensor, ...]
@@ -56,6 +62,7 @@ class FitRows:
     seed: int
     groups: NDArray[np.int64] | None = None
     times: NDArray[np.int64] | None = None
+    on_step: OnStep = unwatched
 
 
 @runtime_checkable
@@ -69,9 +76,9 @@ class FitsItself(Protocol):
 class Regression(LightningModule):
     """AdamW with a warm-up and a cosine; keeps the loss curve."""
 
-    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_epoch: OnEpoch) -> None:
+    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
         super().__init__()
-        self.network, self.loss, self.settings, self.on_epoch = network, loss, settings, on_epoch
+        self.network, self.loss, self.settings, self.on_step = network, loss, settings, on_step
         self.curve: list[Epoch] = []
         self._fit_losses: list[Tensor] = []
         self._watch_losses: list[Tensor] = []
@@ -96,7 +103,7 @@ class Regression(LightningModule):
                 where="trainer", fix=f"Lower trainer.learning_rate (now {self.settings.learning_rate:g}).",
             )  # fmt: skip
         self.curve.append(epoch)
-        self.on_epoch(epoch)
+        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov and Hutter 2019), decay on weights alone; the learning rate moves with every step."""
@@ -132,7 +139,7 @@ def fit(
     settings: TrainerSettings,
     *,
     seed: int,
-    on_epoch: OnEpoch = lambda *_: None,
+    on_step: OnStep = unwatched,
     groups: NDArray[np.int64] | None = None,
     times: NDArray[np.int64] | None = None,
 ) -> list[Epoch]:
@@ -145,7 +152,7 @@ def fit(
         watch: Rows that are scored each epoch and never trained on; None: there are none.
         settings: Epochs, batch size, learning rate.
         seed: Fixes the order of the batches.
-        on_epoch: Told after every epoch.
+        on_step: Told where the fit stands.
         groups: As in `FitRows`.
         times: As there.
 
@@ -155,10 +162,10 @@ def fit(
     """
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
-        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times))
+        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step))
         network.eval()
         return []
-    module = Regression(network, loss, settings, on_epoch)
+    module = Regression(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings)
     try:

@@ -21,7 +21,7 @@ from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
 from dxai.data.trainable import constant_target, refuse
-from dxai.learn.module import Epoch, Loss, OnEpoch, fit
+from dxai.learn.module import Epoch, Loss, OnStep, fit, unwatched
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
 from dxai.learn.transform import encode
@@ -74,7 +74,8 @@ class RowTask(Task[RowFold, P]):
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"numbers", "cardinalities", "outputs"})
     choices: ClassVar[str] = (
-        "model=linear, mlp, tabm or portfolio, split=grouped, ordered or random, evaluate=quality, scaling=none"
+        "model=portfolio, lightgbm, tabm, mlp or another of its kind (`dxai train --help`), "
+        "split=grouped, ordered or random, evaluate=quality, scaling=none"
     )
     left_out_as: ClassVar[str] = "rows without a true value"
 
@@ -176,7 +177,7 @@ class RowTask(Task[RowFold, P]):
         """The folds whose scores count."""
         return [f for f in self.folds if f.split == self.split.kind]
 
-    def fit(self, fold: RowFold, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
+    def fit(self, fold: RowFold, on_step: OnStep = unwatched) -> tuple[P, list[Epoch]]:
         """Fit on all of the fold's rows."""
         torch.manual_seed(self.settings.seed)
         predictor, rows = self.predictor(), fold.rows.fit
@@ -185,7 +186,7 @@ class RowTask(Task[RowFold, P]):
         groups = splits.groups_of(self.table, self.contract)[rows] if self.split.kind == "grouped" else None
         times = splits.times_of(self.table, self.contract)[rows] if self.split.kind == "ordered" else None
         curve = fit(
-            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_epoch=on_epoch,
+            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_step=on_step,
             groups=groups, times=times,
         )  # fmt: skip
         return predictor, curve

@@ -17,7 +17,7 @@ from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
 from dxai.data.batch import Arrays, Codec, codec_of
 from dxai.errors import SettingsError
-from dxai.learn.module import Epoch, OnEpoch
+from dxai.learn.module import Epoch, OnStep, unwatched
 from dxai.learn.predictor import Predictor
 
 
@@ -110,7 +110,7 @@ class Task(ABC, Generic[F, P]):
         """An unfitted predictor of the right shape."""
 
     @abstractmethod
-    def fit(self, fold: F, on_epoch: OnEpoch) -> tuple[P, list[Epoch]]:
+    def fit(self, fold: F, on_step: OnStep = unwatched) -> tuple[P, list[Epoch]]:
         """Fit on what the fold gives for it."""
 
     @abstractmethod

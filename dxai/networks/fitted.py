@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+
+
+def as_buffer(array: NDArray[Any], kind: torch.dtype) -> torch.Tensor:
+    """A copy with the strides of a tensor that was stored and loaded: an empty array has others, which are stored."""
+    return torch.zeros(array.shape, dtype=kind).copy_(torch.as_tensor(array))
 
 
 class Fitted(nn.Module):
@@ -24,7 +28,7 @@ class Fitted(nn.Module):
         """Take fitted arrays as buffers of their types."""
         for name, array in arrays.items():
             own: torch.Tensor = getattr(self, name)
-            setattr(self, name, torch.from_numpy(np.array(array)).to(own.dtype))
+            setattr(self, name, as_buffer(array, own.dtype))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """Take the stored sizes before torch compares them."""

@@ -13,7 +13,7 @@ from dxai.arithmetic import square_root
 from dxai.networks.fitted import Fitted
 
 _CLIPPED = 4.0
-_STEPS, _MOST_TUNED = 50, 500
+_STEPS, _MOST_TUNED = 30, 400
 _JITTER = 1e-6
 _FAR = 1e-12
 
@@ -42,20 +42,29 @@ class GaussianProcess(Fitted):
         )
         super().__init__(**double, logged=torch.bool)
 
-    def fit(self, features: NDArray[np.float32], target: NDArray[np.float32], *, seed: int) -> GaussianProcess:
-        """Tune lengths and strengths on up to 500 rows, then take all rows ``[rows, features]`` in.
+    def fit(
+        self,
+        features: NDArray[np.float32],
+        target: NDArray[np.float32],
+        *,
+        seed: int,
+        tuned: GaussianProcess | None = None,
+    ) -> GaussianProcess:
+        """Tune lengths and strengths on some hundred rows, then take all rows ``[rows, features]`` in.
 
         Args:
             features: Without a gap.
             target: About of mean 0 and deviation 1 ``[rows]``.
             seed: Draws the rows that tune.
+            tuned: Another process of the same features, whose lengths and strengths will do.
         """
         self._fit_scale(features.astype(np.float64))
         x, y = self._scaled(torch.as_tensor(features)), torch.as_tensor(target, dtype=torch.float64)
-        chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_TUNED]
-        logs = self._tuned(x[chosen], y[chosen])
-        d = x.shape[1]
-        lengths, strengths = logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
+        if tuned is None:
+            chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_TUNED]
+            lengths, strengths = _natural(self._tuned(x[chosen], y[chosen]), x.shape[1])
+        else:
+            lengths, strengths = tuned.lengths, tuned.strengths
         with torch.inference_mode():
             covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(len(x), dtype=x.dtype)
             weights = torch.cholesky_solve(y[:, None], torch.linalg.cholesky(covariance))
@@ -96,11 +105,15 @@ class GaussianProcess(Fitted):
 
         def loss() -> Tensor:
             optimizer.zero_grad()
-            lengths, strengths = logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
+            lengths, strengths = _natural(logs, d)
             covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(n, dtype=x.dtype)
-            root = torch.linalg.cholesky(covariance)
-            fit: Tensor = 0.5 * (y[None] @ torch.cholesky_solve(y[:, None], root)).squeeze()
-            value: Tensor = fit + root.diagonal().log().sum() + 0.5 * (((logs - mean) / deviation) ** 2).sum()
+            with torch.no_grad():
+                root = torch.linalg.cholesky(covariance)
+                solved = torch.cholesky_solve(y[:, None], root)
+                fit = 0.5 * (y @ solved).squeeze() + root.diagonal().log().sum()
+                slope = 0.5 * (torch.cholesky_inverse(root) - solved @ solved.T)
+            bound = (covariance * slope).sum()  # its gradient is that of the likelihood (5.9), for a tenth of the time
+            value: Tensor = bound - bound.detach() + fit + 0.5 * (((logs - mean) / deviation) ** 2).sum()
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
@@ -110,6 +123,11 @@ class GaussianProcess(Fitted):
             return mean
         found = logs.detach()
         return found if bool(found.isfinite().all()) else mean
+
+
+def _natural(logs: Tensor, d: int) -> tuple[Tensor, Tensor]:
+    """Lengths ``[3, d]`` and strengths ``[5]`` of their logarithms."""
+    return logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
 
 
 def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dxai.networks.fitted import as_buffer
+
 _CELLS, _STRIDE = 1 << 16, 4
 """Pairs of a row and a tree that are walked at once (they fit a cache), and steps between sweeps of those at leaves."""
 
@@ -104,7 +106,8 @@ class TreeEnsemble(nn.Module):
         if ((trees.output < 0) | (trees.output > self.outputs - trees.value.shape[1])).any():
             raise ValueError(f"A tree adds to an output outside the {self.outputs}.")
         for field in fields(Trees):
-            setattr(self, field.name, torch.from_numpy(np.ascontiguousarray(getattr(trees, field.name))).clone())
+            array = getattr(trees, field.name)
+            setattr(self, field.name, as_buffer(array, torch.as_tensor(array).dtype))
         return self
 
     def forward(self, x: Tensor) -> Tensor:

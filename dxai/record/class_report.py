@@ -13,21 +13,23 @@ from dxai.learn.predictor import ClassPredictor
 from dxai.metrics import METRICS, confusion
 from dxai.record import class_figures, figures
 from dxai.record.findings import Findings
-from dxai.record.quality_report import importance, made_of, score_table, what_leaks
+from dxai.record.members import members_sentence, members_table
+from dxai.record.quality_report import importance, score_table, what_leaks
 from dxai.record.report import Figure, Report, Verdict
 
 
 def class_report(made: Findings[ClassTask]) -> Report:
     """Draw the figures and put the report together."""
-    task, scores = made.task, made.scores
+    task, scores, members = made.task, made.scores, made.scores.get("members", {})
     released = task.restored(made.run.state("final"))
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*made_of(released), *_notes(task, scores, released)),
+        notes=(*members_sentence(members), *_notes(task, scores, released)),
         scores=score_table(task, scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
+        members=members_table(members),
     )
 
 

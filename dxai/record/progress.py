@@ -18,37 +18,34 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from dxai.learn.module import Epoch
-
 console = Console(stderr=True)
 
+_WIDE = 90
+"""Letters beside the bar."""
 _BYTES = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
 
 
 class FitBar:
-    """One bar over all epochs of all fits, the fit and its loss beside it; plain lines without a terminal."""
+    """One bar over all fits, what is being fitted beside it; plain lines without a terminal."""
 
     def __init__(self, bar: Progress) -> None:
-        self.bar, self.task, self.name, self.label, self.fits, self.done = bar, TaskID(0), "", "", 0, 0
+        self.bar, self.task, self.name, self.fits, self.shares = bar, TaskID(0), "", 0, dict[str, float]()
         self.begin = time.monotonic()
 
-    def start(self, name: str, fits: int, epochs: int) -> None:
-        """A run begins: so many fits of so many epochs."""
-        self.name, self.fits, self.done = name, fits, 0
-        self.task = self.bar.add_task(name, total=fits * epochs)
+    def start(self, name: str, fits: int) -> None:
+        """A run begins: so many fits."""
+        self.name, self.fits, self.shares = name, fits, {}
+        self.task = self.bar.add_task(name, total=fits)
 
-    def fit(self, label: str) -> None:
-        """One fit begins."""
-        self.label, self.done = label, self.done + 1
-        if not console.is_terminal:
-            console.print(
-                f"{self.name}: fit {self.done} of {self.fits} ({label}), {time.monotonic() - self.begin:.0f} s so far"
-            )
-
-    def epoch(self, epoch: Epoch) -> None:
-        """One epoch of it is done."""
-        told = f"{self.name}  fit {self.done}/{self.fits} {self.label}  loss {epoch.fit_loss:.3f}"
-        self.bar.update(self.task, advance=1, description=told)
+    def step(self, label: str, share: float, told: str) -> None:
+        """So much of the fit of this label is done."""
+        if label not in self.shares and not console.is_terminal:
+            number, passed = len(self.shares) + 1, time.monotonic() - self.begin
+            console.print(f"{self.name}: fit {number} of {self.fits} ({label}), {passed:.0f} s so far")
+        self.shares[label] = share
+        done = sum(share == 1 for share in self.shares.values())
+        words = f"{self.name}  {done}/{self.fits} fits  {label} {told}"
+        self.bar.update(self.task, completed=sum(self.shares.values()), description=words[:_WIDE])
 
 
 @contextmanager

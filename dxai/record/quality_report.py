@@ -8,25 +8,26 @@ from typing import Any
 import polars as pl
 
 from dxai.contract.signature import COVERAGE
-from dxai.learn.predictor import RowPredictor
 from dxai.learn.regression import RegressionTask
 from dxai.learn.rows import RowTask
 from dxai.metrics import METRICS
 from dxai.record import figures
 from dxai.record.findings import Findings
+from dxai.record.members import members_sentence, members_table
 from dxai.record.report import Figure, Report, Table, Verdict
 
 
 def quality_report(made: Findings[RegressionTask]) -> Report:
     """Draw the figures and put the report together."""
-    task, target = made.task, made.task.contract.target
+    task, target, members = made.task, made.task.contract.target, made.scores.get("members", {})
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
-        notes=(*made_of(task.restored(made.run.state("final"))), *_notes(task, made.scores)),
+        notes=(*members_sentence(members), *_notes(task, made.scores)),
         scores=score_table(task, made.scores),
         figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
         facts=made.facts,
+        members=members_table(members),
     )
 
 
@@ -36,13 +37,6 @@ def importance(made: Findings[Any]) -> dict[str, list[float]]:
     predictors = {fold.label: task.restored(made.run.state(fold.label)) for fold in task.honest}
     rises: dict[str, list[float]] = task.importance(predictors, task.evaluation.permutations)
     return rises
-
-
-def made_of(released: RowPredictor) -> tuple[str, ...]:
-    """Told of a model of several: its parts and their weights."""
-    parts: dict[str, float] = getattr(released.network, "composition", {})
-    told = ", ".join(f"{title} {share:.0%}" for title, share in sorted(parts.items(), key=lambda part: -part[1]))
-    return (f"Made of: {told}. The weights come from rows that no part was fitted on.",) if parts else ()
 
 
 def score_table(task: RowTask[Any], scores: dict[str, Any]) -> Table:

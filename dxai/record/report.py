@@ -100,6 +100,7 @@ class Report:
         verdict: Does the model beat its yardstick?
         notes: Further sentences a reader must not miss.
         facts: Data, settings, versions; key and value.
+        members: Of a model of several, what each brings; None where there is one.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Report:
     scores: Table
     figures: tuple[Figure, ...]
     facts: tuple[tuple[str, str], ...]
+    members: Table | None = None
 
     def write(self, folder: Path) -> None:
         """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""

@@ -1,0 +1,148 @@
+"""The fits of a run, several at once: in processes of their own, with the same bytes as one after the other."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dxai.config.settings import RunSettings, checked
+from dxai.errors import DxaiError
+from dxai.learn.families import AnyTask, task_of
+from dxai.learn.module import Epoch
+from dxai.record.seeding import settle
+
+OnStep = Callable[[str, float, str], None]
+"""Told the label of a fit, the share of it that is done, and what is going on."""
+
+_SHORT = 3.0
+"""Seconds of one fit in this process, before others are worth their start."""
+_LOOK = 0.2
+"""Seconds between looks at the other processes."""
+
+
+class Fits:
+    """All fits of a task; this process takes the folds from the front, the others those from the back.
+
+    Others are started when the fits turn out to be long. A fit begins with the seed of the run and takes nothing from
+    those before it, so that neither the order nor the process shows in what comes of it.
+    """
+
+    def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep) -> None:
+        self.task, self.checkout, self.on_step = task, checkout, on_step
+        self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[tuple[bytes, list[Epoch]]]]()
+        self.others = min(task.settings.folds_at_once or _processors() // task.settings.threads, len(task.folds)) - 1
+        self.pool: ProcessPoolExecutor | None = None
+        self.begun = time.monotonic()
+
+    def run(self) -> Generator[tuple[str, Any, list[Epoch]]]:
+        """Label, predictor and curve of every fit, as they end.
+
+        Raises:
+            DxaiError: What a fit raises, or that a process was killed.
+        """
+        try:
+            while self.waiting:
+                _, fold = self.waiting.popleft()
+                settle(self.task.settings.seed, self.task.settings.threads)
+                predictor, curve = self.task.fit(fold, partial(self._here, fold.label))
+                self.on_step(fold.label, 1.0, "")
+                yield fold.label, predictor, curve
+                yield from self._ended()
+            while self.elsewhere:
+                wait(self.elsewhere.values(), timeout=_LOOK)
+                self._look()
+                yield from self._ended()
+        except BrokenProcessPool:
+            raise DxaiError(
+                "The process of a fit was ended from outside: the memory may not be enough for several fits at once.",
+                where="folds_at_once", fix="Give the command again with folds_at_once=1.",
+            ) from None  # fmt: skip
+        finally:
+            self._stop()
+
+    def _here(self, label: str, share: float, told: str) -> None:
+        """A step of the fit in this process: also the time to look at the others."""
+        self.on_step(label, share, told)
+        if self.pool is None and self.others > 0 and self.waiting and time.monotonic() - self.begun > _SHORT:
+            self._start()
+        self._look()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of other libraries' threads
+        self.news = context.SimpleQueue()
+        told = self.task.settings.model_dump(mode="json"), self.checkout, self.news
+        self.pool = ProcessPoolExecutor(self.others, context, _begin, told)
+
+    def _look(self) -> None:
+        """Pass on what the others say, and give them folds as they become free."""
+        if self.pool is None:
+            return
+        while not self.news.empty():
+            self.on_step(*self.news.get())
+        while self.waiting and sum(not future.done() for future in self.elsewhere.values()) < self.others:
+            number, fold = self.waiting.pop()
+            self.elsewhere[fold.label] = self.pool.submit(_fit, number)
+
+    def _ended(self) -> Iterator[tuple[str, Any, list[Epoch]]]:
+        for label in [label for label, future in self.elsewhere.items() if future.done()]:
+            state, curve = self.elsewhere.pop(label).result()
+            self.on_step(label, 1.0, "")
+            yield label, self.task.restored(torch.load(io.BytesIO(state), weights_only=True)), curve
+
+    def _stop(self) -> None:
+        """Leave no process behind, and wait for none that is no longer asked."""
+        if self.pool is not None:
+            for future in self.elsewhere.values():
+                future.cancel()
+            if self.elsewhere:
+                for process in multiprocessing.active_children():
+                    process.kill()
+            self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- in another process -----------------------------------------------------------------------------------------------
+
+_here: dict[str, Any] = {}
+
+
+def _begin(settings: dict[str, Any], checkout: Path, news: Any) -> None:
+    """Read the table once; end with the process that asked, even where that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the first one stops the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    made: RunSettings = checked(settings)
+    settle(made.seed, made.threads)
+    _here.update(task=task_of(made, checkout), news=news)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _fit(number: int) -> tuple[bytes, list[Epoch]]:
+    task: AnyTask = _here["task"]
+    fold = task.folds[number]
+    settle(task.settings.seed, task.settings.threads)
+    predictor, curve = task.fit(fold, lambda share, told: _here["news"].put((fold.label, share, told)))
+    buffer = io.BytesIO()
+    torch.save(predictor.state_dict(), buffer)
+    return buffer.getvalue(), curve
