@@ -159,9 +159,8 @@ def _catboost() -> Fit | None:
         kind = catboost.CatBoostClassifier if of_classes else catboost.CatBoostRegressor
         texts = [name for name, type_ in known.schema.items() if type_ == pl.String]
         frames = [frame.with_columns(pl.col(pl.String).fill_null("missing")).to_pandas() for frame in (known, asked)]
-        made = kind(thread_count=1, verbose=0, random_seed=0, allow_writing_files=False).fit(
-            frames[0], truth, cat_features=texts
-        )
+        made = kind(thread_count=1, verbose=0, random_seed=0, allow_writing_files=False)
+        made.fit(frames[0], truth, cat_features=texts)
         return np.asarray(made.predict_proba(frames[1]) if of_classes else made.predict(frames[1]))
 
     return fit

@@ -88,6 +88,16 @@ def test_a_portfolio_of_several_is_the_same_again_stored_and_in_its_graph(kind: 
     assert parity(predictor, cases, model, scale=task.spread, tolerance=1e-4).worst < 5e-5
 
 
+@pytest.mark.parametrize("kind", ["number", "three"])
+def test_yardsticks_are_the_same_beside_every_model(kind: str, checkout: Path) -> None:
+    """A portfolio takes gaps as they are; a line beside it gets them filled, as beside a network."""
+    portfolio = task_of(kind, checkout, "boosted")
+    network = type(portfolio)(portfolio.contract, portfolio.table, settings(checkout, "model=mlp"))
+    assert portfolio.table.select(pl.all().is_null().any()).row(0).count(True) > 0
+    one, other = (task._yardstick_scores() for task in (portfolio, network))
+    assert one == other
+
+
 def rows(count: int = 300, **more: Any) -> tuple[FitRows, Tensor]:
     """A product of two columns, a category that shifts it, a useless column."""
     draw = torch.Generator().manual_seed(0)

@@ -28,12 +28,15 @@ TITLES: dict[Name, str] = {
 Settings = dict[str, Any]
 _FEW_ROWS = 4_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
-"""Rows times columns: beyond the former fewer candidates, beyond the latter fewer inner folds."""
+"""Rows times columns: beyond the former fewer candidates, beyond the latter one inner fold and larger steps."""
+_LARGE_STEP = 0.1
 _SUBSETS: Settings = {"bagging_fraction": 0.7, "bagging_freq": 1, "feature_fraction": 0.5, "lambda_l2": 1.0}
 _LARGER: Settings = {"bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "lambda_l2": 1.0}
 _QUIET: Settings = {
     "verbosity": -1, "num_threads": 1, "deterministic": True, "force_col_wise": True, "feature_pre_filter": False,
 }  # fmt: skip
+_COLUMNS_OF_A_TREE = 80
+"""At most: hundreds of sensors make a tree slow, and none of them is missed by all trees."""
 SCOUT: Settings = {"learning_rate": 0.06, "num_leaves": 8, "min_child_samples": 5, "feature_fraction": 0.5, **_QUIET}
 """Of the small ensemble that looks for pairs of features."""
 
@@ -46,9 +49,10 @@ class Boosted:
     many: Settings
     paired: bool = False
 
-    def of(self, rows: int) -> Settings:
-        """The settings for so many rows."""
-        return self.settings | (self.many if rows > _FEW_ROWS else {}) | _QUIET
+    def of(self, rows: int, columns: int) -> Settings:
+        """The settings for so many rows and columns."""
+        made = self.settings | (self.many if rows > _FEW_ROWS else {}) | _QUIET
+        return made | {"feature_fraction": min(made.get("feature_fraction", 1.0), _COLUMNS_OF_A_TREE / columns)}
 
 
 BOOSTED: dict[Name, Boosted] = {
@@ -121,6 +125,12 @@ def candidates(budget: Budget, rows: int, columns: int) -> tuple[Name, ...]:
     """The members that are tried on a table of this size."""
     plan = PLANS[budget]
     return plan.members if rows * columns <= _MANY_CELLS else plan.wide
+
+
+def learning_rate(budget: Budget, rows: int, columns: int) -> float:
+    """Of boosted members: of many rows each tree learns so much that larger steps lose little."""
+    own = PLANS[budget].learning_rate
+    return own if rows * columns <= _MOST_CELLS else max(own, _LARGE_STEP)
 
 
 def inner_folds(rows: int, columns: int) -> int:

@@ -22,7 +22,7 @@ from torch import nn
 from dxai.errors import SettingsError
 from dxai.learn.aims import FOLDS, Answers, Folds, aim_of
 from dxai.learn.lightgbm_trees import trees_of_forest, trees_of_lightgbm
-from dxai.learn.members import BOOSTED, PLANS, SCOUT, TITLES, Name, bearable, candidates, inner_folds
+from dxai.learn.members import BOOSTED, PLANS, SCOUT, TITLES, Name, bearable, candidates, inner_folds, learning_rate
 from dxai.learn.module import FitRows
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.process import GaussianProcess
@@ -62,17 +62,18 @@ class PortfolioFit:
         self.numbers, self.categories = (part.numpy() for part in rows.inputs)
         self.target = rows.target.numpy()
         self.coded = self.aim.coded(self.target)
-        self.count, width = len(self.target), self.numbers.shape[1] + self.categories.shape[1]
+        self.count, self.width = len(self.target), self.numbers.shape[1] + self.categories.shape[1]
         self.plan, self.seed = PLANS[portfolio.budget], rows.seed + 1
+        self.rate = learning_rate(portfolio.budget, self.count, self.width)
         self.tuned: GaussianProcess | None = None
-        self.folds = self._folds(inner_folds(self.count, width))
-        names = portfolio.candidates or candidates(portfolio.budget, self.count, width)
-        names = tuple(n for n in names if n not in self.aim.left_out and bearable(n, self.count, width))
+        self.folds = self._folds(inner_folds(self.count, self.width))
+        names = portfolio.candidates or candidates(portfolio.budget, self.count, self.width)
+        names = tuple(n for n in names if n not in self.aim.left_out and bearable(n, self.count, self.width))
         if not names:
             told = ", ".join(TITLES[name] for name in portfolio.candidates)
             fix = "Name others under model.members, or none: the budget's."
             raise SettingsError(
-                f"Not made for {self.count:,} rows of {width} columns: {told}.", where="model.members", fix=fix
+                f"Not made for {self.count:,} rows of {self.width} columns: {told}.", where="model.members", fix=fix
             )
         nothing = np.zeros((self.count, portfolio.outputs))
         self.candidates = [_Candidate(name, nothing.copy()) for name in names]
@@ -148,8 +149,8 @@ class PortfolioFit:
         member.boosters.append((booster, asked, test))
 
     def _parameters(self, name: Name, *, seed: int) -> dict[str, Any]:
-        own = BOOSTED[name].of(self.count)
-        return {**self.aim.objective(), **own, "learning_rate": self.plan.learning_rate, "seed": seed}
+        own = BOOSTED[name].of(self.count, self.width)
+        return {**self.aim.objective(), **own, "learning_rate": self.rate, "seed": seed}
 
     def _settle_length(self, member: _Candidate) -> None:
         """The fewest trees of about the least mean loss over the folds; then ask the boosters again."""

@@ -24,7 +24,7 @@ from dxai.data.trainable import constant_target, refuse
 from dxai.learn.module import Epoch, Loss, OnStep, fit, unwatched
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
-from dxai.learn.transform import encode
+from dxai.learn.transform import ColumnTransform, encode
 
 Array = NDArray[np.float32]
 Columns = Mapping[str, Tensor]
@@ -279,7 +279,7 @@ class RowTask(Task[RowFold, P]):
         """Means over the honest folds."""
         said, truth = [], [self.values[fold.rows.test] for fold in self.honest]
         for fold in self.honest:
-            transform = self.predictor().transform.fit(self._take(fold.rows.fit))
+            transform = ColumnTransform(self.contract).fit(self._take(fold.rows.fit))
             parts = (self._design(transform, rows) for rows in (fold.rows.fit, fold.rows.test))
             said.append(self.yardsticks(fold.rows, *parts))
 
