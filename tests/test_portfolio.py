@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from test_classification import CLASSES, castings, contract_of, settings
 from torch import Tensor
 
 from dxai.contract import Contract
+from dxai.errors import SettingsError
 from dxai.inference.model import Model
+from dxai.learn import members, portfolio_fit
 from dxai.learn.families import task_for
 from dxai.learn.members import TITLES
 from dxai.learn.module import FitRows
@@ -146,6 +149,39 @@ def test_in_time_order_only_earlier_rows_are_asked_about_later_ones() -> None:
     assert sum(member.weight for member in made.members.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("member", ["ridge", "boosted", "boosted_pairs", "boosted_random", ""])
+def test_a_set_direction_is_kept_against_the_rows(member: str) -> None:
+    """The target falls with the first column: held up, no prediction falls with it; the others are free."""
+    told, target = rows()
+    turned = FitRows(told.inputs, target - told.inputs[0][:, 0], told.loss, 0)
+    names = (member,) if member else ()
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, budget="quick", members=names, monotone=(1, 0, -1))
+    made.fit(turned)
+    assert "extremely randomised trees" not in made.members
+    assert "Gaussian process" not in made.members
+    grid = torch.linspace(-4, 4, 200)
+    for column, sign in ((0, 1), (2, -1)):
+        for row in range(20):
+            numbers, kinds = (part[row : row + 1].repeat(len(grid), 1) for part in turned.inputs)
+            numbers[:, column] = grid
+            with torch.inference_mode():
+                answers = made(numbers, kinds).mean(dim=1)[:, 0]
+            assert (sign * answers.diff()).min() >= -1e-5
+
+
+def test_a_direction_that_a_model_cannot_keep_is_refused(checkout: Path) -> None:
+    contract, table = weights_of(CLASSES["two"])
+    columns = [c.model_copy(update={"monotone": "up"}) if c.name == "pressure" else c for c in contract.columns]
+    held = contract.model_copy(update={"columns": tuple(columns)})
+    for words in (["model=mlp"], ["model=tabm"]):
+        with pytest.raises(SettingsError, match=r"pressure: monotone"):
+            task_for(held, table, settings(checkout, *words))
+    task = task_for(held, table, settings(checkout, "model=gp"))
+    with pytest.raises(SettingsError, match="Gaussian process, monotone"):
+        task.fit(task.folds[-1])
+    assert task_for(held, table, settings(checkout, "model=portfolio")).predictor().network.monotone == (1, 0)
+
+
 @pytest.mark.parametrize(("member", "count"), [("gaussian_process", 2_001), ("extra_trees", 10_001)])
 def test_a_part_that_is_too_slow_for_so_many_rows_is_left_out(member: str, count: int) -> None:
     made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge", member))
@@ -205,3 +241,16 @@ def test_a_gaussian_process_follows_a_wave_better_than_a_line() -> None:
     with torch.inference_mode():
         missed = process(torch.as_tensor(x[1::2]))[:, 0].numpy() - y[1::2]
     assert np.abs(missed).max() < 0.05
+
+
+def test_a_vast_table_is_fitted_whole_by_those_that_win_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "_MOST_CELLS", 2_000)
+    monkeypatch.setattr(portfolio_fit, "HEAT_ROWS", 400)
+    told, target = rows(3_000)
+    steps: list[float] = []
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge", "boosted", "boosted_pairs"))
+    made.fit(replace(told, on_step=lambda share, _: steps.append(share)))
+    assert set(made.members) == {TITLES["boosted_pairs"]}
+    assert steps == sorted(steps)
+    assert steps[-1] <= 1
+    assert float(((said(made, told) - target.numpy()) ** 2).mean()) < 0.05

@@ -44,6 +44,7 @@ class Column(BaseModel):
     required: bool = False
     categories: tuple[str, ...] = ()
     semantic: str = ""
+    monotone: Literal["", "up", "down"] = ""
     title_en: str
     title_ko: str
     description: str = ""

@@ -100,6 +100,10 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     names, roles = list(contract.names), [c.role for c in contract.columns]
     bounds = [(c, -float("inf") if c.minimum is None else c.minimum, c.maximum) for c in contract.columns]
     backward = [c.name for c, low, high in bounds if high is not None and low > high]
+    aimless = [
+        c.name for c in contract.columns if c.monotone
+        and (c.role != "feature" or c.kind != "number" or contract.task != "quality" or contract.classes)
+    ]  # fmt: skip
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
     rules = {
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":
@@ -107,6 +111,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
         f"exactly one column has the role 'target', however: {roles.count('target')}": roles.count("target") == 1,
         f"group names columns, however: {sorted(set(contract.group) - set(names))}": set(contract.group) <= set(names),
         f"a minimum is not above its maximum, however: {backward}": not backward,
+        f"monotone is said of numbers that a number is predicted from, however: {aimless}": not aimless,
         f"a range is one of numbers, however: {ranged}": not ranged,
         "a target of texts has two classes or more":
             all(c.kind != "category" or len(c.categories) > 1 for c in contract.columns if c.role == "target"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -64,8 +65,14 @@ class Aim(ABC):
         """A fitted forest and what it answers."""
 
     @abstractmethod
-    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
-        """Slopes ``[features, outputs]`` and constants ``[outputs]``."""
+    def line(self, scaled: Array, target: NDArray[Any], signs: NDArray[np.int64]) -> tuple[Said, Said]:
+        """Slopes ``[features, outputs]`` and constants ``[outputs]``.
+
+        Args:
+            scaled: Features of mean 0 ``[rows, features]``.
+            target: ``[rows]``.
+            signs: 1 and -1 where a slope may not be negative or positive, else 0 ``[features]``.
+        """
 
     @abstractmethod
     def of_line(self, said: Said) -> Said:
@@ -111,10 +118,15 @@ class Number(Aim):
         made = ExtraTreesRegressor(**_FOREST, random_state=seed, min_samples_leaf=1).fit(features, target)
         return made, lambda asked: np.asarray(made.predict(asked))[:, None]
 
-    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
-        """Ridge."""
-        ridge = Ridge(1.0).fit(scaled, target)
-        return ridge.coef_[:, None], np.atleast_1d(ridge.intercept_)
+    def line(self, scaled: Array, target: NDArray[Any], signs: NDArray[np.int64]) -> tuple[Said, Said]:
+        """Ridge regression; as bounded least squares, where signs are set."""
+        if not signs.any():
+            ridge = Ridge(1.0).fit(scaled, target)
+            return ridge.coef_[:, None], np.atleast_1d(ridge.intercept_)
+        middle, features = target.mean(dtype=np.float64), scaled.shape[1]
+        rows = np.vstack([scaled, np.eye(features)]), np.append(target - middle, np.zeros(features))
+        bounds = np.where(signs > 0, 0, -np.inf), np.where(signs < 0, 0, np.inf)
+        return lsq_linear(*rows, bounds).x[:, None], np.atleast_1d(middle)
 
     def of_line(self, said: Said) -> Said:
         """As it is."""
@@ -184,8 +196,8 @@ class Two(Several):
         """Both probabilities."""
         return np.stack([1 - said, said], axis=1)
 
-    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
-        """Logistic regression."""
+    def line(self, scaled: Array, target: NDArray[Any], signs: NDArray[np.int64]) -> tuple[Said, Said]:  # noqa: ARG002
+        """Logistic regression; nothing sets signs for classes."""
         slopes, constants = _logistic(scaled, target)
         return np.hstack([0 * slopes, slopes]), np.append(0, constants)
 
@@ -208,7 +220,7 @@ class Many(Several):
         """As it is."""
         return said
 
-    def line(self, scaled: Array, target: NDArray[Any]) -> tuple[Said, Said]:
+    def line(self, scaled: Array, target: NDArray[Any], signs: NDArray[np.int64]) -> tuple[Said, Said]:  # noqa: ARG002
         """Logistic regression."""
         return _logistic(scaled, target)
 

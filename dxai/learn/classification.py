@@ -79,6 +79,10 @@ class ClassTask(RowTask[ClassPredictor]):
         predicted, *probabilities = predictor.predict(columns).values()
         return {"predicted": predicted, **{f"p{i}": p for i, p in enumerate(probabilities)}}
 
+    def levels(self, answers: dict[str, Array]) -> Array:
+        """Probabilities of the classes that count."""
+        return np.stack([answers[f"p{number}"] for number in self.counted], axis=1)
+
     def probabilities(self, held_out: pl.DataFrame) -> Array:
         """Probabilities ``[rows, classes]`` of held-out rows."""
         return held_out.select(f"p{i}" for i in range(len(self.shares))).to_numpy()

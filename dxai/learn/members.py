@@ -30,6 +30,8 @@ _FEW_ROWS = 4_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
 """Rows times columns: beyond the former fewer candidates, beyond the latter one inner fold and larger steps."""
 _LARGE_STEP = 0.1
+HEAT_ROWS = 100_000
+"""Of a vast table, on which all candidates are tried before the better ones get all rows."""
 _SUBSETS: Settings = {"bagging_fraction": 0.7, "bagging_freq": 1, "feature_fraction": 0.5, "lambda_l2": 1.0}
 _LARGER: Settings = {"bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "lambda_l2": 1.0}
 _QUIET: Settings = {
@@ -127,19 +129,33 @@ def candidates(budget: Budget, rows: int, columns: int) -> tuple[Name, ...]:
     return plan.members if rows * columns <= _MANY_CELLS else plan.wide
 
 
+def is_vast(rows: int, columns: int) -> bool:
+    """Whether a table has so many cells that every fit of it counts."""
+    return rows * columns > _MOST_CELLS
+
+
 def learning_rate(budget: Budget, rows: int, columns: int) -> float:
     """Of boosted members: of many rows each tree learns so much that larger steps lose little."""
     own = PLANS[budget].learning_rate
-    return own if rows * columns <= _MOST_CELLS else max(own, _LARGE_STEP)
+    return max(own, _LARGE_STEP) if is_vast(rows, columns) else own
 
 
 def inner_folds(rows: int, columns: int) -> int:
     """Inner folds of five that are fitted: of many rows one tells as much as five of few."""
-    return 5 if rows * columns <= _MOST_CELLS else 1
+    return 1 if is_vast(rows, columns) else 5
 
 
-def bearable(name: Name, rows: int, columns: int) -> bool:
-    """Whether a member can be fitted to so many rows and columns at all: cost and size grow faster than the table."""
+def bearable(name: Name, rows: int, columns: int, *, monotone: bool) -> bool:
+    """Whether a member can be fitted to so many rows and columns at all: cost and size grow faster than the table.
+
+    Args:
+        name: Of the member.
+        rows: To fit.
+        columns: Numbers and categories.
+        monotone: Whether the prediction must follow a column in one direction.
+    """
+    if monotone and name in ("gaussian_process", "extra_trees", "logistic"):
+        return False
     match name:
         case "gaussian_process":
             return rows <= 2_000 and columns <= 40

@@ -6,7 +6,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -54,6 +54,7 @@ class FitRows:
         groups: Number of the group of each row ``[rows]``, where rows belong together.
         times: Rank of each row's time ``[rows]``, where later rows are to be predicted.
         on_step: To be told where the fit stands.
+        explained: Numbers of rows of which it is kept what each column brings to their answers.
     """
 
     inputs: tuple[Tensor, ...]
@@ -63,6 +64,7 @@ class FitRows:
     groups: NDArray[np.int64] | None = None
     times: NDArray[np.int64] | None = None
     on_step: OnStep = unwatched
+    explained: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @runtime_checkable
@@ -142,6 +144,7 @@ def fit(
     on_step: OnStep = unwatched,
     groups: NDArray[np.int64] | None = None,
     times: NDArray[np.int64] | None = None,
+    explained: NDArray[np.int64] | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
 
@@ -155,6 +158,7 @@ def fit(
         on_step: Told where the fit stands.
         groups: As in `FitRows`.
         times: As there.
+        explained: As there.
 
     Raises:
         ModelError: The loss is no finite number.
@@ -162,7 +166,8 @@ def fit(
     """
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
-        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step))
+        told = {} if explained is None else {"explained": explained}
+        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, **told))
         network.eval()
         return []
     module = Regression(network, loss, settings, on_step)

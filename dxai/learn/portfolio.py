@@ -40,16 +40,23 @@ class Member:
 
 
 class Portfolio(Fitted):
-    """Members, weights and the difficulty of a row: a network of the usual shape, once it is fitted."""
+    """Members, weights and the difficulty of a row: a network of the usual shape, once it is fitted.
+
+    ``contributions [rows, columns, k]`` tell what each column brings to the boosted members' mean score of the rows
+    ``explained``: for a number or two classes k is 1, else there is one per class.
+    """
 
     takes_raw = True
     shares: Tensor
     line: Tensor
     weights: Tensor
+    explained: Tensor
+    contributions: Tensor
 
     def __init__(
         self, *, numbers: int, cardinalities: list[int], outputs: int, budget: Budget = "standard",
         members: Sequence[Name] = (),
+        monotone: Sequence[int] = (),
     ) -> None:  # fmt: skip
         """A portfolio before its fit.
 
@@ -59,12 +66,16 @@ class Portfolio(Fitted):
             outputs: One, or one per class.
             budget: How much processor time the fit may take.
             members: Candidates; by default those of the budget.
+            monotone: For each number 1 where the prediction never falls when it rises, -1 where it never rises, else 0.
 
         Raises:
             ValueError: No member is made for such a target.
         """
-        super().__init__(shares=torch.float32, line=torch.float32, weights=torch.float32)
-        self.outputs, self.budget = outputs, budget
+        super().__init__(
+            shares=torch.float32, line=torch.float32, weights=torch.float32, explained=torch.int64,
+            contributions=torch.float32,
+        )  # fmt: skip
+        self.outputs, self.budget, self.monotone = outputs, budget, tuple(monotone)
         self.candidates = tuple(name for name in members if name not in aim_of(outputs).left_out)
         if members and not self.candidates:
             kind = "a number" if outputs == 1 else "classes"

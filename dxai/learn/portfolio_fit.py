@@ -22,7 +22,19 @@ from torch import nn
 from dxai.errors import SettingsError
 from dxai.learn.aims import FOLDS, Answers, Folds, aim_of
 from dxai.learn.lightgbm_trees import trees_of_forest, trees_of_lightgbm
-from dxai.learn.members import BOOSTED, PLANS, SCOUT, TITLES, Name, bearable, candidates, inner_folds, learning_rate
+from dxai.learn.members import (
+    BOOSTED,
+    HEAT_ROWS,
+    PLANS,
+    SCOUT,
+    TITLES,
+    Name,
+    bearable,
+    candidates,
+    inner_folds,
+    is_vast,
+    learning_rate,
+)
 from dxai.learn.module import FitRows
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.process import GaussianProcess
@@ -67,10 +79,12 @@ class PortfolioFit:
         self.rate = learning_rate(portfolio.budget, self.count, self.width)
         self.tuned: GaussianProcess | None = None
         self.folds = self._folds(inner_folds(self.count, self.width))
-        names = portfolio.candidates or candidates(portfolio.budget, self.count, self.width)
-        names = tuple(n for n in names if n not in self.aim.left_out and bearable(n, self.count, self.width))
+        self.held = any(portfolio.monotone)
+        size = (self.count, self.width)
+        names = portfolio.candidates or candidates(portfolio.budget, *size)
+        names = tuple(n for n in names if n not in self.aim.left_out and bearable(n, *size, monotone=self.held))
         if not names:
-            told = ", ".join(TITLES[name] for name in portfolio.candidates)
+            told = ", ".join(TITLES[name] for name in portfolio.candidates) + ", monotone" * self.held
             fix = "Name others under model.members, or none: the budget's."
             raise SettingsError(
                 f"Not made for {self.count:,} rows of {self.width} columns: {told}.", where="model.members", fix=fix
@@ -81,16 +95,39 @@ class PortfolioFit:
 
     def run(self) -> None:
         """Inner folds, lengths, weights, and the final fits."""
-        for train, test in self.folds:
-            self._inner(train, test)
-        tested = np.concatenate([test for _, test in self.folds])
-        for member in self.candidates:
-            self._settle_length(member)
-        weights = self._weights(tested)
+        if is_vast(self.count, self.width):
+            self._hold_heat()
+        tested, weights = self._weighed()
         self.portfolio.keep(shares=self._shares(tested, weights))
         self._final({self.candidates[i].name: (self.candidates[i], weight) for i, weight in weights.items()})
         if self.portfolio.outputs == 1:
             self._learn_difficulty(tested, weights)
+
+    def _weighed(self) -> tuple[NDArray[np.int64], dict[int, float]]:
+        """Rows that the inner folds have tested, and the weights of the candidates that have some."""
+        for train, test in self.folds:
+            self._inner(train, test)
+        for member in self.candidates:
+            self._settle_length(member)
+        tested = np.concatenate([test for _, test in self.folds])
+        return tested, self._weights(tested)
+
+    def _hold_heat(self) -> None:
+        """Of very many rows only those candidates go on that have a weight on a sample of them."""
+        self.parts += len(self.candidates)
+        some = np.sort(np.random.default_rng(self.seed).permutation(self.count)[:HEAT_ROWS])
+        given, place = self.rows, torch.as_tensor(some)
+        rows = replace(
+            given, inputs=tuple(part[place] for part in given.inputs), target=given.target[place],
+            groups=None if given.groups is None else given.groups[some],
+            times=None if given.times is None else given.times[some],
+            on_step=lambda _, told: self._begin(told), explained=some[:0],
+        )  # fmt: skip
+        heat = PortfolioFit(self.portfolio, rows)
+        heat.folds, heat.rate = heat.folds[-1:], self.rate
+        _, weights = heat._weighed()
+        kept = {heat.candidates[i].name for i in weights}
+        self.candidates = [candidate for candidate in self.candidates if candidate.name in kept]
 
     # --- the parts of a fit -------------------------------------------------------------------------------------------
 
@@ -139,7 +176,7 @@ class PortfolioFit:
         rows = lightgbm.Dataset(known, self.target[train], free_raw_data=True)
         watch = lightgbm.Dataset(asked, self.target[test], reference=rows)
         booster = lightgbm.train(
-            self._parameters(member.name, seed=self.seed), rows, self.plan.trees, [watch],
+            self._parameters(member.name, known.shape[1], seed=self.seed), rows, self.plan.trees, [watch],
             callbacks=[
                 lightgbm.early_stopping(self.plan.patience, verbose=False), lightgbm.record_evaluation(told)
             ],
@@ -148,9 +185,11 @@ class PortfolioFit:
         member.curves.append((len(test), curve))
         member.boosters.append((booster, asked, test))
 
-    def _parameters(self, name: Name, *, seed: int) -> dict[str, Any]:
+    def _parameters(self, name: Name, features: int, *, seed: int) -> dict[str, Any]:
         own = BOOSTED[name].of(self.count, self.width)
-        return {**self.aim.objective(), **own, "learning_rate": self.rate, "seed": seed}
+        signs = [*self.portfolio.monotone, *[0] * (features - len(self.portfolio.monotone))]
+        held = {"monotone_constraints": signs, "monotone_constraints_method": "intermediate"} if self.held else {}
+        return {**self.aim.objective(), **own, **held, "learning_rate": self.rate, "seed": seed}
 
     def _settle_length(self, member: _Candidate) -> None:
         """The fewest trees of about the least mean loss over the folds; then ask the boosters again."""
@@ -185,15 +224,17 @@ class PortfolioFit:
         """Coefficients and constants ``[features + 1, outputs]``, for features as they are."""
         middle, spread = filled.mean(axis=0), filled.std(axis=0)
         spread = np.where(spread > 1e-9, spread, 1)
-        slopes, constants = self.aim.line((filled - middle) / spread, target)
+        signs = [*self.portfolio.monotone, *[0] * (len(middle) - len(self.portfolio.monotone))]
+        slopes, constants = self.aim.line((filled - middle) / spread, target, np.array(signs))
         slopes = slopes / spread[:, None]
         return np.vstack([slopes, constants - middle @ slopes]).astype(np.float32)
 
     def _pairs(self, known: Array, target: Array) -> Pairs:
-        """The pairs of features from which a small ensemble gains most."""
+        """The pairs of features from which a small ensemble gains most; none of a feature with a set direction."""
         rows = np.random.default_rng(self.seed).permutation(len(known))[:_SCOUTED]
         known, target = known[rows], target[rows]
-        varied = [i for i in range(known.shape[1]) if len(np.unique(known[~np.isnan(known[:, i]), i])) > 2]
+        free = [i for i in range(known.shape[1]) if i >= len(self.portfolio.monotone) or not self.portfolio.monotone[i]]
+        varied = [i for i in free if len(np.unique(known[~np.isnan(known[:, i]), i])) > 2]
         if len(varied) < 2:
             return Pairs()
         gain = self._gain(known, target)
@@ -274,9 +315,26 @@ class PortfolioFit:
         made = []
         for seed in range(self.seed, self.seed + seeds):
             rows = lightgbm.Dataset(features, self.target)
-            booster = lightgbm.train(self._parameters(member.name, seed=seed), rows, member.trees)
+            booster = lightgbm.train(self._parameters(member.name, features.shape[1], seed=seed), rows, member.trees)
+            self._explain(booster, features, weight / seeds)
             made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, first))
         return _joined(made)
+
+    def _explain(self, booster: lightgbm.Booster, features: Array, weight: float) -> None:
+        """Add exact Shapley values (Lundberg et al. 2020); a pair of features gives half of its own to each."""
+        if not len(self.rows.explained):
+            return
+        told = np.asarray(booster.predict(features[self.rows.explained], pred_contrib=True))
+        told = told.reshape(len(told), -1, features.shape[1] + 1)[:, :, :-1]
+        owners = self.portfolio.columns.owners
+        places = [(owner, owner) for owner in owners]
+        places += [(owners[a], owners[b]) for a, b in self.portfolio.pairs.all][: features.shape[1] - len(owners)]
+        brought = np.zeros((len(told), self.width, told.shape[1]))
+        for feature, pair in enumerate(places):
+            for column in pair:
+                brought[:, column] += weight / 2 * told[:, :, feature]
+        before = self.portfolio.contributions.numpy()
+        self.portfolio.keep(contributions=brought + before if before.size else brought, explained=self.rows.explained)
 
     def _keep_others(self, shares: dict[Name, float], known: Array, filled: Array) -> None:
         """Forest, line and process on all rows."""

@@ -64,6 +64,10 @@ class RegressionTask(RowTask[QualityPredictor]):
         """Prediction and interval."""
         return dict(zip(("prediction", "lower", "upper"), predictor.predict(columns).values(), strict=True))
 
+    def levels(self, answers: dict[str, Array]) -> Array:
+        """The prediction."""
+        return answers["prediction"][:, None]
+
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the prediction and of its interval."""
         arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}

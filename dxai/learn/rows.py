@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar, get_args
@@ -21,6 +21,7 @@ from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
 from dxai.data.trainable import constant_target, refuse
+from dxai.errors import SettingsError
 from dxai.learn.module import Epoch, Loss, OnStep, fit, unwatched
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
@@ -31,6 +32,10 @@ Columns = Mapping[str, Tensor]
 
 _MOST_SHUFFLES, _MOST_ROWS = 500, 4_000
 """Behind the importance of all columns in all folds: hundreds of sensors would keep a person waiting for minutes."""
+_EXPLAINED = 300
+"""Rows of the released model of which is kept what each column brings."""
+_MOST_GRID, _MOST_ASKED = 16, 100
+"""Values of a column, and rows of a fold, behind a line of partial dependence."""
 _MOST_CASES = 10_000
 """Rows of a parity case: a network holds hundreds of numbers for each cell of a wide table."""
 
@@ -89,8 +94,19 @@ class RowTask(Task[RowFold, P]):
         self.left_out = len(table) - len(known)
         truth = known[contract.target.name]
         refuse(constant_target(truth.name, truth.unique().head(2).to_list(), len(truth)))
+        self.monotone = [{"up": 1, "down": -1}.get(c.monotone, 0) for c in contract.numbers]
+        self._refuse_wayward_model()
         self.split, self.evaluation = settings.split, settings.evaluate  # type: ignore[assignment]  # `takes` says so
         self.columns = encode(self.codec.encode(known).arrays, contract)
+
+    def _refuse_wayward_model(self) -> None:
+        """Raise SettingsError where the contract says how the prediction follows a column and the model cannot obey."""
+        model, told = self.settings.model, ", ".join(c.name for c in self.contract.numbers if c.monotone)
+        if told and not model.takes(self.gives | {"monotone"}):
+            raise SettingsError(
+                f"model={model.name} cannot promise what the contract says of {told}: monotone.", where="model",
+                fix="Choose model=portfolio, lightgbm or ridge, or take `monotone` out of the contract.",
+            )  # fmt: skip
 
     # --- what a member says of its target -----------------------------------------------------------------------------
 
@@ -121,6 +137,10 @@ class RowTask(Task[RowFold, P]):
         """Predictions as columns of a table of held-out rows."""
 
     @abstractmethod
+    def levels(self, answers: dict[str, Array]) -> Array:
+        """`answers` as numbers to draw ``[rows, k]``."""
+
+    @abstractmethod
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """All scores of held-out rows: their ``truth`` and `answers`."""
 
@@ -148,10 +168,10 @@ class RowTask(Task[RowFold, P]):
 
     def sized_network(self) -> nn.Module:
         """The network for the contract's columns; it answers ``[rows, members, outputs]``, an output per class."""
-        contract = self.contract
+        contract, told = self.contract, {"monotone": self.monotone} if any(self.monotone) else {}
         return self.network(
             numbers=len(contract.numbers), cardinalities=[len(c.categories) for c in contract.categories],
-            outputs=len(contract.classes) or 1,
+            outputs=len(contract.classes) or 1, **told,
         )  # fmt: skip
 
     def loss(self, default: Loss, **given: Any) -> Loss:
@@ -185,9 +205,10 @@ class RowTask(Task[RowFold, P]):
         loss, batch = self.prepare(predictor, rows), self._batch(predictor, rows)
         groups = splits.groups_of(self.table, self.contract)[rows] if self.split.kind == "grouped" else None
         times = splits.times_of(self.table, self.contract)[rows] if self.split.kind == "ordered" else None
+        explained = None if fold.is_test else np.sort(np.random.default_rng(0).permutation(len(rows))[:_EXPLAINED])
         curve = fit(
             predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_step=on_step,
-            groups=groups, times=times,
+            groups=groups, times=times, explained=explained,
         )  # fmt: skip
         return predictor, curve
 
@@ -255,6 +276,38 @@ class RowTask(Task[RowFold, P]):
                     shuffled = columns | {name: columns[name][torch.as_tensor(generator.permutation(len(test)))]}
                     rises[name].append(self.error(predictor, shuffled, test) - base)
         return rises
+
+    def dependence(self, predictors: Mapping[str, P], names: Sequence[str]) -> dict[str, tuple[Array, Array]]:
+        """Partial dependence: the mean answer for test rows that all get one value in a column (Friedman 2001).
+
+        Args:
+            predictors: By label of the fold.
+            names: Of the columns.
+
+        Returns:
+            By column its values ``[grid]`` (of a category their numbers) and the mean of `levels` ``[grid, k]``.
+        """
+        made = {}
+        for name in names:
+            grid = self._grid(name)
+            found = []
+            for fold in self.honest:
+                rows = np.random.default_rng(0).permutation(fold.rows.test)[:_MOST_ASKED]
+                columns = {key: values.repeat(len(grid)) for key, values in self._take(rows).items()}
+                columns[name] = grid.repeat_interleave(len(rows))
+                said = self.levels(self.answers(predictors[fold.label], columns))
+                found.append(said.reshape(len(grid), len(rows), -1).mean(axis=1))
+            made[name] = (grid.numpy(), np.mean(found, axis=0))
+        return made
+
+    def _grid(self, name: str) -> Tensor:
+        """Values of a column: all categories, or quantiles of the numbers."""
+        values = self.columns[name]
+        if not values.is_floating_point():
+            return torch.as_tensor(np.unique(values.numpy()))
+        known = values[~values.isnan()].double().numpy()
+        found = np.unique(np.quantile(known, np.linspace(0.01, 0.99, _MOST_GRID))) if len(known) else np.zeros(1)
+        return torch.as_tensor(found).to(values.dtype)
 
     def profile(self) -> Profile:
         """Every feature and the target of the rows that the released model was made of."""

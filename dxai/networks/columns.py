@@ -38,6 +38,16 @@ class RawColumns(Fitted):
         self.few = [(i, c) for i, c in enumerate(self.cardinalities) if c <= _FEW]
         self.coded = [(i, c) for i, c in enumerate(self.cardinalities) if c > 2]
 
+    @property
+    def owners(self) -> list[int]:
+        """The column of which each feature is made: numbers first, categories behind them."""
+        few = [self.numbers + i for i, c in self.few for _ in range(c)]
+        return [
+            *range(self.numbers),
+            *few,
+            *(self.numbers + i for i, _ in self.coded for _ in range(self.means.shape[1])),
+        ]
+
     def fit(self, numbers: Array, categories: NDArray[np.int64], target: Array) -> RawColumns:
         """Take medians and means of training rows: numbers and categories ``[rows, columns]``, target ``[rows, k]``."""
         clean = np.where(np.isfinite(numbers), numbers, np.nan)
@@ -117,6 +127,11 @@ class Pairs(Fitted):
         kinds = ("times", "plus", "minus", "ratio")
         self.keep(**{k: np.array([p[1:] for p in pairs if p[0] == k], np.int64).reshape(-1, 2) for k in kinds})
         return self
+
+    @property
+    def all(self) -> list[tuple[int, int]]:
+        """Both features of every pair, in the order of `forward`."""
+        return [(int(a), int(b)) for kind in (self.times, self.plus, self.minus, self.ratio) for a, b in kind]
 
     def forward(self, features: Tensor) -> Tensor:
         """``[rows, features]`` to the same with a column per pair behind; a ratio to 0 is missing."""

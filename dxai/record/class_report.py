@@ -12,9 +12,11 @@ from dxai.learn.classification import ClassTask
 from dxai.learn.predictor import ClassPredictor
 from dxai.metrics import METRICS, confusion
 from dxai.record import class_figures, figures
+from dxai.record.drift import drift_note
+from dxai.record.explanations import explain
 from dxai.record.findings import Findings
 from dxai.record.members import members_sentence, members_table
-from dxai.record.quality_report import importance, score_table, what_leaks
+from dxai.record.quality_report import score_table, what_leaks
 from dxai.record.report import Figure, Report, Verdict
 
 
@@ -25,9 +27,18 @@ def class_report(made: Findings[ClassTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*members_sentence(members), *_notes(task, scores, released)),
+        notes=(*members_sentence(members), *_notes(task, scores, released), *drift_note(task, scores)),
         scores=score_table(task, scores),
-        figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
+        figures=(
+            *_draw(task, made.held_out.filter(split=task.split.kind), made.figures),
+            *explain(
+                made,
+                change="fall of PR-AUC when the column is shuffled",
+                answer="mean probability",
+                lines=_labels(task)[0],
+                score="change of the logarithm of the odds",
+            ),
+        ),
         facts=made.facts,
         members=members_table(members),
     )
@@ -74,20 +85,15 @@ def _decision(task: ClassTask, classes: tuple[str, ...], released: ClassPredicto
     )
 
 
-def _draw(task: ClassTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
+def _draw(task: ClassTask, rows: pl.DataFrame, folder: Path) -> tuple[Figure, ...]:
     classes, probability = task.contract.classes, task.probabilities(rows)
     truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
-    # Classes that no font of this machine can draw go by their numbers, and the caption says which is which.
-    drawn = tuple(figures.drawable(text, "") for text in classes)
-    labels = classes if all(drawn) else tuple(map(str, range(len(classes))))
-    key = "" if labels == classes else " " + ", ".join(f"{i}: {text}" for i, text in enumerate(classes)) + "."
+    labels, key = _labels(task)
     curves = {labels[c]: (truth == c, probability[:, c]) for c in task.counted}
     class_figures.confusion(folder / "confusion.png", confusion(truth, predicted, len(classes)), labels)
     class_figures.precision_recall_curves(folder / "precision_recall.png", curves)
     marks, told = (np.concatenate(parts) for parts in zip(*curves.values(), strict=True))
     class_figures.reliability(folder / "reliability.png", marks, told)
-    titles = {c.name: figures.drawable(c.title_en, c.name) for c in task.contract.columns}
-    figures.importance(folder / "importance.png", rises, titles, change="fall of PR-AUC when the column is shuffled")
     return (
         Figure(
             "confusion.png",
@@ -105,10 +111,16 @@ def _draw(task: ClassTask, rows: pl.DataFrame, rises: dict[str, list[float]], fo
             "Left: on the line, of rows with a probability of 30 % three in ten are of the class. "
             "Right: how often which probability was predicted.",
         ),
-        Figure(
-            "importance.png",
-            "Permutation importance",
-            "How much worse held-out predictions become when one column is shuffled; "
-            "the grey line is the spread over folds and shuffles.",
-        ),
     )
+
+
+def _labels(task: ClassTask) -> tuple[tuple[str, ...], str]:
+    """The classes as a picture can show them, and what its caption must say of them.
+
+    Classes that no font of this machine can draw go by their numbers, and the caption says which is which.
+    """
+    classes = task.contract.classes
+    if all(figures.drawable(text, "") for text in classes):
+        return classes, ""
+    told = ", ".join(f"{i}: {text}" for i, text in enumerate(classes))
+    return tuple(map(str, range(len(classes)))), f" {told}."

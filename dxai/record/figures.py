@@ -127,6 +127,16 @@ def coverage_by_size(
         axes.legend(loc="lower left")
 
 
+def coverage_over_time(path: Path, shares: Sequence[float], *, promised: float) -> None:
+    """Coverage of the interval in parts of the tests' time, the earliest first."""
+    with canvas(path, 6.2, 3.4) as (axes,):
+        axes.bar(range(1, len(shares) + 1), shares, color=BAND, edgecolor=ACCENT)
+        axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
+        axes.set(ylim=(0, 1.02), xlabel="tenth of the held-out rows, by time", ylabel="truths inside the interval",
+                 title="Coverage over time", xticks=range(1, len(shares) + 1))  # fmt: skip
+        axes.legend(loc="lower left")
+
+
 def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str], *, change: str) -> None:
     """Permutation importance, the most important column on top, of many only the first.
 
@@ -139,6 +149,55 @@ def importance(path: Path, rises: dict[str, list[float]], labels: dict[str, str]
         axes.barh(range(len(order)), means, xerr=spread, color=ACCENT, ecolor=MUTED)
         axes.set_yticks(range(len(order)), [labels[name] for name in order])  # by place: two columns may share a title
         axes.set(xlabel=change, title="Permutation importance, held-out rows")
+
+
+def contributions(path: Path, told: Sequence[tuple[str, Array, Array]], *, change: str) -> None:
+    """One line of dots per column, the one that brings most on top; the colour tells its value.
+
+    ``told``: title, contributions ``[rows]`` and values ``[rows]`` of each column.
+    """
+    scatter, draw = plt.get_cmap("cividis"), np.random.default_rng(0)
+    with canvas(path, 6.8, 0.8 + 0.42 * max(4, len(told))) as (axes,):
+        axes.axvline(0, color=MUTED, linewidth=1)
+        for place, (_, brought, values) in enumerate(told):
+            low, high = np.nanquantile(values, [0.05, 0.95]) if np.isfinite(values).any() else (0, 1)
+            share = np.clip(np.nan_to_num((values - low) / (high - low if high > low else 1)), 0, 1)
+            height = place + draw.uniform(-0.28, 0.28, len(brought))
+            axes.scatter(brought, height, s=9, alpha=0.7, c=share, cmap=scatter, vmin=0, vmax=1, linewidths=0)
+        axes.set_yticks(range(len(told)), [title for title, _, _ in told])
+        axes.set(
+            xlabel=f"{change} (dark: low value, bright: high value)", title="What the columns bring to single rows"
+        )
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Of one column: title, values ``[grid]`` or the texts of its categories, mean answers ``[grid, k]``."""
+
+    title: str
+    values: Array | Sequence[str]
+    answers: Array
+
+
+def dependence(path: Path, told: Sequence[Dependence], *, label: str, lines: Sequence[str]) -> None:
+    """Lines of partial dependence side by side, on one scale; ``lines`` name the k answers where there are several."""
+    with canvas(path, 3.1 * max(2, len(told)), 3.3, columns=len(told)) as panels:
+        low = min(float(each.answers.min()) for each in told)
+        high = max(float(each.answers.max()) for each in told)
+        room = 0.06 * (high - low) or 1.0
+        for number, (axes, each) in enumerate(zip(panels, told, strict=True)):
+            numbers = isinstance(each.values, np.ndarray)
+            places = each.values if numbers else np.arange(len(each.values))
+            for i in range(each.answers.shape[1]):
+                style: dict[str, Any] = {"color": ACCENT} if each.answers.shape[1] == 1 else {}
+                axes.plot(places, each.answers[:, i], marker="o", markersize=3,
+                          linestyle="-" if numbers else "", **style)  # fmt: skip
+            if not numbers:
+                axes.set_xticks(places, each.values, rotation=30, ha="right")
+            axes.set(xlabel=each.title, ylim=(low - room, high + room), ylabel="" if number else label)
+            if number == 0 and len(lines) > 1:
+                axes.legend(axes.lines, lines, fontsize=7)
+        panels[0].set_title("Partial dependence, held-out rows")
 
 
 @dataclass(frozen=True)

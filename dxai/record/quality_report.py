@@ -12,6 +12,8 @@ from dxai.learn.regression import RegressionTask
 from dxai.learn.rows import RowTask
 from dxai.metrics import METRICS
 from dxai.record import figures
+from dxai.record.drift import coverage_over_time, drift_note
+from dxai.record.explanations import explain
 from dxai.record.findings import Findings
 from dxai.record.members import members_sentence, members_table
 from dxai.record.report import Figure, Report, Table, Verdict
@@ -20,23 +22,26 @@ from dxai.record.report import Figure, Report, Table, Verdict
 def quality_report(made: Findings[RegressionTask]) -> Report:
     """Draw the figures and put the report together."""
     task, target, members = made.task, made.task.contract.target, made.scores.get("members", {})
+    held_out = made.held_out.filter(split=task.split.kind)
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
-        notes=(*members_sentence(members), *_notes(task, made.scores)),
+        notes=(*members_sentence(members), *_notes(task, made.scores), *drift_note(task, made.scores)),
         scores=score_table(task, made.scores),
-        figures=_draw(task, made.held_out.filter(split=task.split.kind), importance(made), made.figures),
+        figures=(
+            *_draw(task, held_out, made.figures),
+            *coverage_over_time(task, held_out, made.figures),
+            *explain(
+                made,
+                change=f"rise of RMSE when the column is shuffled [{target.unit}]",
+                lines=(),
+                answer=f"mean prediction [{target.unit}]",
+                score=f"change of the prediction [{target.unit}]",
+            ),
+        ),
         facts=made.facts,
         members=members_table(members),
     )
-
-
-def importance(made: Findings[Any]) -> dict[str, list[float]]:
-    """Permutation importance per feature, by the predictors of the honest folds."""
-    task = made.task
-    predictors = {fold.label: task.restored(made.run.state(fold.label)) for fold in task.honest}
-    rises: dict[str, list[float]] = task.importance(predictors, task.evaluation.permutations)
-    return rises
 
 
 def score_table(task: RowTask[Any], scores: dict[str, Any]) -> Table:
@@ -72,15 +77,13 @@ def what_leaks(task: RowTask[Any]) -> str:
     return f"{reason}. Only the {task.split.kind} figure is honest."
 
 
-def _draw(task: RegressionTask, rows: pl.DataFrame, rises: dict[str, list[float]], folder: Path) -> tuple[Figure, ...]:
-    target, titles = task.contract.target, {c.name: figures.drawable(c.title_en, c.name) for c in task.contract.columns}
+def _draw(task: RegressionTask, rows: pl.DataFrame, folder: Path) -> tuple[Figure, ...]:
+    target = task.contract.target
     truth, prediction, lower, upper = (rows[c].to_numpy() for c in ("truth", "prediction", "lower", "upper"))
     label, unit = figures.drawable(target.title_en.lower(), target.name), target.unit
     figures.predicted_true(folder / "predicted_true.png", truth, prediction, label=label, unit=unit)
     figures.residuals(folder / "residuals.png", truth, prediction, label=label, unit=unit)
     figures.coverage_by_size(folder / "coverage.png", truth, prediction, lower, upper, promised=COVERAGE, unit=unit)
-    change = f"rise of RMSE when the column is shuffled [{unit}]"
-    figures.importance(folder / "importance.png", rises, titles, change=change)
     return (
         Figure(
             "predicted_true.png",
@@ -96,11 +99,5 @@ def _draw(task: RegressionTask, rows: pl.DataFrame, rises: dict[str, list[float]
             "coverage.png",
             "Coverage of the interval",
             "Fifths of the rows by prediction. Bars near the dashed line: the interval keeps its promise there.",
-        ),
-        Figure(
-            "importance.png",
-            "Permutation importance",
-            "How much worse held-out predictions become when one column is shuffled; "
-            "the grey line is the spread over folds and shuffles.",
         ),
     )
