@@ -1,18 +1,21 @@
-"""python -m benchmarks.tables --data FOLDER [--model NAME …] [--sets NAME …] [--json]: dxai beside its peers.
+"""python -m benchmarks.tables --data FOLDER [--model NAME …] [--sets NAME …] [--seeds N …] [--json]: dxai and peers.
 
 Quality prediction on the same folds and one CPU thread: dxai's models as `dxai train` fits and calibrates them,
-LightGBM and, where it is installed, CatBoost, both as they come. FOLDER holds the public files (UCI):
-concrete_compressive_strength.csv, steel_plates_faults.csv, ai4i2020.csv, korea_steel_industry_energy.csv; a set whose
-file is missing is left out.
+LightGBM and, where it is installed, CatBoost, both as they come; AutoGluon (medium quality) where --autogluon names the
+Python of an environment that has it. FOLDER holds the public files (UCI): concrete_compressive_strength.csv,
+steel_plates_faults.csv, ai4i2020.csv, korea_steel_industry_energy.csv; a set whose file is missing is left out. Means
+and standard errors are over the folds of all seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,81 +59,112 @@ class Set:
         return target.replace_strict({c: i for i, c in enumerate(self.contract.classes)}).to_numpy()
 
 
+Scores = dict[str, float]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", nargs="*", default=["portfolio budget=quick", "portfolio"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
-    parser.add_argument("--seed", type=int, default=0, help="of the folds")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2], help="of the folds")
+    parser.add_argument("--autogluon", type=Path, help="Python of an environment with autogluon.tabular")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
     options = parser.parse_args()
     for name in options.sets:
         try:
-            measured = SETS[name](options.data, options.seed)
+            measured = [SETS[name](options.data, seed) for seed in options.seeds]
         except FileNotFoundError as missing:
             print(f"{name}: left out, {missing.filename} is missing", file=sys.stderr)  # noqa: T201
             continue
-        for model, scores, seconds in results(measured, options.model):
-            line = {"set": name, "model": model, "metrics": scores, "cpu_s": round(seconds, 1)}
-            told = "  ".join(f"{metric} {value[0]:.4g} ±{value[1]:.2g}" for metric, value in scores.items())
-            print(json.dumps(line) if options.json else f"{name:18} {model:30} {told}  {seconds:.1f} CPU s a fit")  # noqa: T201
-            sys.stdout.flush()
+        if all(folds_of(each) == folds_of(measured[0]) for each in measured):
+            measured = measured[:1]  # in time order there is one split
+        for model, ask in asked(options.peers, options.model, options.autogluon).items():
+            print(told(name, model, measured, ask, as_json=options.json), flush=True)  # noqa: T201
 
 
-def results(measured: Set, models: Sequence[str]) -> Iterator[tuple[str, dict[str, tuple[float, float]], float]]:
-    """Name, scores (mean and standard error over folds) and processor seconds a fit of every model."""
-    for name, peer in PEERS.items():
-        if (fit := peer()) is not None:
-            yield name, *_asked(measured, partial(_peer_scores, measured, fit))
-    for model in models:
-        yield f"dxai {model}", *_dxai(measured, model)
+def asked(peers: Sequence[str], models: Sequence[str], autogluon: Path | None) -> dict[str, Ask]:
+    """What is measured, by name."""
+    found: dict[str, Ask] = {}
+    for name in peers:
+        if (fit := PEERS[name]()) is not None:
+            found[name] = partial(_peer, fit)
+    if autogluon:
+        found["AutoGluon"] = partial(_peer, partial(_autogluon, autogluon))
+    return found | {f"dxai {model}": partial(_dxai, model) for model in models}
 
 
-def _asked(measured: Set, score: Callable[[Fold], dict[str, float]]) -> tuple[dict[str, tuple[float, float]], float]:
-    begun = time.process_time()
-    found = [score(fold) for fold in measured.folds]
-    return _summary(found), (time.process_time() - begun) / len(found)
+def told(name: str, model: str, measured: Sequence[Set], ask: Ask, *, as_json: bool) -> str:
+    """One line: means and standard errors over all folds, processor seconds of one fit."""
+    begun = _processor_seconds()
+    found = [ask(each) for each in measured]
+    count = sum(len(each.folds) for each in measured)
+    seconds = round((_processor_seconds() - begun) / count, 1)
+    scores = [fold for folds, _ in found for fold in folds]
+    means = {key: _mean([fold[key] for fold in scores]) for key in scores[0]}
+    line: dict[str, Any] = {"set": name, "model": model, "metrics": means, "cpu_s": seconds}
+    held_out = [frame for _, frame in found if frame is not None]
+    if held_out and "lower" in held_out[0].columns:
+        line["fifths"] = fifths(pl.concat(held_out))
+    if as_json:
+        return json.dumps(line)
+    words = "  ".join(f"{metric} {mean:.4g} ±{error:.2g}" for metric, (mean, error) in means.items())
+    covered = f"  coverage of fifths {line['fifths']}" if "fifths" in line else ""
+    return f"{name:17} {model:28} {words}  {seconds} CPU s a fit{covered}"
 
 
-def _summary(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    def told(name: str) -> tuple[float, float]:
-        values = np.array([scores[name] for scores in found])
-        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-        return round(float(values.mean()), 5), round(float(error), 5)
+def fifths(held_out: pl.DataFrame) -> list[float]:
+    """Share of truths inside the interval in fifths of the rows by prediction."""
+    inside = (pl.col("truth") >= pl.col("lower")) & (pl.col("truth") <= pl.col("upper"))
+    ordered = held_out.sort("prediction").select(inside).to_series().to_numpy()
+    return [round(float(part.mean()), 3) for part in np.array_split(ordered, 5)]
 
-    return {name: told(name) for name in found[0]}
+
+def folds_of(measured: Set) -> list[list[int]]:
+    """The test rows of every fold."""
+    return [fold.test.tolist() for fold in measured.folds]
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return round(float(np.mean(values)), 5), round(float(error), 5)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 # --- dxai -------------------------------------------------------------------------------------------------------------
 
 
-def _dxai(measured: Set, model: str) -> tuple[dict[str, tuple[float, float]], float]:
+def _dxai(model: str, measured: Set) -> tuple[list[Scores], pl.DataFrame]:
     """Fitted fold by fold, each calibrated by the answers of the others, as `dxai train` does."""
     settings = settings_from(
         ["experiment=quality", f"split={measured.split}", *f"model={model}".split()], checkout=find_checkout()
     )
     task: RowTask[Any] = task_for(measured.contract, measured.table, settings)  # type: ignore[assignment]
     folds = [RowFold("test", number, fold) for number, fold in enumerate(measured.folds)]
-    begun = time.process_time()
     fitted = [task.fit(fold)[0].eval() for fold in folds]
-    seconds = (time.process_time() - begun) / len(folds)
-    codec = task.codec
     raw = [
-        task.raw(one, encode(codec.encode(measured.table[fold.rows.test]).arrays, measured.contract))
+        task.raw(one, encode(task.codec.encode(measured.table[fold.rows.test]).arrays, measured.contract))
         for one, fold in zip(fitted, folds, strict=True)
     ]
     for number, one in enumerate(fitted):
         others = [other for other in range(len(folds)) if other != number] or [number]
         known = np.concatenate([task.values[folds[other].rows.test] for other in others])
         task.settle(one, np.concatenate([raw[other] for other in others]), known)
-    found = [task.row_scores(task.held_out(one, fold)) for one, fold in zip(fitted, folds, strict=True)]
+    held_out = [task.held_out(one, fold) for one, fold in zip(fitted, folds, strict=True)]
     wanted: tuple[str, ...] = (
         ("pr_auc", "log_loss", "accuracy") if measured.contract.classes else ("rmse", "mae", "coverage")
     )
     if len(folds) == 1:  # nothing but its own test to calibrate by
         wanted = tuple(name for name in wanted if name != "coverage")
-    return _summary([{name: scores[name] for name in wanted} for scores in found]), seconds
+        held_out = [frame.drop("lower", "upper", strict=False) for frame in held_out]
+    scores = [task.row_scores(task.held_out(one, fold)) for one, fold in zip(fitted, folds, strict=True)]
+    return [{name: fold[name] for name in wanted} for fold in scores], pl.concat(held_out)
 
 
 # --- peers ------------------------------------------------------------------------------------------------------------
@@ -166,6 +200,8 @@ def _catboost() -> Fit | None:
     return fit
 
 
+Ask = Callable[[Set], tuple[list[Scores], pl.DataFrame | None]]
+"""A set to the scores of its folds and, of a model with intervals, the held-out rows."""
 PEERS: dict[str, Callable[[], Fit | None]] = {"LightGBM": _lightgbm, "CatBoost": _catboost}
 
 
@@ -177,6 +213,22 @@ def _coded(frame: pl.DataFrame, known: pl.DataFrame) -> Floats:
         pl.col(name).replace_strict({text: i for i, text in enumerate(values)}, default=None, return_dtype=pl.Float64)
         for name, values in texts.items()
     ).cast(pl.Float64).to_numpy()  # fmt: skip
+
+
+def _autogluon(python: Path, known: pl.DataFrame, truth: NDArray[Any], asked: pl.DataFrame, of_classes: bool) -> Floats:
+    """In a process of its own Python; see benchmarks/autogluon_fit.py."""
+    with tempfile.TemporaryDirectory() as folder:
+        known.with_columns(pl.Series("target", truth)).write_parquet(f"{folder}/known.parquet")
+        asked.write_parquet(f"{folder}/asked.parquet")
+        program = Path(__file__).with_name("autogluon_fit.py")
+        words = [str(python), str(program), folder, "classes" if of_classes else "number"]
+        subprocess.run(words, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        said: Floats = np.load(f"{folder}/said.npy")
+    return said
+
+
+def _peer(fit: Fit, measured: Set) -> tuple[list[Scores], None]:
+    return [_peer_scores(measured, fit, fold) for fold in measured.folds], None
 
 
 def _peer_scores(measured: Set, fit: Fit, fold: Fold) -> dict[str, float]:
