@@ -325,7 +325,8 @@ def test_bytes_cannot_change_between_check_and_use(copy: Path) -> None:
 @network
 def test_bundle_is_a_closed_list_of_files(released: Released) -> None:
     assert files(released.bundle) == [
-        "card.md", "contract.yaml", "figures/coverage.png", "figures/importance.png", "figures/predicted_true.png",
+        "card.md", "contract.yaml", "figures/coverage.png", "figures/dependence.png", "figures/importance.png",
+        "figures/predicted_true.png",
         "figures/residuals.png", "golden/outputs.csv", "golden/rows.csv", "manifest.json", "metrics.json", "model.onnx",
         "profile.json", "provenance.json", "sbom.cdx.json", "terms.json",
     ]  # fmt: skip

@@ -358,7 +358,7 @@ def test_a_run_is_trained_and_evaluated_with_report_pictures_and_numbers(evaluat
     assert made.report.verdict.metric == "PR-AUC"
     assert list(made.scores["yardstick"]) == ["prior", "logistic", "nearest"]
     pictures = {path.name for path in (folder / "report" / "figures").iterdir()}
-    assert pictures == {"confusion.png", "precision_recall.png", "reliability.png", "importance.png"}
+    assert pictures == {"confusion.png", "precision_recall.png", "reliability.png", "importance.png", "dependence.png"}
     metrics = json.loads((folder / "report" / "metrics.json").read_text("utf-8"))
     share = (table["fault"] == "불량").mean()
     assert metrics["yardstick"]["prior"]["pr_auc"] == pytest.approx(share, rel=0.02)  # of a guess

@@ -780,9 +780,9 @@ def completions(folder: Path, line: str) -> set[str]:
     ("line", "offers"),
     [
         ("dxai tr", {"train"}),
-        ("dxai train experiment=conc", {"experiment=concrete"}),
+        ("dxai train experiment=conc", {"experiment=concrete", "experiment=concrete_tabm"}),
         ("dxai train split=r", {"split=random", "split=rolling"}),
-        ("dxai train model.", {"model.budget=", "model.members="}),
+        ("dxai train model.", {"model.budget=", "model.members."}),
         ("dxai train trainer.max", {"trainer.max_epochs="}),
         ("dxai train ", {"experiment=", "model=", "trainer.", "seed="}),
     ],
@@ -792,7 +792,7 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
-    assert completions(sandbox, "dxai train experiment=conc") == {"experiment=concrete"}
+    assert completions(sandbox, "dxai train experiment=ret") == {"experiment=retail"}
 
 
 def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:
@@ -819,7 +819,7 @@ def test_bash_completion_script_is_valid_bash(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("dxai rel", "dxai release"),
-        ("dxai train experiment=conc", "experiment=concrete"),
+        ("dxai train experiment=ret", "experiment=retail"),
         ("dxai train trainer.max_e", "trainer.max_epochs="),
     ],
     ids=["verb", "choice", "key"],

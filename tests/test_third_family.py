@@ -32,7 +32,7 @@ from dxai.evaluate import evaluate
 from dxai.inference.loader import load_model
 from dxai.inference.predict import Prediction
 from dxai.learn.families import TASKS, task_of
-from dxai.learn.module import Loss
+from dxai.learn.fitting import Loss
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.rows import Array, Columns, RowTask
 from dxai.record.findings import Findings

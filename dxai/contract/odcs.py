@@ -100,10 +100,9 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     names, roles = list(contract.names), [c.role for c in contract.columns]
     bounds = [(c, -float("inf") if c.minimum is None else c.minimum, c.maximum) for c in contract.columns]
     backward = [c.name for c, low, high in bounds if high is not None and low > high]
-    aimless = [
-        c.name for c in contract.columns if c.monotone
-        and (c.role != "feature" or c.kind != "number" or contract.task != "quality" or contract.classes)
-    ]  # fmt: skip
+    of_rows = "series" not in roles and all(c.kind == "number" for c in contract.columns if c.role == "target")
+    followed = [c for c in contract.columns if c.monotone]
+    aimless = [c.name for c in followed if not of_rows or c.role != "feature" or c.kind != "number"]
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
     rules = {
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":

@@ -14,6 +14,9 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from dxai.learn.members import LEAST
+from dxai.networks.process import GaussianProcess
+
 Array = NDArray[np.float32]
 Said = NDArray[np.float64]
 Answers = Callable[[Array], NDArray[Any]]
@@ -21,8 +24,8 @@ Answers = Callable[[Array], NDArray[Any]]
 Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 FOLDS = 5
-LEAST = 1e-7
-"""Probability."""
+_SHARP = np.geomspace(1, 30, 40).tolist()
+"""By which an indicator that is predicted is multiplied before the softmax."""
 _FOREST = {"n_estimators": 200, "n_jobs": 1}
 _SHUFFLED = {"n_splits": FOLDS, "shuffle": True}
 
@@ -32,12 +35,10 @@ class Aim(ABC):
 
     Attributes:
         outputs: Numbers that a member says of a row.
-        left_out: Members that are not made for such a target.
         scout_trees: Trees of the small ensemble that looks for pairs of features.
         boosted: The output of which LightGBM's first tree speaks.
     """
 
-    left_out: frozenset[str] = frozenset()
     scout_trees = 100
     boosted = 0
 
@@ -76,7 +77,11 @@ class Aim(ABC):
 
     @abstractmethod
     def of_line(self, said: Said) -> Said:
-        """What the line gives as a member says it."""
+        """What the line, or the process, gives as a member says it."""
+
+    @abstractmethod
+    def process(self, filled: Array, target: NDArray[Any], seed: int, tuned: GaussianProcess | None) -> GaussianProcess:
+        """A fitted Gaussian process, whose answers `of_line` turns into those of a member."""
 
     @abstractmethod
     def loss(self, said: Said, truth: NDArray[Any]) -> float:
@@ -93,8 +98,6 @@ class Aim(ABC):
 
 class Number(Aim):
     """One number by squared error."""
-
-    left_out = frozenset({"logistic"})
 
     def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None, seed: int) -> Folds:
         """Groups on one side, or rows at random."""
@@ -132,6 +135,10 @@ class Number(Aim):
         """As it is."""
         return said
 
+    def process(self, filled: Array, target: NDArray[Any], seed: int, tuned: GaussianProcess | None) -> GaussianProcess:
+        """Of the number."""
+        return GaussianProcess().fit(filled, target[:, None], seed=seed, tuned=tuned)
+
     def loss(self, said: Said, truth: NDArray[Any]) -> float:
         """Mean squared error."""
         return float(((said[:, 0] - truth) ** 2).mean())
@@ -148,8 +155,6 @@ class Number(Aim):
 class Several(Aim):
     """Probabilities of classes by their log loss; members say them, and are averaged afterwards."""
 
-    left_out = frozenset({"gaussian_process", "ridge"})
-
     def folds(self, target: NDArray[Any], groups: NDArray[np.int64] | None, seed: int) -> Folds:
         """Every fold has its share of every class."""
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -165,6 +170,13 @@ class Several(Aim):
     def of_line(self, said: Said) -> Said:
         """Softmax."""
         return torch.as_tensor(said).softmax(dim=1).numpy()
+
+    def process(self, filled: Array, target: NDArray[Any], seed: int, tuned: GaussianProcess | None) -> GaussianProcess:
+        """Of an indicator of each class; how sharply it speaks is set by what it says of rows that it left out."""
+        indicators = np.eye(self.outputs, dtype=np.float32)[target]
+        made = GaussianProcess().fit(filled, indicators, seed=seed, tuned=tuned)
+        said = made.left_out(indicators)
+        return made.times(min(_SHARP, key=lambda factor: self.loss(self.of_line(factor * said), target)))
 
     def loss(self, said: Said, truth: NDArray[Any]) -> float:
         """Log loss."""
@@ -205,7 +217,6 @@ class Two(Several):
 class Many(Several):
     """More than two classes."""
 
-    left_out = Several.left_out | {"boosted_stumps", "boosted_random"}
     scout_trees = 40
 
     def objective(self) -> dict[str, Any]:

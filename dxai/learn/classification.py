@@ -17,8 +17,8 @@ from dxai.data.batch import class_array
 from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature
+from dxai.learn.fitting import Loss
 from dxai.learn.losses import MembersCrossEntropy
-from dxai.learn.module import Loss
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.rows import Array, Columns, RowTask
 
@@ -32,6 +32,7 @@ class ClassTask(RowTask[ClassPredictor]):
     """
 
     spread = 1.0  # of probabilities
+    moved_as = "the share of a class has moved by {:+.1%}"
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         super().__init__(contract, table, settings)
@@ -82,6 +83,11 @@ class ClassTask(RowTask[ClassPredictor]):
     def levels(self, answers: dict[str, Array]) -> Array:
         """Probabilities of the classes that count."""
         return np.stack([answers[f"p{number}"] for number in self.counted], axis=1)
+
+    def moved(self, earlier: Rows, later: Rows) -> float:
+        """The largest change of a class's share."""
+        known, new = (self._shares(self.values[part]) for part in (earlier, later))
+        return float(max(new - known, key=abs))
 
     def probabilities(self, held_out: pl.DataFrame) -> Array:
         """Probabilities ``[rows, classes]`` of held-out rows."""

@@ -25,8 +25,9 @@ from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
 from dxai.learn.conformal import conformal_quantile
+from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.learn.losses import ForecastLoss
-from dxai.learn.module import Epoch, OnStep, fit, unwatched
+from dxai.learn.module import fit
 from dxai.learn.predictor import DemandPredictor, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale

@@ -60,18 +60,10 @@ def drift_of(task: RowTask[Any]) -> Drift | None:
             {"objective": "binary", **SCOUT, "seed": 1}, lightgbm.Dataset(features[train], label[train]), _TREES
         )
         said[test] = booster.predict(features[test])
-    return Drift(float(roc_auc_score(label, said)), tuple(alone[:_NAMED]), _shift(task, fold.fit, fold.test))
+    return Drift(float(roc_auc_score(label, said)), tuple(alone[:_NAMED]), task.moved(fold.fit, fold.test))
 
 
 def _area(label: NDArray[np.int64], values: NDArray[np.float64]) -> float:
     """Of one column, whichever way it moves; gaps stand below all numbers."""
     area = float(roc_auc_score(label, np.where(np.isfinite(values), values, -np.inf).argsort().argsort()))
     return max(area, 1 - area)
-
-
-def _shift(task: RowTask[Any], earlier: NDArray[np.int64], later: NDArray[np.int64]) -> float:
-    known, new = task.values[earlier], task.values[later]
-    if task.contract.classes:
-        shares = [np.bincount(part, minlength=len(task.contract.classes)) / len(part) for part in (known, new)]
-        return float(max(shares[1] - shares[0], key=abs))
-    return float((new.mean() - known.mean()) / max(known.std(), 1e-12))

@@ -25,6 +25,8 @@ TITLES: dict[Name, str] = {
 }
 """What a person calls a member."""
 
+LEAST = 1e-7
+"""Probability that is ever said."""
 Settings = dict[str, Any]
 _FEW_ROWS = 4_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
@@ -143,6 +145,13 @@ def learning_rate(budget: Budget, rows: int, columns: int) -> float:
 def inner_folds(rows: int, columns: int) -> int:
     """Inner folds of five that are fitted: of many rows one tells as much as five of few."""
     return 1 if is_vast(rows, columns) else 5
+
+
+def suits(name: Name, outputs: int) -> bool:
+    """Whether a member is made for a number (one output) or for so many classes."""
+    if outputs == 1:
+        return name != "logistic"
+    return name != "ridge" and (outputs == 2 or name not in ("boosted_stumps", "boosted_random"))
 
 
 def bearable(name: Name, rows: int, columns: int, *, monotone: bool) -> bool:

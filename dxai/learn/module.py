@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,59 +18,7 @@ from dxai.config.components import Component
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
 from dxai.errors import InterruptedRunError, ModelError
-
-Loss = Callable[[Any, Tensor], Tensor]
-"""(what the network answers, target) to one number."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Losses of one epoch, on the rows to fit and on those that are watched; NaN where none are."""
-
-    number: int
-    fit_loss: float
-    watched_loss: float
-
-
-OnStep = Callable[[float, str], None]
-"""Told the share of a fit that is done, and what is going on."""
-
-
-def unwatched(share: float, told: str) -> None:
-    """Nobody waits."""
-
-
-@dataclass(frozen=True)
-class FitRows:
-    """What a model that fits itself gets; nothing in it speaks of epochs.
-
-    Attributes:
-        inputs: Of its forward, for the rows to fit: scaled numbers and category numbers, or scaled histories.
-        target: True values as the loss wants them.
-        loss: What the fit should make small.
-        seed: Fixes whatever is drawn at random.
-        groups: Number of the group of each row ``[rows]``, where rows belong together.
-        times: Rank of each row's time ``[rows]``, where later rows are to be predicted.
-        on_step: To be told where the fit stands.
-        explained: Numbers of rows of which it is kept what each column brings to their answers.
-    """
-
-    inputs: tuple[Tensor, ...]
-    target: Tensor
-    loss: Loss
-    seed: int
-    groups: NDArray[np.int64] | None = None
-    times: NDArray[np.int64] | None = None
-    on_step: OnStep = unwatched
-    explained: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-
-@runtime_checkable
-class FitsItself(Protocol):
-    """A model that brings its own fit: trees, a Gaussian process, an ensemble, a forecaster without training."""
-
-    def fit(self, rows: FitRows) -> None:
-        """Fit in place."""
+from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
 
 
 class Regression(LightningModule):

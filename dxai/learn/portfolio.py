@@ -14,10 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dxai.learn.aims import LEAST, aim_of
-from dxai.learn.members import TITLES, Budget, Name
-from dxai.learn.module import FitRows
-from dxai.learn.portfolio_fit import PortfolioFit
+from dxai.learn.fitting import FitRows
+from dxai.learn.members import LEAST, TITLES, Budget, Name, suits
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.fitted import Fitted
 from dxai.networks.process import GaussianProcess
@@ -76,7 +74,7 @@ class Portfolio(Fitted):
             contributions=torch.float32,
         )  # fmt: skip
         self.outputs, self.budget, self.monotone = outputs, budget, tuple(monotone)
-        self.candidates = tuple(name for name in members if name not in aim_of(outputs).left_out)
+        self.candidates = tuple(name for name in members if suits(name, outputs))
         if members and not self.candidates:
             kind = "a number" if outputs == 1 else "classes"
             raise ValueError(f"{', '.join(members)} cannot predict {kind}")
@@ -104,6 +102,8 @@ class Portfolio(Fitted):
 
     def fit(self, rows: FitRows) -> None:
         """Weigh the candidates on inner folds, then fit the chosen ones on all rows."""
+        from dxai.learn.portfolio_fit import PortfolioFit  # LightGBM and scikit-learn: a typo is told without them
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn warns of lines that are nearly fitted
             PortfolioFit(self, rows).run()
@@ -124,16 +124,18 @@ class Portfolio(Fitted):
         return torch.stack([value + hard, value - hard], dim=1)[:, :, None]
 
     def _classes(self, features: Tensor) -> Tensor:
-        """``weights``: of boosted members, of those on pairs, of the forest and of the line, in this order."""
+        """``weights``: of boosted members, of those on pairs, of forest, line and process, in this order."""
         parts = []
         for ensemble, seen in ((self.plain, features), (self.paired, self.pairs(features))):
             if len(ensemble.root):
                 parts.append(ensemble(seen).reshape(-1, ensemble.outputs // self.outputs, self.outputs).softmax(dim=2))
         if len(self.forest.root):
             parts.append(self.forest(features)[:, None])
+        filled = self.columns.filled(features)
         if len(self.line):
-            filled = self.columns.filled(features)
             parts.append((filled @ self.line[:-1] + self.line[-1:]).softmax(dim=1)[:, None])
+        if len(self.process.points):
+            parts.append(self.process(filled).softmax(dim=1)[:, None])
         probability = (torch.cat(parts, dim=1) * self.weights[:, None]).sum(dim=1)
         return probability.clamp(min=LEAST).log()[:, None]
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from dxai.errors import SettingsError
 from dxai.learn.aims import FOLDS, Answers, Folds, aim_of
+from dxai.learn.fitting import FitRows
 from dxai.learn.lightgbm_trees import trees_of_forest, trees_of_lightgbm
 from dxai.learn.members import (
     BOOSTED,
@@ -34,8 +35,8 @@ from dxai.learn.members import (
     inner_folds,
     is_vast,
     learning_rate,
+    suits,
 )
-from dxai.learn.module import FitRows
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.process import GaussianProcess
 from dxai.networks.trees import Trees
@@ -82,7 +83,7 @@ class PortfolioFit:
         self.held = any(portfolio.monotone)
         size = (self.count, self.width)
         names = portfolio.candidates or candidates(portfolio.budget, *size)
-        names = tuple(n for n in names if n not in self.aim.left_out and bearable(n, *size, monotone=self.held))
+        names = tuple(n for n in names if suits(n, portfolio.outputs) and bearable(n, *size, monotone=self.held))
         if not names:
             told = ", ".join(TITLES[name] for name in portfolio.candidates) + ", monotone" * self.held
             fix = "Name others under model.members, or none: the budget's."
@@ -210,13 +211,13 @@ class PortfolioFit:
         filled = _filled(columns, known)
         if name == "gaussian_process":
             process = self._process(filled, target)
-            return lambda asked: _answers(process, _filled(columns, asked))
+            return lambda asked: self.aim.of_line(_answers(process, _filled(columns, asked)).astype(np.float64))
         line = self._line(filled, target)
         return lambda asked: self.aim.of_line(_filled(columns, asked).astype(np.float64) @ line[:-1] + line[-1])
 
     def _process(self, filled: Array, target: Array) -> GaussianProcess:
         """Lengths and strengths are those of the first fold: most of the time goes to tuning them."""
-        process = GaussianProcess().fit(filled, target, seed=self.seed, tuned=self.tuned)
+        process = self.aim.process(filled, target, self.seed, self.tuned)
         self.tuned = self.tuned or process
         return process
 
@@ -290,6 +291,7 @@ class PortfolioFit:
         own, shares = self.portfolio, {name: weight for name, (_, weight) in chosen.items()}
         columns, known = self._columns(np.arange(self.count))
         own.columns.load_state_dict(columns.state_dict())
+        own.keep(contributions=np.zeros(0), explained=np.zeros(0))
         if any(map(_is_paired, chosen)):
             own.pairs.load_state_dict(self._pairs(known, self.target).state_dict())
         ordered = []
@@ -316,25 +318,28 @@ class PortfolioFit:
         for seed in range(self.seed, self.seed + seeds):
             rows = lightgbm.Dataset(features, self.target)
             booster = lightgbm.train(self._parameters(member.name, features.shape[1], seed=seed), rows, member.trees)
-            self._explain(booster, features, weight / seeds)
+            self._explain(booster, BOOSTED[member.name].paired, weight / seeds)
             made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, first))
         return _joined(made)
 
-    def _explain(self, booster: lightgbm.Booster, features: Array, weight: float) -> None:
+    def _explain(self, booster: lightgbm.Booster, paired: bool, weight: float) -> None:
         """Add exact Shapley values (Lundberg et al. 2020); a pair of features gives half of its own to each."""
-        if not len(self.rows.explained):
+        own, rows = self.portfolio, self.rows.explained
+        if not len(rows):
             return
-        told = np.asarray(booster.predict(features[self.rows.explained], pred_contrib=True))
+        features = own.columns.encode(self.numbers[rows], self.categories[rows])
+        features = _with(own.pairs, features) if paired else features
+        told = np.asarray(booster.predict(features, pred_contrib=True))
         told = told.reshape(len(told), -1, features.shape[1] + 1)[:, :, :-1]
-        owners = self.portfolio.columns.owners
+        owners = own.columns.owners
         places = [(owner, owner) for owner in owners]
-        places += [(owners[a], owners[b]) for a, b in self.portfolio.pairs.all][: features.shape[1] - len(owners)]
+        places += [(owners[a], owners[b]) for a, b in own.pairs.all] if paired else []
         brought = np.zeros((len(told), self.width, told.shape[1]))
         for feature, pair in enumerate(places):
             for column in pair:
                 brought[:, column] += weight / 2 * told[:, :, feature]
-        before = self.portfolio.contributions.numpy()
-        self.portfolio.keep(contributions=brought + before if before.size else brought, explained=self.rows.explained)
+        before = own.contributions.numpy()
+        own.keep(contributions=brought + before if before.size else brought, explained=rows)
 
     def _keep_others(self, shares: dict[Name, float], known: Array, filled: Array) -> None:
         """Forest, line and process on all rows."""
@@ -350,8 +355,7 @@ class PortfolioFit:
                 case "ridge" | "logistic":
                     own.keep(line=self._line(filled, self.target) * share)
                 case "gaussian_process":
-                    own.process = self._process(filled, self.target)
-                    own.process.keep(weights=own.process.weights.numpy() * share)
+                    own.process = self._process(filled, self.target).times(share)
 
     def _learn_difficulty(self, tested: NDArray[np.int64], weights: dict[int, float]) -> None:
         """How far the portfolio is off, as a function of the row."""

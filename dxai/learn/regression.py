@@ -17,8 +17,8 @@ from dxai.data.batch import target_array
 from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
+from dxai.learn.fitting import Loss
 from dxai.learn.losses import members_squared_error
-from dxai.learn.module import Loss
 from dxai.learn.predictor import QualityPredictor
 from dxai.learn.rows import Array, Columns, RowTask
 
@@ -63,10 +63,6 @@ class RegressionTask(RowTask[QualityPredictor]):
     def answers(self, predictor: QualityPredictor, columns: Columns) -> dict[str, Array]:
         """Prediction and interval."""
         return dict(zip(("prediction", "lower", "upper"), predictor.predict(columns).values(), strict=True))
-
-    def levels(self, answers: dict[str, Array]) -> Array:
-        """The prediction."""
-        return answers["prediction"][:, None]
 
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the prediction and of its interval."""

@@ -22,7 +22,8 @@ from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
 from dxai.data.trainable import constant_target, refuse
 from dxai.errors import SettingsError
-from dxai.learn.module import Epoch, Loss, OnStep, fit, unwatched
+from dxai.learn.fitting import Epoch, Loss, OnStep, unwatched
+from dxai.learn.module import fit
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
 from dxai.learn.transform import ColumnTransform, encode
@@ -78,6 +79,8 @@ class RowTask(Task[RowFold, P]):
         "split": get_args(RowSplit), "evaluate": (QualityEvaluation,), "scaling": (NoScaling,),
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"numbers", "cardinalities", "outputs"})
+    moved_as: ClassVar[str] = "the target's mean has moved by {:+.2f} of its standard deviation"
+    """`moved` in words."""
     choices: ClassVar[str] = (
         "model=portfolio, lightgbm, tabm, mlp or another of its kind (`dxai train --help`), "
         "split=grouped, ordered or random, evaluate=quality, scaling=none"
@@ -136,9 +139,14 @@ class RowTask(Task[RowFold, P]):
     def answers(self, predictor: P, columns: Columns) -> dict[str, Array]:
         """Predictions as columns of a table of held-out rows."""
 
-    @abstractmethod
     def levels(self, answers: dict[str, Array]) -> Array:
-        """`answers` as numbers to draw ``[rows, k]``."""
+        """`answers` as numbers to draw ``[rows, k]``: by default the first."""
+        return next(iter(answers.values()))[:, None]
+
+    def moved(self, earlier: splits.Rows, later: splits.Rows) -> float:
+        """How far the target of later rows lies from that of earlier ones: by default in deviations of the latter."""
+        known, new = self.values[earlier], self.values[later]
+        return float((new.mean() - known.mean()) / max(known.std(), 1e-12))
 
     @abstractmethod
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:

@@ -17,7 +17,7 @@ from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
 from dxai.data.batch import Arrays, Codec, codec_of
 from dxai.errors import SettingsError
-from dxai.learn.module import Epoch, OnStep, unwatched
+from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.learn.predictor import Predictor
 
 

@@ -35,10 +35,12 @@ class GaussianProcess(Fitted):
     strengths: Tensor
     points: Tensor
     weights: Tensor
+    constant: Tensor
 
     def __init__(self) -> None:
         double = dict.fromkeys(
-            ("low", "middle", "center", "spread", "lengths", "strengths", "points", "weights"), torch.float64
+            ("low", "middle", "center", "spread", "lengths", "strengths", "points", "weights", "constant"),
+            torch.float64,
         )
         super().__init__(**double, logged=torch.bool)
 
@@ -54,27 +56,49 @@ class GaussianProcess(Fitted):
 
         Args:
             features: Without a gap.
-            target: About of mean 0 and deviation 1 ``[rows]``.
+            target: ``[rows, k]``; all k share lengths and strengths.
             seed: Draws the rows that tune.
             tuned: Another process of the same features, whose lengths and strengths will do.
         """
         self._fit_scale(features.astype(np.float64))
         x, y = self._scaled(torch.as_tensor(features)), torch.as_tensor(target, dtype=torch.float64)
+        constant = y.mean(dim=0)
+        y = y - constant
         if tuned is None:
             chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_TUNED]
-            lengths, strengths = _natural(self._tuned(x[chosen], y[chosen]), x.shape[1])
+            lengths, strengths = _natural(self._tuned(x[chosen], y[chosen] / y.std().clamp(min=1e-9)), x.shape[1])
         else:
             lengths, strengths = tuned.lengths, tuned.strengths
         with torch.inference_mode():
             covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(len(x), dtype=x.dtype)
-            weights = torch.cholesky_solve(y[:, None], torch.linalg.cholesky(covariance))
-        self.keep(lengths=lengths.numpy(), strengths=strengths.numpy(), points=x.numpy(), weights=weights.numpy())
+            weights = torch.cholesky_solve(y, torch.linalg.cholesky(covariance))
+        self.keep(
+            lengths=lengths.numpy(), strengths=strengths.numpy(), points=x.numpy(), weights=weights.numpy(),
+            constant=constant.numpy(),
+        )  # fmt: skip
+        return self
+
+    def left_out(self, target: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What the process would say of each of its rows without it ``[rows, k]``: ``target`` as it was fitted.
+
+        Source: Rasmussen and Williams (2006), 5.12.
+        """
+        noise = (self.strengths[4] + _JITTER) * torch.eye(len(self.points), dtype=torch.float64)
+        with torch.inference_mode():
+            covariance = _kernel(self.points, self.points, self.lengths, self.strengths) + noise
+            inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+            said: NDArray[np.float64] = (torch.as_tensor(target) - self.weights / inverse.diagonal()[:, None]).numpy()
+        return said
+
+    def times(self, factor: float) -> GaussianProcess:
+        """Multiply what it says."""
+        self.keep(weights=self.weights.numpy() * factor, constant=self.constant.numpy() * factor)
         return self
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[rows, features]`` without a gap to ``[rows, 1]``."""
+        """``[rows, features]`` without a gap to ``[rows, k]``."""
         kernel = _kernel(self._scaled(features), self.points, self.lengths, self.strengths)
-        return (kernel @ self.weights).float()
+        return (kernel @ self.weights + self.constant).float()
 
     def _fit_scale(self, x: NDArray[np.float64]) -> None:
         low = x.min(axis=0)
@@ -94,7 +118,7 @@ class GaussianProcess(Fitted):
 
     def _tuned(self, x: Tensor, y: Tensor) -> Tensor:
         """Logarithms of three lengths per feature and of five strengths, the most probable ones a posteriori."""
-        d, n = x.shape[1], len(x)
+        d, n, k = x.shape[1], len(x), y.shape[1]
         mean = torch.cat([
             torch.full((d,), math.log(2 * math.sqrt(d))), torch.full((d,), math.log(math.sqrt(d))),
             torch.full((d,), math.log(2 * math.sqrt(d))), torch.tensor([0.5, 0.3, 0.3, 0.1, 0.1]).log(),
@@ -109,9 +133,9 @@ class GaussianProcess(Fitted):
             covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(n, dtype=x.dtype)
             with torch.no_grad():
                 root = torch.linalg.cholesky(covariance)
-                solved = torch.cholesky_solve(y[:, None], root)
-                fit = 0.5 * (y @ solved).squeeze() + root.diagonal().log().sum()
-                slope = 0.5 * (torch.cholesky_inverse(root) - solved @ solved.T)
+                solved = torch.cholesky_solve(y, root)
+                fit = 0.5 * (y * solved).sum() + k * root.diagonal().log().sum()
+                slope = 0.5 * (k * torch.cholesky_inverse(root) - solved @ solved.T)
             bound = (covariance * slope).sum()  # its gradient is that of the likelihood (5.9), for a tenth of the time
             value: Tensor = bound - bound.detach() + fit + 0.5 * (((logs - mean) / deviation) ** 2).sum()
             value.backward()  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ def class_report(made: Findings[ClassTask]) -> Report:
                 made,
                 change="fall of PR-AUC when the column is shuffled",
                 answer="mean probability",
-                lines=_labels(task)[0],
+                lines=tuple(_labels(task)[0][number] for number in task.counted),
                 score="change of the logarithm of the odds",
             ),
         ),

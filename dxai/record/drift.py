@@ -24,10 +24,7 @@ def drift_note(task: RowTask[Any], scores: dict[str, Any]) -> tuple[str, ...]:
         return ()
     titles = {c.name: c.title_en for c in task.contract.columns}
     named = ", ".join(f"{titles[name]} ({area:.2f})" for name, area in drift.columns)
-    moved = (
-        f"the share of a class has changed by {drift.shift * 100:+.0f} percentage points" if task.contract.classes
-        else f"the target's mean has moved by {drift.shift:+.2f} of its standard deviation"
-    )  # fmt: skip
+    moved = task.moved_as.format(drift.shift)
     metric, line = lead(task.contract.family), next(n for n in scores["yardstick"] if n in ("linear", "logistic"))
     beside = f"{scores['model'][metric.name]:#.3g} beside {scores['yardstick'][line][metric.name]:#.3g} of {line}"
     return (

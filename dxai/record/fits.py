@@ -21,7 +21,7 @@ import torch
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import DxaiError
 from dxai.learn.families import AnyTask, task_of
-from dxai.learn.module import Epoch
+from dxai.learn.fitting import Epoch
 from dxai.record.seeding import settle
 
 OnStep = Callable[[str, float, str], None]

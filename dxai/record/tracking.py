@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from dxai.config.settings import RunSettings
 from dxai.errors import InterruptedRunError
-from dxai.learn.module import Epoch
+from dxai.learn.fitting import Epoch
 from dxai.record.provenance import Provenance, code_commit, run_fingerprint
 
 _FINGERPRINT = "dxai_run"
