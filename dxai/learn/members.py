@@ -116,7 +116,7 @@ PLANS: dict[Budget, Plan] = {
         members=(*_LINES, "boosted", "boosted_pairs", "boosted_pairs_deep", "boosted_random", "extra_trees",
                  "gaussian_process"),
         wide=(*_LINES, "boosted", "boosted_deep", "boosted_pairs_deep"),
-        learning_rate=0.05, trees=2_500, patience=100, averaged=900,
+        learning_rate=0.08, trees=1_500, patience=60, averaged=900,
     ),
     "best": Plan(
         members=(*_LINES, *BOOSTED, "extra_trees", "gaussian_process"), wide=(*_LINES, *BOOSTED),

@@ -13,7 +13,7 @@ from dxai.arithmetic import square_root
 from dxai.networks.fitted import Fitted
 
 _CLIPPED = 4.0
-_STEPS, _MOST_TUNED = 30, 400
+_STEPS, _MOST_TUNED = 30, 1_000
 _JITTER = 1e-6
 _FAR = 1e-12
 
