@@ -116,7 +116,7 @@ FILES = [
     File("ai4i2020.csv", "ai4i2020.csv", 10_000, leaks_left_out, tutorial="rare-failures"),
     File(
         "secom.csv.gz", "secom.csv", 1_567, ordered_with_constants_left_out,
-        tutorial="sensors-in-time", short=LINEAR,
+        tutorial="sensors-in-time",
     ),
     File(
         "carparts_monthly_demand.csv", "carparts_monthly_demand.csv", 136_374, monthly_and_rolling,
