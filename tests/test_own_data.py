@@ -181,6 +181,19 @@ def test_hydras_own_options_keep_their_place(workplace: Path, tmp_path: Path) ->
     assert (made[:2], made[-1]) == (["-m", "seed=0,1"], "model.k=2")
 
 
+@pytest.mark.process
+@pytest.mark.slow(seconds=20)
+def test_a_model_that_holds_rows_leaves_only_when_it_is_said(workplace: Path, tmp_path: Path) -> None:
+    folder = data_folder(tmp_path / "own", quality(), castings())
+    words = ("model=gp", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/held")
+    dxai(workplace, "train", f"data={folder}", *words)
+    with pytest.raises(AssertionError, match="--with-rows"):
+        dxai(workplace, "release", "runs/held", "--to", "models/held")
+    assert not (workplace / "models/held").exists()
+    dxai(workplace, "release", "runs/held", "--to", "models/held", "--with-rows")
+    assert (workplace / "models/held/model.onnx").is_file()
+
+
 def test_a_package_trains_as_its_folder_does(workplace: Path, tmp_path: Path) -> None:
     policy = "\n  - {property: licence, value: CC-BY-4.0}\nschema:"
     folder = data_folder(tmp_path / "own", quality().replace("\nschema:", policy), castings())
