@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from dxai.config.compose import settings_from
 from dxai.config.settings import OwnData
@@ -19,6 +20,8 @@ from dxai.data.own import with_own_data
 from dxai.data.table import prepared_table
 from dxai.errors import DataError, NotFoundError
 from dxai.intake.pack import pack
+from dxai.learn.families import task_of
+from dxai.record.runs import Run
 
 TINY = ["model=linear", "trainer.max_epochs=2", "split.folds=2", "evaluate.permutations=1"]
 QUALITY = """
@@ -183,15 +186,17 @@ def test_hydras_own_options_keep_their_place(workplace: Path, tmp_path: Path) ->
 
 @pytest.mark.process
 @pytest.mark.slow(seconds=20)
-def test_a_model_that_holds_rows_leaves_only_when_it_is_said(workplace: Path, tmp_path: Path) -> None:
+def test_no_row_leaves_with_a_process(workplace: Path, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "own", quality(), castings())
     words = ("model=gp", "split.folds=2", "evaluate.permutations=1", "hydra.run.dir=runs/held")
     dxai(workplace, "train", f"data={folder}", *words)
-    with pytest.raises(AssertionError, match="--with-rows"):
-        dxai(workplace, "release", "runs/held", "--to", "models/held")
-    assert not (workplace / "models/held").exists()
-    dxai(workplace, "release", "runs/held", "--to", "models/held", "--with-rows")
-    assert (workplace / "models/held/model.onnx").is_file()
+    dxai(workplace, "release", "runs/held", "--to", "models/held")
+    run = Run(workplace / "runs/held/train")
+    task = task_of(run.settings, workplace)
+    network = task.restored(run.state("final")).network
+    heat = torch.as_tensor(task.table["heat"].to_numpy()).float()[:, None]
+    rows, points = network.process._scaled(heat), network.process.points
+    assert points.shape == rows.shape and torch.cdist(points, rows).min() > 1e-6
 
 
 def test_a_package_trains_as_its_folder_does(workplace: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from dxai.errors import DxaiError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from dxai.config.settings import RunSettings
-    from dxai.record.runs import Run
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -98,10 +96,7 @@ def evaluate(run: Path) -> None:
 @click.option(
     "--to", "folder", type=FOLDER, required=True, help="Folder of the bundle, such as models/concrete-strength."
 )
-@click.option(
-    "--with-rows", is_flag=True, help="Release a model of your own data that holds rows: its Gaussian process does."
-)
-def release(run: Path, folder: Path, with_rows: bool) -> None:
+def release(run: Path, folder: Path) -> None:
     """Export an evaluated RUN as a bundle: one ONNX file, card, contract, golden rows.
 
     RUN is the folder that `dxai train` printed, or the folder of several runs: the latest of them.
@@ -113,26 +108,10 @@ def release(run: Path, folder: Path, with_rows: bool) -> None:
     from dxai.record.runs import Run
     from dxai.release import release as release_run
 
-    if not with_rows:
-        _refuse_own_rows(Run(run / "train"), run / "evaluate" / "metrics.json")
     with console.status("export and parity check"):
         bundle = release_run(Run(run / "train"), run / "evaluate", folder, find_checkout())
     name, version = bundle.manifest.name, bundle.manifest.version
     click.echo(f"Released {name} {version}\n  try:    dxai inspect {_short(folder)} --unsigned")
-
-
-def _refuse_own_rows(run: Run, metrics: Path) -> None:
-    """Raise SettingsError where the graph would take a firm's rows along: a Gaussian process answers by them."""
-    from dxai.learn.members import TITLES
-
-    scores = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
-    process = scores.get("members", {}).get(TITLES["gaussian_process"], {})
-    if run.settings.data.kind == "own" and process.get("weight"):
-        raise SettingsError(
-            "This model holds the rows that its Gaussian process was fitted on: they would leave with it.",
-            where=str(run.folder.parent),
-            fix="Train with budget=quick or model=lightgbm, or give --with-rows if whoever gets it may see the rows.",
-        )
 
 
 def need_training_extra() -> None:

@@ -217,7 +217,7 @@ class Two(Several):
 class Many(Several):
     """More than two classes."""
 
-    scout_trees = 40
+    scout_trees = 25
 
     def objective(self) -> dict[str, Any]:
         """Log loss of all."""

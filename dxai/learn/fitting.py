@@ -43,6 +43,7 @@ class FitRows:
         groups: Number of the group of each row ``[rows]``, where rows belong together.
         times: Rank of each row's time ``[rows]``, where later rows are to be predicted.
         on_step: To be told where the fit stands.
+        private: Whether no row may be read from the fitted model.
         explained: Numbers of rows of which it is kept what each column brings to their answers.
     """
 
@@ -53,6 +54,7 @@ class FitRows:
     groups: NDArray[np.int64] | None = None
     times: NDArray[np.int64] | None = None
     on_step: OnStep = unwatched
+    private: bool = False
     explained: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dxai.networks.trees import Trees
+from dxai.networks.trees import Trees, joined
 
 _LEAF = -1
 
@@ -29,7 +30,7 @@ def trees_of_lightgbm(model: Mapping[str, Any]) -> Trees:
         raise ValueError("A LightGBM model that averages its trees cannot be taken over.")
     classes = model["num_tree_per_iteration"]
     trees = [_tree_of_lightgbm(tree["tree_structure"]) for tree in model["tree_info"]]
-    return _joined(trees, [number % classes for number in range(len(trees))])
+    return replace(joined(trees), output=np.arange(len(trees), dtype=np.int32) % np.int32(classes))
 
 
 def trees_of_forest(forest: Any) -> Trees:
@@ -46,7 +47,7 @@ def trees_of_forest(forest: Any) -> Trees:
     if forest.n_outputs_ != 1:
         raise ValueError("A forest of several targets cannot be taken over.")
     trees = [_tree_of_forest(each.tree_, len(forest.estimators_)) for each in forest.estimators_]
-    return _joined(trees, [0] * len(trees))
+    return joined(trees)
 
 
 def largest_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -117,18 +118,3 @@ def _tree(
         feature.astype(np.int32), largest_float32(threshold.astype(np.float64)), left.astype(np.int32),
         right.astype(np.int32), missing_left.astype(np.bool_), value.astype(np.float32), first, first,
     )  # fmt: skip
-
-
-def _joined(trees: list[Trees], outputs: list[int]) -> Trees:
-    """One tree behind the other."""
-    root = np.cumsum([0, *(len(tree.feature) for tree in trees)])[:-1]
-    return Trees(
-        np.concatenate([tree.feature for tree in trees]),
-        np.concatenate([tree.threshold for tree in trees]),
-        np.concatenate([tree.left + start for tree, start in zip(trees, root, strict=True)], dtype=np.int32),
-        np.concatenate([tree.right + start for tree, start in zip(trees, root, strict=True)], dtype=np.int32),
-        np.concatenate([tree.missing_left for tree in trees]),
-        np.concatenate([tree.value for tree in trees]),
-        root.astype(np.int32),
-        np.array(outputs, np.int32),
-    )

@@ -32,8 +32,8 @@ _FEW_ROWS = 4_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
 """Rows times columns: beyond the former fewer candidates, beyond the latter one inner fold and larger steps."""
 _LARGE_STEP = 0.1
-HEAT_ROWS = 100_000
-"""Of a vast table, on which all candidates are tried before the better ones get all rows."""
+WEIGHED_ROWS = 200_000
+"""Of a vast table, on which candidates are weighed; the chosen ones are fitted on all rows."""
 _SUBSETS: Settings = {"bagging_fraction": 0.7, "bagging_freq": 1, "feature_fraction": 0.5, "lambda_l2": 1.0}
 _LARGER: Settings = {"bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8, "lambda_l2": 1.0}
 _QUIET: Settings = {

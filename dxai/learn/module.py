@@ -90,6 +90,7 @@ def fit(
     on_step: OnStep = unwatched,
     groups: NDArray[np.int64] | None = None,
     times: NDArray[np.int64] | None = None,
+    private: bool = False,
     explained: NDArray[np.int64] | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
@@ -104,6 +105,7 @@ def fit(
         on_step: Told where the fit stands.
         groups: As in `FitRows`.
         times: As there.
+        private: As there.
         explained: As there.
 
     Raises:
@@ -113,7 +115,7 @@ def fit(
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
         told = {} if explained is None else {"explained": explained}
-        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, **told))
+        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, private, **told))
         network.eval()
         return []
     module = Regression(network, loss, settings, on_step)

@@ -45,6 +45,7 @@ class Portfolio(Fitted):
     """
 
     takes_raw = True
+    least_difficulty = 0.0  # learnt of errors, not of a disagreement that may vanish
     shares: Tensor
     line: Tensor
     weights: Tensor

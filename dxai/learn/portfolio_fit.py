@@ -9,8 +9,7 @@ Source: Caruana et al. (2004), Ensemble Selection from Libraries of Models; Ke e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
@@ -25,10 +24,10 @@ from dxai.learn.fitting import FitRows
 from dxai.learn.lightgbm_trees import trees_of_forest, trees_of_lightgbm
 from dxai.learn.members import (
     BOOSTED,
-    HEAT_ROWS,
     PLANS,
     SCOUT,
     TITLES,
+    WEIGHED_ROWS,
     Name,
     bearable,
     candidates,
@@ -39,7 +38,7 @@ from dxai.learn.members import (
 )
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.process import GaussianProcess
-from dxai.networks.trees import Trees
+from dxai.networks.trees import Trees, joined
 
 if TYPE_CHECKING:
     from dxai.learn.portfolio import Portfolio
@@ -79,7 +78,7 @@ class PortfolioFit:
         self.plan, self.seed = PLANS[portfolio.budget], rows.seed + 1
         self.rate = learning_rate(portfolio.budget, self.count, self.width)
         self.tuned: GaussianProcess | None = None
-        self.folds = self._folds(inner_folds(self.count, self.width))
+        self.folds = self._folds()
         self.held = any(portfolio.monotone)
         size = (self.count, self.width)
         names = portfolio.candidates or candidates(portfolio.budget, *size)
@@ -96,51 +95,32 @@ class PortfolioFit:
 
     def run(self) -> None:
         """Inner folds, lengths, weights, and the final fits."""
-        if is_vast(self.count, self.width):
-            self._hold_heat()
-        tested, weights = self._weighed()
-        self.portfolio.keep(shares=self._shares(tested, weights))
-        self._final({self.candidates[i].name: (self.candidates[i], weight) for i, weight in weights.items()})
-        if self.portfolio.outputs == 1:
-            self._learn_difficulty(tested, weights)
-
-    def _weighed(self) -> tuple[NDArray[np.int64], dict[int, float]]:
-        """Rows that the inner folds have tested, and the weights of the candidates that have some."""
         for train, test in self.folds:
             self._inner(train, test)
         for member in self.candidates:
             self._settle_length(member)
         tested = np.concatenate([test for _, test in self.folds])
-        return tested, self._weights(tested)
-
-    def _hold_heat(self) -> None:
-        """Of very many rows only those candidates go on that have a weight on a sample of them."""
-        self.parts += len(self.candidates)
-        some = np.sort(np.random.default_rng(self.seed).permutation(self.count)[:HEAT_ROWS])
-        given, place = self.rows, torch.as_tensor(some)
-        rows = replace(
-            given, inputs=tuple(part[place] for part in given.inputs), target=given.target[place],
-            groups=None if given.groups is None else given.groups[some],
-            times=None if given.times is None else given.times[some],
-            on_step=lambda _, told: self._begin(told), explained=some[:0],
-        )  # fmt: skip
-        heat = PortfolioFit(self.portfolio, rows)
-        heat.folds, heat.rate = heat.folds[-1:], self.rate
-        _, weights = heat._weighed()
-        kept = {heat.candidates[i].name for i in weights}
-        self.candidates = [candidate for candidate in self.candidates if candidate.name in kept]
+        weights = self._weights(tested)
+        self.portfolio.keep(shares=self._shares(tested, weights))
+        self._final({self.candidates[i].name: (self.candidates[i], weight) for i, weight in weights.items()})
+        if self.portfolio.outputs == 1:
+            self._learn_difficulty(tested, weights)
 
     # --- the parts of a fit -------------------------------------------------------------------------------------------
 
-    def _folds(self, asked: int) -> Folds:
-        """Row numbers to fit and to test; in time order the later block tests."""
+    def _folds(self) -> Folds:
+        """Row numbers to fit and to test, of very many rows some; in time order the later block tests."""
+        draw, asked = np.random.default_rng(self.seed), inner_folds(self.count, self.width)
+        some = np.arange(self.count)
+        if is_vast(self.count, self.width):
+            some = np.sort(draw.permutation(self.count)[:WEIGHED_ROWS])
         if self.rows.times is not None:
-            blocks = np.array_split(np.argsort(self.rows.times, kind="stable"), FOLDS + 1)
+            blocks = np.array_split(some[np.argsort(self.rows.times[some], kind="stable")], FOLDS + 1)
             return [(np.concatenate(blocks[:i]), blocks[i]) for i in range(2, FOLDS + 1)][-asked:]
-        groups = self.rows.groups
+        groups = None if self.rows.groups is None else self.rows.groups[some]
         groups = groups if groups is not None and len(np.unique(groups)) >= FOLDS else None
-        found = self.aim.folds(self.target, groups, self.seed)
-        return list(found)[:asked]
+        found = self.aim.folds(self.target[some], groups, self.seed)
+        return [(some[train], some[test]) for train, test in found][:asked]
 
     def _begin(self, told: str) -> None:
         """Say what is fitted next."""
@@ -219,7 +199,7 @@ class PortfolioFit:
         """Lengths and strengths are those of the first fold: most of the time goes to tuning them."""
         process = self.aim.process(filled, target, self.seed, self.tuned)
         self.tuned = self.tuned or process
-        return process
+        return process.without_rows(seed=self.seed) if self.rows.private else process
 
     def _line(self, filled: Array, target: Array) -> Array:
         """Coefficients and constants ``[features + 1, outputs]``, for features as they are."""
@@ -301,7 +281,7 @@ class PortfolioFit:
             if names:
                 features = _with(own.pairs, known) if paired else known
                 ensemble.outputs = self.aim.first(len(names) - 1) + own.outputs
-                ensemble.plant(_joined([
+                ensemble.plant(joined([
                     self._boosted_trees(*chosen[name], features, place) for place, name in enumerate(names)
                 ]))  # fmt: skip
         ordered += [name for name in ("extra_trees", "ridge", "logistic", "gaussian_process") if name in chosen]
@@ -320,7 +300,7 @@ class PortfolioFit:
             booster = lightgbm.train(self._parameters(member.name, features.shape[1], seed=seed), rows, member.trees)
             self._explain(booster, BOOSTED[member.name].paired, weight / seeds)
             made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, first))
-        return _joined(made)
+        return joined(made)
 
     def _explain(self, booster: lightgbm.Booster, paired: bool, weight: float) -> None:
         """Add exact Shapley values (Lundberg et al. 2020); a pair of features gives half of its own to each."""
@@ -393,17 +373,3 @@ def _answers(module: nn.Module, features: Array) -> Array:
 def _moved(trees: Trees, share: float, place: int) -> Trees:
     """The same trees with their leaves times a share, adding to outputs from this place on."""
     return replace(trees, value=(trees.value * np.float32(share)), output=trees.output + np.int32(place))
-
-
-def _joined(parts: Sequence[Trees]) -> Trees:
-    """One ensemble of several."""
-    starts = np.cumsum([0, *(len(part.feature) for part in parts)])[:-1].astype(np.int32)
-    shifts = {"left": starts, "right": starts, "root": starts}
-    return Trees(**{
-        f.name: np.concatenate([
-            getattr(part, f.name) + (shifts[f.name][i] if f.name in shifts else 0) if f.name != "missing_left"
-            else part.missing_left
-            for i, part in enumerate(parts)
-        ])
-        for f in fields(Trees)
-    })  # fmt: skip

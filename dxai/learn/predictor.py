@@ -75,6 +75,7 @@ class QualityPredictor(RowPredictor):
     def __init__(self, contract: Contract, network: nn.Module) -> None:
         super().__init__(contract, network)
         self.floor, self.ceiling = contract.target.minimum, contract.target.maximum
+        self.least = getattr(network, "least_difficulty", _LEAST_DIFFICULTY)
         self.scale = TargetScale()
         self.register_buffer("reach", torch.zeros(2))
 
@@ -88,13 +89,14 @@ class QualityPredictor(RowPredictor):
     def center(self, columns: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Prediction and difficulty of each row ``[rows]``, in the target's unit, before any range is imposed.
 
-        The difficulty is how far the members disagree, and a tenth of the target's spread beside it: the interval
-        reaches so many difficulties down and up, further where the network is less sure.
+        The difficulty is how far the members disagree, and a tenth of the target's spread beside it (or what the
+        network names as the least): the interval reaches so many difficulties down and up, further where the network
+        is less sure.
         """
         members = self.network(*self.transform(columns)).squeeze(2)
         middle = members.mean(dim=1)
         disagreement = square_root(((members - middle[:, None]) ** 2).mean(dim=1))
-        return self.scale.inverse(middle), (disagreement + _LEAST_DIFFICULTY) * self.scale.spread
+        return self.scale.inverse(middle), (disagreement + self.least) * self.scale.spread
 
     def _within_range(self, value: Tensor) -> Tensor:
         """Never outside what the contract holds possible."""

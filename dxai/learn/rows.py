@@ -31,7 +31,7 @@ from dxai.learn.transform import ColumnTransform, encode
 Array = NDArray[np.float32]
 Columns = Mapping[str, Tensor]
 
-_MOST_SHUFFLES, _MOST_ROWS = 500, 4_000
+_MOST_SHUFFLES, _MOST_ROWS = 200, 4_000
 """Behind the importance of all columns in all folds: hundreds of sensors would keep a person waiting for minutes."""
 _EXPLAINED = 300
 """Rows of the released model of which is kept what each column brings."""
@@ -216,7 +216,7 @@ class RowTask(Task[RowFold, P]):
         explained = None if fold.is_test else np.sort(np.random.default_rng(0).permutation(len(rows))[:_EXPLAINED])
         curve = fit(
             predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_step=on_step,
-            groups=groups, times=times, explained=explained,
+            groups=groups, times=times, private=self.own, explained=explained,
         )  # fmt: skip
         return predictor, curve
 

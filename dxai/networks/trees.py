@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import count
 from typing import Any
@@ -67,6 +68,20 @@ class Trees:
             raise ValueError("The trees do not follow each other, or share a node.")
         if not (np.isfinite(self.threshold).all() and np.isfinite(self.value).all()):
             raise ValueError("A threshold or a leaf of a tree is not finite.")
+
+
+def joined(parts: Sequence[Trees]) -> Trees:
+    """One ensemble of several, in their order."""
+    starts = np.cumsum([0, *(len(part.feature) for part in parts)])[:-1].astype(np.int32)
+
+    def column(name: str) -> NDArray[Any]:
+        counted = name in ("left", "right", "root")
+        columns = [getattr(part, name) for part in parts]
+        return np.concatenate(
+            [column + start for column, start in zip(columns, starts, strict=True)] if counted else columns
+        )
+
+    return Trees(**{f.name: column(f.name) for f in fields(Trees)})
 
 
 class TreeEnsemble(nn.Module):
