@@ -199,7 +199,7 @@ class PortfolioFit:
         """Lengths and strengths are those of the first fold: most of the time goes to tuning them."""
         process = self.aim.process(filled, target, self.seed, self.tuned)
         self.tuned = self.tuned or process
-        return process.without_rows(seed=self.seed) if self.rows.private else process
+        return process
 
     def _line(self, filled: Array, target: Array) -> Array:
         """Coefficients and constants ``[features + 1, outputs]``, for features as they are."""
@@ -335,7 +335,8 @@ class PortfolioFit:
                 case "ridge" | "logistic":
                     own.keep(line=self._line(filled, self.target) * share)
                 case "gaussian_process":
-                    own.process = self._process(filled, self.target).times(share)
+                    process = self._process(filled, self.target).times(share)
+                    own.process = process.without_rows(seed=self.seed) if self.rows.private else process
 
     def _learn_difficulty(self, tested: NDArray[np.int64], weights: dict[int, float]) -> None:
         """How far the portfolio is off, as a function of the row."""
