@@ -15,7 +15,7 @@ from dxai.data.table import terms_of_data
 from dxai.files import whole_folder
 from dxai.learn.families import AnyTask, task_of
 from dxai.record.findings import Facts, Findings
-from dxai.record.members import members_of
+from dxai.record.members import members_of, speed_of
 from dxai.record.report import Report
 from dxai.record.reports import REPORTS
 from dxai.record.runs import Run
@@ -49,8 +49,9 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     task = task_of(settings, checkout)
     run.refuse_other_table(task.table)
     held_out, scores = run.held_out, task.scores(run.held_out)
-    if members := members_of(task.restored(run.state(task.folds[-1].label))):
-        scores["members"] = members
+    released = task.restored(run.state(task.folds[-1].label))
+    if members := members_of(released):
+        scores |= {"members": members, "speed": speed_of(released)}
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
         facts = _facts(task, run, terms_of_data(settings.data, checkout))

@@ -30,6 +30,7 @@ from dxai.learn.members import (
     WEIGHED_ROWS,
     Name,
     bearable,
+    bearable_loss,
     candidates,
     inner_folds,
     is_vast,
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-_NOTHING_LOST, _FLAT = 1.002, 1.002
-"""A member goes as long as the loss stays below the former, trees go as long as it stays below the latter."""
+_FLAT = 1.002
+"""Trees go as long as the loss stays below that share of the least."""
 _ROUNDS = 40
 _SCOUTED, _BEST_FEATURES, _BEST_PAIRS = 4_000, 12, 20
 _HARD = {"objective": "regression", "learning_rate": 0.08, "num_leaves": 6, "feature_fraction": 0.6,
@@ -247,7 +248,7 @@ class PortfolioFit:
         while (counts > 0).sum() > 1:
             fewer = [np.where(np.arange(len(counts)) == i, 0, counts) for i in np.flatnonzero(counts)]
             losses = [self.aim.loss(np.average(said, axis=0, weights=each), truth) for each in fewer]
-            if min(losses) > _NOTHING_LOST * least:
+            if min(losses) > bearable_loss(self.count, self.width) * least:
                 break
             counts = fewer[int(np.argmin(losses))]
         return {i: float(counts[i] / counts.sum()) for i in np.flatnonzero(counts).tolist()}

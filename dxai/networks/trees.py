@@ -125,6 +125,17 @@ class TreeEnsemble(nn.Module):
             setattr(self, field.name, as_buffer(array, torch.as_tensor(array).dtype))
         return self
 
+    @property
+    def questions(self) -> float:
+        """How many splits ask a row on its way, in all trees together: the mean depth of a tree's leaves, summed."""
+        feature, left, right, root = (part.numpy() for part in (self.feature, self.left, self.right, self.root))
+        tree, depth = np.searchsorted(root, np.arange(len(feature)), "right"), np.zeros(len(feature))
+        for node in np.flatnonzero(feature >= 0):  # parents stand before their children
+            depth[left[node]] = depth[right[node]] = depth[node] + 1
+        leaves, counted = feature < 0, len(root) + 1
+        total = np.bincount(tree[leaves], depth[leaves], counted)
+        return float((total / np.maximum(np.bincount(tree[leaves], minlength=counted), 1)).sum())
+
     def forward(self, x: Tensor) -> Tensor:
         """Float32 ``[rows, features]``, NaN where missing, to float32 ``[rows, outputs]``."""
         trees = [getattr(self, field.name) for field in fields(Trees)]

@@ -27,7 +27,7 @@ def class_report(made: Findings[ClassTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*members_sentence(members), *_notes(task, scores, released), *drift_note(task, scores)),
+        notes=(*members_sentence(made.scores), *_notes(task, scores, released), *drift_note(task, scores)),
         scores=score_table(task, scores),
         figures=(
             *_draw(task, made.held_out.filter(split=task.split.kind), made.figures),

@@ -26,7 +26,7 @@ def quality_report(made: Findings[RegressionTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["rmse"], target.unit, made.scores),
-        notes=(*members_sentence(members), *_notes(task, made.scores), *drift_note(task, made.scores)),
+        notes=(*members_sentence(made.scores), *_notes(task, made.scores), *drift_note(task, made.scores)),
         scores=score_table(task, made.scores),
         figures=(
             *_draw(task, held_out, made.figures),
