@@ -17,6 +17,7 @@ from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking import Tracker
+from dxai.record.unfinished import UnfinishedRun
 
 
 class FitProgress(Protocol):
@@ -29,7 +30,7 @@ class FitProgress(Protocol):
         """So much of the fit of this label is done, and that is going on; several fits may go on at once."""
 
 
-def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress) -> Run:
+def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress, *, resume: bool = False) -> Run:
     """Fit every fold and the model to release, predict the held-out rows, log to MLflow, write the run folder.
 
     Args:
@@ -37,6 +38,7 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         folder: Where the run goes; takes its place whole, or not at all.
         checkout: Holds configs/, data/ and mlflow.db.
         progress: Told of fits and their steps.
+        resume: Take up what an interrupted run of this folder has done; the result is that of an unbroken one.
 
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
@@ -46,17 +48,25 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     task = task_of(settings, checkout)
     made_from = provenance(task.table, task.contract.fingerprint())
     tracker = Tracker(checkout)
+    unfinished = UnfinishedRun(folder)
     with (
+        unfinished.working(settings, made_from, checkout, resume=resume),
         whole_folder(folder) as work,
         tracker.run(settings, made_from) as run_id,
     ):
-        held_out = _fit_all(task, checkout, work, tracker, run_id, progress)
+        held_out = _fit_all(task, checkout, work, tracker, run_id, progress, unfinished)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
 
 def _fit_all(
-    task: AnyTask, checkout: Path, work: Path, tracker: Tracker, run_id: str, progress: FitProgress
+    task: AnyTask,
+    checkout: Path,
+    work: Path,
+    tracker: Tracker,
+    run_id: str,
+    progress: FitProgress,
+    unfinished: UnfinishedRun,
 ) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
@@ -65,7 +75,7 @@ def _fit_all(
     """
     fitted = dict[str, Any]()
     progress.start(task.settings.name, len(task.folds))
-    with closing(Fits(task, checkout, progress.step).run()) as fits:
+    with closing(Fits(task, checkout, progress.step, unfinished).run()) as fits:
         for label, predictor, curve in fits:
             fitted[label] = predictor
             tracker.log_curve(run_id, label, curve)

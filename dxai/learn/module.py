@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dxai.config.components import Component
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
 from dxai.errors import InterruptedRunError, ModelError
+from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint, load, random_states, set_random_states
 from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
 
 
@@ -30,6 +32,7 @@ class Regression(LightningModule):
         self.curve: list[Epoch] = []
         self._fit_losses: list[Tensor] = []
         self._watch_losses: list[Tensor] = []
+        self._random: dict[str, Any] = {}
 
     def training_step(self, batch: Rows, _: int) -> Tensor:
         """Loss of one batch of rows to fit."""
@@ -52,6 +55,22 @@ class Regression(LightningModule):
             )  # fmt: skip
         self.curve.append(epoch)
         self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Beside what Lightning keeps: the curve, and where the random generators stand."""
+        checkpoint["curve"] = [(epoch.number, epoch.fit_loss, epoch.watched_loss) for epoch in self.curve]
+        checkpoint["random"] = random_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take both up."""
+        self.curve = [Epoch(*epoch) for epoch in checkpoint["curve"]]
+        self._random = checkpoint["random"]
+
+    def on_train_start(self) -> None:
+        """Where a fit is resumed: the order of its epoch, and the generators, from which the set-up may have drawn."""
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # type: ignore[union-attr]  # a `Batches`
+        if self._random:
+            set_random_states(self._random)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov and Hutter 2019), decay on weights alone; the learning rate moves with every step."""
@@ -91,6 +110,7 @@ def fit(
     groups: NDArray[np.int64] | None = None,
     times: NDArray[np.int64] | None = None,
     explained: NDArray[np.int64] | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
 
@@ -105,6 +125,8 @@ def fit(
         groups: As in `FitRows`.
         times: As there.
         explained: As there.
+        checkpoint: File from which the fit goes on where it was stopped, and which is written now and then; None: no
+            file. Models that fit themselves have none.
 
     Raises:
         ModelError: The loss is no finite number.
@@ -118,13 +140,14 @@ def fit(
         return []
     module = Regression(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
-    trainer = _quiet_trainer(settings)
+    trainer = _quiet_trainer(settings, checkpoint)
+    begin = checkpoint if checkpoint and load(checkpoint) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # Lightning advises DataLoader workers and loggers that are left out on purpose
-            trainer.fit(module, datamodule=data)
+            trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns both signals into an exit of its own
         raise _interrupted() from None
     if trainer.interrupted:
@@ -133,7 +156,7 @@ def fit(
     return module.curve
 
 
-def _quiet_trainer(settings: TrainerSettings) -> Trainer:
+def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Trainer:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return Trainer(
@@ -141,10 +164,14 @@ def _quiet_trainer(settings: TrainerSettings) -> Trainer:
         max_epochs=settings.max_epochs,
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip,
-        callbacks=[callback.build() for callback in callbacks_of(settings)],
+        callbacks=[
+            *(callback.build() for callback in callbacks_of(settings)),
+            *([EpochCheckpoint(checkpoint)] if checkpoint else []),
+        ],
+        plugins=[DurableCheckpoints()],
         deterministic=True,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=checkpoint is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -27,7 +27,9 @@ _SHARED_CODE = (
     "record/seeding.py",
     "units",
 )
-TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "bundle/profile.py", "record/fits.py", "train.py")))
+TRAINING_CODE = tuple(
+    sorted((*_SHARED_CODE, "bundle/profile.py", "record/fits.py", "record/unfinished.py", "train.py"))
+)
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
 RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "inference", "release.py", "ship")))
