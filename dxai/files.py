@@ -68,14 +68,15 @@ def write_durably(target: Path, content: bytes) -> None:
     """Write a file in one step, flush it to the disk with its folder, and read it again.
 
     Raises:
-        NoSpaceError: The disk is full; what was there before is untouched.
+        NoSpaceError: The disk is full; the file is the old one or the new one.
         OSError: The disk does not give back what was written.
     """
     write_whole(target, content)
     if os.name == "posix":  # elsewhere a folder cannot be flushed
         descriptor = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with disk_errors_told(target):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
     if target.read_bytes() != content:

@@ -20,6 +20,14 @@ PROMISES = {
     "flaky_server": {"partial_bundles_seen": 0, "n": 30, "kinds_of_trouble": 10},
     "killed_commands": {"n": 10},
     "killed_conversion": {"half": 0, "n": 5, "file_mb": 19, "progress_bars": 2, "again": 2},
+    "killed_trainings": {
+        "other_bytes": 0,
+        "partial": 0,
+        "placed": 18,
+        "random": 8,
+        "failed_writes": 12,
+        "cut_writes": 8,
+    },
     "malformed_tables": {
         "changed_in_silence": 0,
         "no_short_message": 0,
