@@ -46,7 +46,9 @@ class Death(Exception):
     """The process is gone."""
 
 
-def fitted(checkpoint: Path | None, die_at: int = 0) -> tuple[list[Epoch], torch.Tensor, int]:
+def fitted(
+    checkpoint: Path | None, die_at: int = 0, trainer: TrainerSettings = TRAINER
+) -> tuple[list[Epoch], torch.Tensor, int]:
     """Curve, weights and number of batches of a small network with dropout; it dies in batch ``die_at``, from 1."""
     torch.manual_seed(0)
     rows = (torch.randn(50, 3), torch.randn(50, 1))
@@ -60,7 +62,7 @@ def fitted(checkpoint: Path | None, die_at: int = 0) -> tuple[list[Epoch], torch
             raise Death
         return torch.nn.functional.mse_loss(answer, target)
 
-    curve = module.fit(network, loss, rows, rows, TRAINER, seed=1, checkpoint=checkpoint)
+    curve = module.fit(network, loss, rows, rows, trainer, seed=1, checkpoint=checkpoint)
     return curve, torch.cat([p.detach().flatten() for p in network.parameters()]), batches
 
 
@@ -95,6 +97,43 @@ def test_a_checkpoint_that_is_broken_costs_time_and_no_bytes(tmp_path: Path) -> 
     assert found[0] == curve
     assert torch.equal(found[1], weights)
     assert found[2] == batches
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_fit_that_stops_early_stops_where_it_did_before(tmp_path: Path) -> None:
+    trainer = TRAINER.model_copy(update={"early_stopping": 2, "max_epochs": 200, "learning_rate": 0.3})
+    curve, weights, batches = fitted(None, trainer=trainer)
+    assert 2 < len(curve) < 200
+    assert min(curve, key=lambda epoch: epoch.watched_loss) is curve[-3]
+    for die_at in (batches - BATCHES, batches):
+        with pytest.raises(Death):
+            fitted(tmp_path / "fit.ckpt", die_at, trainer)
+        found = fitted(tmp_path / "fit.ckpt", trainer=trainer)
+        assert found[0] == curve
+        assert torch.equal(found[1], weights)
+        (tmp_path / "fit.ckpt").unlink(missing_ok=True)
+
+
+def test_early_stopping_without_watched_rows_is_refused() -> None:
+    rows, trainer = (torch.zeros(4, 3), torch.zeros(4, 1)), TRAINER.model_copy(update={"early_stopping": 2})
+    with pytest.raises(SettingsError, match="needs rows that are watched"):
+        module.fit(torch.nn.Linear(3, 1), torch.nn.functional.mse_loss, rows, None, trainer, seed=1)
+
+
+def test_loggers_precision_accumulation_and_lightnings_own_arguments_reach_the_trainer(
+    checkout: Path, tmp_path: Path
+) -> None:
+    words = [
+        f"+trainer.loggers.csv={{_target_:lightning.pytorch.loggers.CSVLogger,save_dir:{tmp_path}}}",
+        "trainer.precision=bf16-mixed", "trainer.accumulate=2", "+trainer.lightning.max_steps=3",
+    ]  # fmt: skip
+    trainer = settings_from(["trainer.batch_size=20", *words], checkout=checkout).trainer
+    plain, weights, _ = fitted(None)
+    curve, other, batches = fitted(None, trainer=trainer)
+    assert batches == 5  # two of them a step, and at the end of an epoch of three the last alone
+    assert curve[0].fit_loss != plain[0].fit_loss
+    assert not torch.equal(other, weights)
+    assert "fit_loss" in next(tmp_path.rglob("metrics.csv")).read_text("utf-8")
 
 
 def test_a_short_fit_writes_no_checkpoint(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Save where it is time to."""
         begun = time.monotonic()
-        if begun < self.due or trainer.current_epoch + 1 == trainer.max_epochs:
+        if begun < self.due or trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
             return  # after the last epoch the fit itself is stored
         trainer.save_checkpoint(self.file, weights_only=False)  # all of the trainer, not the weights alone
         ended = time.monotonic()

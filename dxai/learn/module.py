@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from dxai.config.components import Component
+from dxai.config.components import Component, Settings
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
-from dxai.errors import InterruptedRunError, ModelError
+from dxai.errors import InterruptedRunError, ModelError, SettingsError
 from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint, load, random_states, set_random_states
 from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
 
@@ -54,6 +54,12 @@ class Regression(LightningModule):
                 where="trainer", fix=f"Lower trainer.learning_rate (now {self.settings.learning_rate:g}).",
             )  # fmt: skip
         self.curve.append(epoch)
+        if self.settings.loggers != Settings():
+            for name, value in (("fit_loss", epoch.fit_loss), ("watched_loss", epoch.watched_loss)):
+                self.log(name, value)
+        best = min(self.curve, key=lambda one: one.watched_loss)
+        if self.settings.early_stopping and epoch.number - best.number >= self.settings.early_stopping:
+            self.trainer.should_stop = True
         self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -81,7 +87,8 @@ class Regression(LightningModule):
             {"params": weights, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+        fused = self.settings.precision == 32  # Lightning clips no gradients of a fused optimiser in mixed precision
+        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step / max(1, steps), self.settings.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -130,6 +137,7 @@ def fit(
 
     Raises:
         ModelError: The loss is no finite number.
+        SettingsError: Early stopping is asked for where no rows are watched.
         InterruptedRunError: SIGINT or SIGTERM.
     """
     inner = getattr(network, "network", network)
@@ -138,6 +146,11 @@ def fit(
         inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, **told))
         network.eval()
         return []
+    if settings.early_stopping and watch is None:
+        raise SettingsError(
+            "Early stopping needs rows that are watched, and a fit on rows of a table has none: it is trained on all.",
+            where="trainer.early_stopping", fix="Set trainer.max_epochs, and leave trainer.early_stopping null.",
+        )  # fmt: skip
     module = Regression(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings, checkpoint)
@@ -165,23 +178,25 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Traine
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip,
         callbacks=[
-            *(callback.build() for callback in callbacks_of(settings)),
+            *(callback.build() for callback in named(settings.callbacks)),
             *([EpochCheckpoint(checkpoint)] if checkpoint else []),
         ],
         plugins=[DurableCheckpoints()],
         deterministic=True,
-        logger=False,
+        logger=[logger.build() for logger in named(settings.loggers)] or False,
+        accumulate_grad_batches=settings.accumulate,
+        precision=settings.precision,
         enable_checkpointing=checkpoint is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        barebones=False,
+        **settings.lightning.given,
     )
 
 
-def callbacks_of(settings: TrainerSettings) -> list[Component]:
-    """The Lightning callbacks that the settings name."""
-    return [getattr(settings.callbacks, name) for name in type(settings.callbacks).model_fields]
+def named(section: Settings) -> list[Component]:
+    """The classes that a section of the settings names, such as callbacks."""
+    return [getattr(section, name) for name in type(section).model_fields]
 
 
 def _interrupted() -> InterruptedRunError:
