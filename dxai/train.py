@@ -12,11 +12,12 @@ from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
 from dxai.learn.families import AnyTask, task_of
+from dxai.learn.fitting import Epoch
 from dxai.record.fits import Fits
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
-from dxai.record.tracking import Tracker
+from dxai.record.tracking.tracker import TrackedRun, Tracker
 
 
 class FitProgress(Protocol):
@@ -45,30 +46,34 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
     made_from = provenance(task.table, task.contract.fingerprint())
-    tracker = Tracker(checkout)
+    tracker = Tracker(checkout, settings.tracking)
     with (
         whole_folder(folder) as work,
-        tracker.run(settings, made_from) as run_id,
+        tracker.run(settings, made_from) as tracked,
     ):
-        held_out = _fit_all(task, checkout, work, tracker, run_id, progress)
+        held_out = _fit_all(task, checkout, work, tracked, progress)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
 
-def _fit_all(
-    task: AnyTask, checkout: Path, work: Path, tracker: Tracker, run_id: str, progress: FitProgress
-) -> pl.DataFrame:
+def _fit_all(task: AnyTask, checkout: Path, work: Path, tracked: TrackedRun, progress: FitProgress) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
     Returns:
         All held-out answers.
     """
+
+    def step(label: str, share: float, told: str, epoch: Epoch | None) -> None:
+        progress.step(label, share, told)
+        if epoch:
+            tracked.log_epoch(label, epoch)
+
     fitted = dict[str, Any]()
     progress.start(task.settings.name, len(task.folds))
-    with closing(Fits(task, checkout, progress.step).run()) as fits:
-        for label, predictor, curve in fits:
+    with closing(Fits(task, checkout, step).run()) as fits:
+        for label, predictor, _ in fits:
             fitted[label] = predictor
-            tracker.log_curve(run_id, label, curve)
+            tracked.end_fit(label)
     task.calibrate(fitted)
     for label, predictor in fitted.items():
         Run.write_predictor(work, label, predictor)

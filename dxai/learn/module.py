@@ -51,7 +51,7 @@ class Regression(LightningModule):
                 where="trainer", fix=f"Lower trainer.learning_rate (now {self.settings.learning_rate:g}).",
             )  # fmt: skip
         self.curve.append(epoch)
-        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
+        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}", epoch)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov and Hutter 2019), decay on weights alone; the learning rate moves with every step."""
