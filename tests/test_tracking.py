@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import MakeBundle
 from mlflow import MlflowClient
 from mlflow.entities import Run as LoggedRun
 
+from dxai.bundle.folder import Bundle
 from dxai.config.compose import settings_from
 from dxai.config.settings import RunSettings, TrackingSettings
 from dxai.errors import InterruptedRunError, SettingsError
+from dxai.inference.loader import golden_of
 from dxai.learn.fitting import Epoch
 from dxai.record.provenance import Provenance, run_fingerprint
 from dxai.record.tracking import delivery
@@ -222,6 +228,24 @@ def test_another_store_does_not_get_what_is_left(away: tuple[Fickle, Delivery], 
     assert running.journal.file.exists()
 
 
+@pytest.mark.process
+def test_a_server_that_never_answers_holds_nothing_up(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracker = Tracker(tmp_path, TrackingSettings(uri=f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        begin = time.monotonic()
+        with tracker.run(settings, MADE_FROM) as tracked:
+            for number in range(1000):
+                tracked.log_epoch("final", Epoch(number, 1.0, 1.0))
+            told = time.monotonic() - begin
+        assert told < 1.0
+        assert time.monotonic() - begin < 8
+    (kept,) = journals(tmp_path)
+    assert kept.read_text("utf-8").count("fit_loss") == 1000
+
+
 def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
     used = Journal.start(tmp_path, "s")
     used.append(event(1))
@@ -252,3 +276,32 @@ def test_what_a_store_refuses_is_kept_and_the_rest_goes_on(tmp_path: Path, caplo
     (kept,) = [json.loads(line) for line in (tmp_path / "refused.jsonl").read_text("utf-8").splitlines()]
     assert (kept["number"], kept["why"]) == (1, "no such word")
     assert "no such word" in caplog.text
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["quality", "demand"])
+def test_the_registered_model_answers_texts_and_histories_as_ours(
+    task: str, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    from mlflow.onnx import load_model as load_onnx
+    from mlflow.pyfunc import load_model as load_pyfunc
+
+    from dxai.record.tracking.registry import save_model
+
+    bundle = Bundle.open(make_bundle(tmp_path / "bundle", task=task))
+    save_model(bundle, tmp_path / "model")
+    assert {"MLmodel", "model.onnx"} <= {path.name for path in (tmp_path / "model").iterdir()}
+    assert (tmp_path / "model/model.onnx").read_bytes() == bundle.read("model.onnx")
+    golden, loaded = golden_of(bundle), load_pyfunc(str(tmp_path / "model"))
+    assert [tensor.name for tensor in load_onnx(str(tmp_path / "model")).graph.input] == list(golden.inputs)
+    columns = {name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in golden.inputs.items()}
+    ways = [loaded.input_example, dict(golden.inputs)]
+    if task == "quality":
+        ways.append(pd.DataFrame(columns))
+    for given in ways:
+        predicted = loaded.predict(given)
+        for name, values in golden.outputs.items():
+            np.testing.assert_allclose(np.asarray(predicted[name]), values, rtol=1e-5)

@@ -112,7 +112,9 @@ class Postgres:
                 stdout=log, stderr=log, user=user, group=user,
             )  # fmt: skip
         until = time.monotonic() + _START
-        while subprocess.run([_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False).returncode:
+        while subprocess.run(
+            [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+        ).returncode:
             assert self.process.poll() is None and time.monotonic() < until, (self.folder / "postgres.log").read_text()
             time.sleep(0.1)
 

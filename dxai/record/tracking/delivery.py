@@ -18,8 +18,8 @@ _AGAIN = 2.0
 """Seconds between attempts while the store does not answer."""
 _PATIENCE = 60.0
 """Seconds that the end of a run waits for a store that answers."""
-_LAST_ATTEMPT = 12.0
-"""Seconds that it waits for one that did not: a little more than a request may last."""
+_LAST_ATTEMPT = 3.0
+"""Seconds that it waits for one that did not."""
 _MOST = 1000
 """Events of one delivery."""
 
@@ -68,18 +68,24 @@ class Delivery:
         self.journal.append(*events)
 
     def close(self) -> None:
-        """Wait for a store that answers, and a moment for one that does not; what is left stays in the journal."""
+        """Wait for a store that answers, a moment for one that does not; what is left stays in the journal."""
         begun = time.monotonic()
         with self.news:
             self.closing, self.until = True, begun + self.store.patience
             self.news.notify_all()
-        longest = max(_LAST_ATTEMPT, self.store.patience)
-        while self.thread.is_alive() and time.monotonic() - begun < (longest if self.away else _PATIENCE):
+        while self.thread.is_alive() and time.monotonic() - begun < self._longest():
             self.thread.join(0.05)
-        if not self.thread.is_alive():
-            self.journal.close()  # otherwise the lock goes with the process
+
+    def _longest(self) -> float:
+        return max(_LAST_ATTEMPT, self.store.patience) if self.away else _PATIENCE
 
     def _work(self) -> None:
+        try:
+            self._work_until_closed()
+        finally:
+            self.journal.close()
+
+    def _work_until_closed(self) -> None:
         while True:
             with self.news:
                 self.news.wait_for(lambda: self.closing, _AGAIN if self.away else _GATHER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
-from numpy.typing import NDArray
+from mlflow.types import Schema, TensorSpec
 
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import MODEL
-from dxai.contract.signature import Signature, Tensor, signature_of
+from dxai.contract.signature import Tensor, signature_of
 from dxai.inference.loader import golden_of
 from dxai.metrics import lead
 
 ALIAS = "candidate"
-_ELEMENTS: dict[str, Any] = {"float": np.dtype(np.float32), "int64": np.dtype(np.int64), "string": np.dtype(np.str_)}
+_ELEMENTS: dict[str, Any] = {"float": np.dtype(np.float32), "int64": np.dtype(np.int64), "string": np.dtype(np.object_)}
 
 
 def register(client: MlflowClient, run_id: str, folder: Path, sha256: str) -> None:
@@ -60,10 +58,10 @@ def save_model(bundle: Bundle, folder: Path) -> None:
         bundle: Whose golden rows are the input example.
         folder: New.
     """
-    signature, graph = signature_of(bundle.contract), bundle.read(MODEL)
+    graph = bundle.read(MODEL)
     mlflow.onnx.save_model(
         onnx.load(io.BytesIO(graph)), str(folder), save_as_external_data=False,
-        signature=_signature(signature), input_example=_example(signature, golden_of(bundle).inputs),
+        signature=_signature(bundle), input_example=_example(bundle),
         pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime")],
         onnx_execution_providers=["CPUExecutionProvider"],
         metadata={"dxai": f"{bundle.manifest.name} {bundle.manifest.version}"},
@@ -101,26 +99,18 @@ def _tags(bundle: Bundle, sha256: str) -> dict[str, str]:
     }
 
 
-def _is_table(signature: Signature) -> bool:
-    """Whether a data frame says the inputs; MLflow makes a matrix of one with a single column."""
-    return len(signature.inputs) > 1 and all(len(tensor.shape) == 1 for tensor in signature.inputs)
+def _signature(bundle: Bundle) -> ModelSignature:
+    """Named tensors, as the graph has them: MLflow makes them of a data frame's columns too, texts among them."""
+    signature, context = signature_of(bundle.contract), bundle.manifest.context
+
+    def spec(tensor: Tensor) -> TensorSpec:
+        further = (size if isinstance(size, int) else context for size in tensor.shape[1:])
+        return TensorSpec(_ELEMENTS[tensor.element], (-1, *further), tensor.name)
+
+    return ModelSignature(Schema([spec(t) for t in signature.inputs]), Schema([spec(t) for t in signature.outputs]))
 
 
-def _signature(signature: Signature) -> ModelSignature:
-    """Inputs as columns where rows are predicted (doubles, which pandas has; MLflow gives floats to the graph)."""
-    outputs = Schema([_tensor(tensor) for tensor in signature.outputs])
-    if not _is_table(signature):
-        return ModelSignature(Schema([_tensor(tensor) for tensor in signature.inputs]), outputs)
-    kinds = {"float": "double", "int64": "long", "string": "string"}
-    return ModelSignature(Schema([ColSpec(kinds[t.element], t.name) for t in signature.inputs]), outputs)
-
-
-def _tensor(tensor: Tensor) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape)
-    return TensorSpec(_ELEMENTS[tensor.element], shape, tensor.name)
-
-
-def _example(signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> Any:
-    if not _is_table(signature):
-        return dict(inputs)
-    return pd.DataFrame({name: a.astype(np.float64) if a.dtype == np.float32 else a for name, a in inputs.items()})
+def _example(bundle: Bundle) -> Any:
+    """The golden rows: a data frame, or histories by the names of tensors."""
+    inputs = golden_of(bundle).inputs
+    return pd.DataFrame(dict(inputs)) if all(array.ndim == 1 for array in inputs.values()) else dict(inputs)
