@@ -13,10 +13,14 @@ from test_own_data import castings, data_folder, quality
 from trials.mlflow_server import MlflowServer, Postgres
 
 from dxai.config.compose import settings_from
+from dxai.config.settings import TrackingSettings
 from dxai.data.own import with_own_data
 from dxai.evaluate import evaluate
+from dxai.learn.fitting import Epoch
+from dxai.record.provenance import Provenance, run_fingerprint
 from dxai.record.runs import Run
 from dxai.record.tracking import delivery
+from dxai.record.tracking.tracker import Tracker
 from dxai.release import release
 from dxai.train import train
 
@@ -121,3 +125,25 @@ def test_a_server_killed_in_mid_run_gets_everything_once_it_is_back(
     assert "127.0.0.1" not in (bundle.read("manifest.json") + bundle.read("provenance.json")).decode()
     release(run, evaluation, workplace / "models" / "own", workplace)
     assert len(client.search_model_versions(f"name='{bundle.manifest.name}'")) == 1, "the same bytes are one version"
+
+
+def test_the_file_of_a_checkout_becomes_the_server_of_a_team(workplace: Path, tmp_path: Path) -> None:
+    """Old runs stay, with their artifacts, and are told more of through the server."""
+    local, store = Tracker(workplace), f"sqlite:///{workplace / 'mlflow.db'}"
+    settings = settings_from(["model=linear"], checkout=workplace)
+    made_from = Provenance(code="", data="d" * 64, contract="c", packages={})
+    with local.run(settings, made_from) as tracked:
+        tracked.log_epoch("final", Epoch(0, 2.0, 1.0))
+    served = MlflowServer(tmp_path / "server", store)
+    served.start()
+    try:
+        team = Tracker(workplace, TrackingSettings(uri=served.url))
+        with team.earlier("concrete", run_fingerprint(settings, made_from)) as earlier:
+            earlier.log_scores({"model": {"rmse": 1.5}})
+            earlier.log_folder(workplace / "own", "report")
+        run = parents(served)[settings.name]
+        assert run.data.metrics == {"model.rmse": 1.5}
+        assert MlflowClient(served.url).list_artifacts(run.info.run_id, "report")
+        assert len(runs_of(served)) == 2
+    finally:
+        served.kill()
