@@ -55,7 +55,7 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
 
 def _make_tracker(checkout: Path) -> None:
     """Make MLflow's database once, in the parent: parallel jobs would collide in its migrations."""
-    from dxai.record.tracking import Tracker
+    from dxai.record.tracking.tracker import Tracker
 
     Tracker(checkout)
 

@@ -237,6 +237,18 @@ class ReleaseSettings(Settings):
     golden_rows: PositiveInt
 
 
+class TrackingSettings(Settings):
+    """Where MLflow is told of a run; nothing of it reaches a model, a bundle or the fingerprint of a run.
+
+    Attributes:
+        uri: Of a tracking server or a database; null: ``MLFLOW_TRACKING_URI``, or SQLite in the checkout.
+        system_metrics: Whether processor, memory, disk, network and GPU are logged; needs psutil.
+    """
+
+    uri: str | None = None
+    system_metrics: bool = False
+
+
 DataSettings = Annotated[PublishedData | OwnData, Field(discriminator="kind")]
 RowSplit = GroupedSplit | RandomSplit | OrderedSplit
 SplitSettings = Annotated[RowSplit | RollingSplit, Field(discriminator="kind")]
@@ -256,6 +268,7 @@ class RunSettings(Settings):
         model: A network, or whatever else fits rows and answers as one.
         scaling: Of the series of a demand table.
         loss: What training makes small; null: what the kind of task has for it.
+        tracking: Of the run in MLflow.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -272,6 +285,7 @@ class RunSettings(Settings):
     trainer: TrainerSettings
     evaluate: EvaluateSettings
     release: ReleaseSettings
+    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("budget")
     @classmethod

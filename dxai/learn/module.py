@@ -60,7 +60,7 @@ class Regression(LightningModule):
         best = min(self.curve, key=lambda one: one.watched_loss)
         if self.settings.early_stopping and epoch.number - best.number >= self.settings.early_stopping:
             self.trainer.should_stop = True
-        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
+        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}", epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Beside what Lightning keeps: the curve, and where the random generators stand."""

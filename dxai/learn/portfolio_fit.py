@@ -122,7 +122,7 @@ class PortfolioFit:
             given, inputs=tuple(part[place] for part in given.inputs), target=given.target[place],
             groups=None if given.groups is None else given.groups[some],
             times=None if given.times is None else given.times[some],
-            on_step=lambda _, told: self._begin(told), explained=some[:0],
+            on_step=lambda _share, told, _epoch=None: self._begin(told), explained=some[:0],
         )  # fmt: skip
         heat = PortfolioFit(self.portfolio, rows)
         heat.folds, heat.rate = heat.folds[-1:], self.rate

@@ -22,8 +22,8 @@ from dxai.learn.fitting import Epoch
 from dxai.record.seeding import settle
 from dxai.record.unfinished import UnfinishedRun
 
-OnStep = Callable[[str, float, str], None]
-"""Told the label of a fit, the share of it that is done, and what is going on."""
+OnStep = Callable[[str, float, str, Epoch | None], None]
+"""Told the label of a fit, the share of it that is done, what is going on, and which epoch has ended, if any."""
 
 _SHORT = 3.0
 """Seconds of one fit in this process, before others are worth their start."""
@@ -62,7 +62,7 @@ class Fits:
                 step, checkpoint = partial(self._here, fold.label), self.unfinished.checkpoint(fold.label)
                 predictor, curve = self.task.fit(fold, step, checkpoint)
                 self.unfinished.store(fold.label, predictor, curve)
-                self.on_step(fold.label, 1.0, "")
+                self.on_step(fold.label, 1.0, "", None)
                 yield fold.label, predictor, curve
                 yield from self._ended()
             while self.elsewhere:
@@ -77,9 +77,9 @@ class Fits:
         finally:
             self._stop()
 
-    def _here(self, label: str, share: float, told: str) -> None:
+    def _here(self, label: str, share: float, told: str, epoch: Epoch | None = None, /) -> None:
         """A step of the fit in this process: also the time to look at the others."""
-        self.on_step(label, share, told)
+        self.on_step(label, share, told, epoch)
         if self.pool is None and self.others > 0 and self.waiting and time.monotonic() - self.begun > _SHORT:
             self._start()
         self._look()
@@ -94,14 +94,20 @@ class Fits:
         """Pass on what the others say, and give them folds as they become free."""
         if self.pool is None:
             return
-        while not self.news.empty():
-            self.on_step(*self.news.get())
+        self._pass_on()
         while self.waiting and sum(not future.done() for future in self.elsewhere.values()) < self.others:
             number, fold = self.waiting.pop()
             self.elsewhere[fold.label] = self.pool.submit(_fit, number)
 
+    def _pass_on(self) -> None:
+        while not self.news.empty():
+            self.on_step(*self.news.get())
+
     def _ended(self) -> Iterator[tuple[str, Any, list[Epoch]]]:
-        for label in [label for label, future in self.elsewhere.items() if future.done()]:
+        ended = [label for label, future in self.elsewhere.items() if future.done()]
+        if ended:
+            self._pass_on()  # all that they said before they ended
+        for label in ended:
             self.elsewhere.pop(label).result()
             known = self._stored(label)
             assert known is not None
@@ -112,7 +118,7 @@ class Fits:
         known = self.unfinished.stored(label)
         if known is None:
             return None
-        self.on_step(label, 1.0, "")
+        self.on_step(label, 1.0, "", None)
         return label, self.task.restored(known[0]), known[1]
 
     def _stop(self) -> None:
@@ -159,5 +165,7 @@ def _fit(number: int) -> None:
         return
     settle(task.settings.seed, task.settings.threads)
     checkpoint = unfinished.checkpoint(fold.label)
-    predictor, curve = task.fit(fold, lambda share, told: _here["news"].put((fold.label, share, told)), checkpoint)
+    predictor, curve = task.fit(
+        fold, lambda share, told, epoch=None: _here["news"].put((fold.label, share, told, epoch)), checkpoint
+    )
     unfinished.store(fold.label, predictor, curve)

@@ -90,7 +90,7 @@ def table_fingerprint(table: pl.DataFrame) -> str:
 
 def run_fingerprint(settings: RunSettings, made_from: Provenance) -> str:
     """sha256 of all that determines a run; finds the run again in MLflow."""
-    text = settings.model_dump_json() + made_from.model_dump_json()
+    text = settings.model_dump_json(exclude={"tracking"}) + made_from.model_dump_json()
     return hashlib.sha256(text.encode()).hexdigest()
 
 
