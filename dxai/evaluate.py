@@ -20,7 +20,7 @@ from dxai.record.report import Report
 from dxai.record.reports import REPORTS
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
-from dxai.record.tracking import Tracker
+from dxai.record.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
         report.write(work)
         _write_plots(task, held_out, work / "plots")
         (work / "metrics.json").write_text(json.dumps(_rounded(scores), indent=2) + "\n", "utf-8")
-    _log(run, folder, scores, checkout)
+    _log(run, settings, folder, scores, checkout)
     return Evaluation(folder, scores, report)
 
 
@@ -96,8 +96,7 @@ def _rounded(scores: dict[str, Any]) -> dict[str, Any]:
     return {k: _rounded(v) if isinstance(v, dict) else float(f"{v:.6g}") for k, v in scores.items()}
 
 
-def _log(run: Run, folder: Path, scores: dict[str, Any], checkout: Path) -> None:
-    tracker = Tracker(checkout)
-    if run_id := tracker.find(run.settings.data.name, run.fingerprint):
-        tracker.log_scores(run_id, scores)
-        tracker.log_folder(run_id, folder, "report")
+def _log(run: Run, settings: RunSettings, folder: Path, scores: dict[str, Any], checkout: Path) -> None:
+    with Tracker(checkout, settings.tracking).earlier(run.settings.data.name, run.fingerprint) as tracked:
+        tracked.log_scores(scores)
+        tracked.log_folder(folder, "report")

@@ -64,6 +64,25 @@ def write_whole(target: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_durably(target: Path, content: bytes) -> None:
+    """Write a file in one step, flush it to the disk with its folder, and read it again.
+
+    Raises:
+        NoSpaceError: The disk is full; the file is the old one or the new one.
+        OSError: The disk does not give back what was written.
+    """
+    write_whole(target, content)
+    if os.name == "posix":  # elsewhere a folder cannot be flushed
+        descriptor = os.open(target.parent, os.O_RDONLY)
+        try:
+            with disk_errors_told(target):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    if target.read_bytes() != content:
+        raise OSError(errno.EIO, "what was written cannot be read again", str(target))
+
+
 @contextmanager
 def disk_errors_told(place: Path) -> Iterator[None]:
     """Tell a full or read-only disk in one message."""

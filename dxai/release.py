@@ -37,7 +37,7 @@ from dxai.learn.families import AnyTask, task_of
 from dxai.record.provenance import bundle_code
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
-from dxai.record.tracking import Tracker
+from dxai.record.tracking.tracker import Tracker
 from dxai.ship.card import card
 from dxai.ship.export import export
 from dxai.ship.golden import TrainedModel
@@ -87,7 +87,7 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
         _write_golden(task, TrainedModel(predictor, task.context), work)
         _write_records(task, terms, _manifest(task, run), work)
         load_model(Bundle.open(work))  # what a firm's careful loader would refuse does not leave
-    _log(run, folder, checkout)
+    _log(run, settings, folder, checkout)
     return Bundle.open(folder)
 
 
@@ -139,14 +139,14 @@ def _manifest(task: AnyTask, run: Run) -> Manifest:
         files={},
         versions=made_from.packages,
         settings=settings.model_dump(
-            mode="json", exclude={"data": {"path"}}
-        ),  # where a firm keeps its data stays there
+            mode="json", exclude={"data": {"path"}, "tracking": True}
+        ),  # where a firm keeps its data, and what it logs to, stays there
         data_sha256=made_from.data,
         code=bundle_code(made_from),
     )
 
 
-def _log(run: Run, folder: Path, checkout: Path) -> None:
-    tracker = Tracker(checkout)
-    if run_id := tracker.find(run.settings.data.name, run.fingerprint):
-        tracker.log_folder(run_id, folder, "bundle")
+def _log(run: Run, settings: RunSettings, folder: Path, checkout: Path) -> None:
+    with Tracker(checkout, settings.tracking).earlier(run.settings.data.name, run.fingerprint) as tracked:
+        tracked.log_folder(folder, "bundle")
+        tracked.register(folder, f"{settings.release.bundle} {settings.release.version}")

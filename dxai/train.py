@@ -12,11 +12,13 @@ from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
 from dxai.learn.families import AnyTask, task_of
+from dxai.learn.fitting import Epoch
 from dxai.record.fits import Fits
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
-from dxai.record.tracking import Tracker
+from dxai.record.tracking.tracker import TrackedRun, Tracker
+from dxai.record.unfinished import UnfinishedRun
 
 
 class FitProgress(Protocol):
@@ -29,7 +31,7 @@ class FitProgress(Protocol):
         """So much of the fit of this label is done, and that is going on; several fits may go on at once."""
 
 
-def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress) -> Run:
+def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress, *, resume: bool = False) -> Run:
     """Fit every fold and the model to release, predict the held-out rows, log to MLflow, write the run folder.
 
     Args:
@@ -37,6 +39,7 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         folder: Where the run goes; takes its place whole, or not at all.
         checkout: Holds configs/, data/ and mlflow.db.
         progress: Told of fits and their steps.
+        resume: Take up what an interrupted run of this folder has done; the result is that of an unbroken one.
 
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
@@ -45,30 +48,47 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
     made_from = provenance(task.table, task.contract.fingerprint())
-    tracker = Tracker(checkout)
+    tracker = Tracker(checkout, settings.tracking)
+    unfinished = UnfinishedRun(folder)
     with (
+        unfinished.working(settings, made_from, checkout, resume=resume),
         whole_folder(folder) as work,
-        tracker.run(settings, made_from) as run_id,
+        tracker.run(settings, made_from) as tracked,
     ):
-        held_out = _fit_all(task, checkout, work, tracker, run_id, progress)
+        held_out = _fit_all(task, checkout, work, tracked, progress, unfinished)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
 
 def _fit_all(
-    task: AnyTask, checkout: Path, work: Path, tracker: Tracker, run_id: str, progress: FitProgress
+    task: AnyTask,
+    checkout: Path,
+    work: Path,
+    tracked: TrackedRun,
+    progress: FitProgress,
+    unfinished: UnfinishedRun,
 ) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
     Returns:
         All held-out answers.
     """
-    fitted = dict[str, Any]()
+
+    def step(label: str, share: float, told: str, epoch: Epoch | None) -> None:
+        progress.step(label, share, told)
+        if epoch:
+            tracked.log_epoch(label, epoch)
+            told_epochs.add((label, epoch.number))
+
+    fitted, told_epochs = dict[str, Any](), set[tuple[str, int]]()
     progress.start(task.settings.name, len(task.folds))
-    with closing(Fits(task, checkout, progress.step).run()) as fits:
+    with closing(Fits(task, checkout, step, unfinished).run()) as fits:
         for label, predictor, curve in fits:
             fitted[label] = predictor
-            tracker.log_curve(run_id, label, curve)
+            for epoch in curve:
+                if (label, epoch.number) not in told_epochs:  # of before the run was resumed
+                    tracked.log_epoch(label, epoch)
+            tracked.end_fit(label)
     task.calibrate(fitted)
     for label, predictor in fitted.items():
         Run.write_predictor(work, label, predictor)

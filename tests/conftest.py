@@ -37,7 +37,7 @@ def one_torch_thread() -> None:
 def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or writes the models, keys and catalogs of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DXAI_CATALOG", "DXAI_KEYS", "DXAI_KEYS_PASSPHRASE", "DXAI_DEBUG"):
+        for name in ("DXAI_CATALOG", "DXAI_KEYS", "DXAI_KEYS_PASSPHRASE", "DXAI_DEBUG", "MLFLOW_TRACKING_URI"):
             patch.delenv(name, raising=False)
         home = tmp_path_factory.mktemp("home")
         patch.setenv("DXAI_HOME", str(home))

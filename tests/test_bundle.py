@@ -29,7 +29,7 @@ from dxai.config.settings import RunSettings, checked
 from dxai.data.output import write_table
 from dxai.errors import DataError, IntegrityError, NotFoundError
 from dxai.evaluate import evaluate
-from dxai.inference.loader import load_model
+from dxai.inference.loader import golden_of, load_model
 from dxai.inference.predict import Prediction
 from dxai.record.progress import fit_bar
 from dxai.record.provenance import TRAINING_CODE, bundle_code, code_commit, code_fingerprint, table_fingerprint
@@ -491,8 +491,15 @@ def logged(released: Released) -> tuple[MlflowClient, LoggedRun]:
     client = MlflowClient(tracking_uri=f"sqlite:///{released.checkout / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("concrete")
     assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
+    runs = client.search_runs([experiment.experiment_id])
+    (run,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     return client, run
+
+
+def fits_of(client: MlflowClient, run: LoggedRun) -> dict[str, LoggedRun]:
+    """The children of a run by their names."""
+    query = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+    return {child.info.run_name: child for child in client.search_runs([run.info.experiment_id], query)}
 
 
 @network
@@ -514,7 +521,9 @@ def test_mlflow_knows_settings_data_and_code_of_the_run(released: Released) -> N
 def test_mlflow_has_a_curve_of_every_fit_and_the_scores(released: Released) -> None:
     client, run = logged(released)
     for label in ("grouped-0", "grouped-1", "random-0", "random-1", "final"):
-        points = client.get_metric_history(run.info.run_id, f"{label}/fit_loss")
+        fit = fits_of(client, run)[label]
+        assert fit.info.status == "FINISHED"
+        points = client.get_metric_history(fit.info.run_id, "fit_loss")
         assert sorted(p.step for p in points) == list(range(EPOCHS))
         assert all(0 < p.value < 100 for p in points)
     scores = json.loads((released.evaluation / "metrics.json").read_text("utf-8"))
@@ -532,6 +541,36 @@ def test_mlflow_holds_report_and_bundle(released: Released) -> None:
     assert {"report/report.html", "report/report.md", "report/metrics.json"} <= there("report")
     assert {"bundle/model.onnx", "bundle/manifest.json", "bundle/card.md"} <= there("bundle")
     assert "report/figures/importance.png" in there("report/figures")
+
+
+@network
+def test_the_registry_answers_the_golden_rows_as_dxai_predict_does(released: Released) -> None:
+    import mlflow
+    from mlflow.onnx import load_model as load_onnx
+    from mlflow.pyfunc import load_model as load_pyfunc
+
+    client, run = logged(released)
+    bundle = Bundle.open(released.bundle)
+    version = client.get_model_version_by_alias("concrete-strength", "candidate")
+    assert version.run_id == run.info.run_id
+    assert version.tags["contract"] == "concrete-strength" and version.tags["contract_version"]
+    assert version.tags["sha256"] == hashlib.sha256(bundle.read("model.onnx")).hexdigest()
+    assert version.tags["score"].startswith("rmse ")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{released.checkout / 'mlflow.db'}")
+    try:
+        place = "models:/concrete-strength@candidate"
+        assert [o.name for o in load_onnx(place).graph.output] == list(golden_of(bundle).outputs)
+        model = load_pyfunc(place)
+    finally:
+        mlflow.set_tracking_uri(before)
+    rows = pl.read_csv(released.bundle / "golden/rows.csv").to_pandas()
+    answers = pl.read_csv(released.bundle / "golden/outputs.csv").select(pl.all().cast(pl.Float32))
+    predicted = model.predict(rows)
+    expected = load_model(bundle).predict(pl.from_pandas(rows))
+    for name in expected.columns:
+        assert predicted[name].tolist() == expected[name].to_list()
+        assert predicted[name].tolist() == pytest.approx(answers[name].to_list(), rel=1e-4)
 
 
 @network

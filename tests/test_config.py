@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic_core import to_jsonable_python
 
 from dxai.config.compose import find_checkout, refuse_mistakes, settings_from
 from dxai.config.settings import PublishedData, RunSettings
@@ -75,7 +76,8 @@ def test_data_without_its_usage_terms_is_told(copied_checkout: Path) -> None:
 def test_every_group_file_is_valid_in_place_of_the_default(group: str, choice: str, checkout: Path) -> None:
     settings = settings_from([f"{group}={choice}"], checkout=checkout)
     plain = yaml.safe_load((checkout / "configs" / group / f"{choice}.yaml").read_text("utf-8"))
-    found = getattr(settings, group).model_dump(mode="json")
+    found = {key: to_jsonable_python(value) for key, value in getattr(settings, group)}
+    found |= getattr(settings, group).model_dump(mode="json")
     written = {key: value for key, value in plain.items() if value is not None}  # null: made of others
     written |= {key: settings.budget for key, value in written.items() if value == "${budget}"}
     assert {key: found[key] for key in written} == written
@@ -336,3 +338,36 @@ def test_file_that_is_no_yaml_is_told(copied_checkout: Path) -> None:
 
 def test_interval_hides_no_other_mistake(checkout: Path) -> None:
     assert "seed=-1" in sweep_refusal("trainer.learning_rate=interval(0.001,0.1)", "seed=-1", checkout=checkout)
+
+
+def test_arguments_of_lightnings_trainer_are_held_against_its_signature(checkout: Path) -> None:
+    given = ["+trainer.lightning.gradient_clip_algorithm=value", "+trainer.lightning.val_check_interval=0.5"]
+    settings = settings_from(given, checkout=checkout).trainer
+    assert settings.lightning.given == {"gradient_clip_algorithm": "value", "val_check_interval": 0.5}
+    assert settings.model_dump()["lightning"] == settings.lightning.given
+    message = refusal("+trainer.lightning.val_chek_interval=2", "+trainer.lightning.profiler=[1]", checkout=checkout)
+    assert "Did you mean 'trainer.lightning.val_check_interval'?" in message
+    assert "trainer.lightning.profiler" in message
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("max_epochs=3", "use trainer.max_epochs"),
+        ("callbacks=[]", "use trainer.callbacks"),
+        ("devices=2", "one processor"),
+    ],
+)
+def test_an_argument_of_lightnings_that_is_ours_is_refused_with_ours(argument: str, told: str, checkout: Path) -> None:
+    message = refusal(f"+trainer.lightning.{argument}", checkout=checkout)
+    assert f"trainer.lightning.{argument.partition('=')[0]}=" in message
+    assert told in message
+
+
+def test_a_trainer_that_says_nothing_new_is_written_as_before_there_was_anything_new(checkout: Path) -> None:
+    plain = settings_from(checkout=checkout).trainer.model_dump()
+    assert list(plain) == [
+        "max_epochs", "epoch_batches", "batch_size", "learning_rate", "weight_decay", "warmup", "gradient_clip",
+        "callbacks",
+    ]  # fmt: skip
+    assert settings_from(["trainer.accumulate=2"], checkout=checkout).trainer.model_dump()["accumulate"] == 2

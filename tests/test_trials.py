@@ -20,6 +20,14 @@ PROMISES = {
     "flaky_server": {"partial_bundles_seen": 0, "n": 30, "kinds_of_trouble": 10},
     "killed_commands": {"n": 10},
     "killed_conversion": {"half": 0, "n": 5, "file_mb": 19, "progress_bars": 2, "again": 2},
+    "killed_trainings": {
+        "other_bytes": 0,
+        "partial": 0,
+        "placed": 18,
+        "random": 8,
+        "failed_writes": 12,
+        "cut_writes": 8,
+    },
     "malformed_tables": {
         "changed_in_silence": 0,
         "no_short_message": 0,
@@ -30,6 +38,7 @@ PROMISES = {
     },
     "real_files": {"silently_wrong": 0, "unclear": 0, "crashes": 0, "cases": 100, "kinds": 25},
     "offline": {"sockets": 0, "commands": 12},
+    "tracking_server": {"lost": 0, "doubles": 0, "n": 800, "writers": 4, "kills": 1},
     "served_load": {"status_5xx": 0, "lost": 0, "right": 100, "wrong_kinds": 13},
 }
 """By trial: figures that must be zero, and figures that must be at least so much."""

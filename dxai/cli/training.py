@@ -37,24 +37,62 @@ def _complete_override(_ctx: click.Context, _param: click.Parameter, incomplete:
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     short_help="Train a baseline, score it, write a report.",
 )
+@click.option("--resume", metavar="RUN|last", help="Go on with an interrupted run: its folder, or the newest.")
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete_override)
-def train(overrides: tuple[str, ...]) -> None:
+def train(resume: str | None, overrides: tuple[str, ...]) -> None:
     """Train a baseline. `dxai train --help` lists groups and settings."""
     need_training_extra()
     from dxai.config.compose import find_checkout, launch
     from dxai.data.own import with_own_data
 
+    if resume is not None:
+        _resume(resume, overrides)
+        return
     launch(with_own_data(overrides, find_checkout()), _train_job, before_sweep=_make_tracker)
 
 
 def _make_tracker(checkout: Path) -> None:
     """Make MLflow's database once, in the parent: parallel jobs would collide in its migrations."""
-    from dxai.record.tracking import Tracker
+    from dxai.record.tracking.tracker import Tracker
 
     Tracker(checkout)
 
 
-def _train_job(settings: RunSettings, folder: Path) -> None:
+def _resume(named: str, overrides: tuple[str, ...]) -> None:
+    """Go on with an unfinished run, by its own settings."""
+    if overrides:
+        raise SettingsError(
+            f"A run is resumed with its own settings, however {' '.join(overrides)} is given too.",
+            where="command line", fix=f"dxai train --resume {named}",
+        )  # fmt: skip
+    from dxai.config.compose import find_checkout
+    from dxai.record.unfinished import UnfinishedRun
+
+    find_checkout()  # lets a class in custom/ be found
+    folder = _newest_unfinished() if named == "last" else Path(named).absolute()
+    if (folder / "train" / "run.json").is_file() and not UnfinishedRun(folder / "train").exists:
+        raise NotFoundError(
+            "The training of this run is finished.", where=_short(folder), fix=f"dxai evaluate {_short(folder)}"
+        )
+    settings = UnfinishedRun(folder / "train").settings
+    click.echo(f"resumed: {_short(folder)}", err=True)
+    _train_job(settings, folder, resume=True)
+
+
+def _newest_unfinished() -> Path:
+    """Folder of the run that was begun last, is not finished and not at work now."""
+    from dxai.record.unfinished import UnfinishedRun
+
+    known = [UnfinishedRun(place.with_name("train")) for place in Path.cwd().glob("runs/**/train.unfinished")]
+    for run in sorted((run for run in known if run.exists), key=lambda run: -run.begun):
+        if not run.in_use:
+            return run.run.parent
+    raise NotFoundError(
+        "There is no unfinished run.", where=str(Path.cwd() / "runs"), fix="Train anew: dxai train experiment=NAME"
+    )
+
+
+def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> None:
     if settings.arithmetic == "native":
         make_native()
     with one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
@@ -65,7 +103,7 @@ def _train_job(settings: RunSettings, folder: Path) -> None:
 
         checkout = find_checkout()
         with fit_bar() as bar:
-            run = train_run(settings, folder / "train", checkout, bar)
+            run = train_run(settings, folder / "train", checkout, bar, resume=resume)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
     click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")

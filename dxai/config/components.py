@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -133,7 +134,9 @@ def typed(target: str) -> type[Component]:
     }
     fields["target"] = (Annotated[Literal[target], Field(alias="_target_")], ...)
     base = _Open if rest else _Closed
-    return create_model("Component", __base__=base, **fields)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows")  # an argument may be called as a property of ours
+        return create_model("Component", __base__=base, **fields)
 
 
 def _parameters(named: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

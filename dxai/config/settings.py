@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
+    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     create_model,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -114,13 +119,53 @@ class ForecastScaling(Settings):
     calendar_dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
+_OWNED = {
+    "max_epochs": "trainer.max_epochs",
+    "limit_train_batches": "trainer.epoch_batches",
+    "gradient_clip_val": "trainer.gradient_clip",
+    "callbacks": "trainer.callbacks",
+    "logger": "trainer.loggers",
+    "accumulate_grad_batches": "trainer.accumulate",
+    "precision": "trainer.precision",
+}
+"""Arguments of Lightning's Trainer that have a key of ours."""
+_FIXED = {
+    **dict.fromkeys(("accelerator", "devices", "strategy", "num_nodes"), "dxai trains on one processor"),
+    **dict.fromkeys(("deterministic", "benchmark"), "dxai sets it: the same settings give the same bytes"),
+    **dict.fromkeys(("enable_checkpointing", "plugins"), "dxai keeps checkpoints of its own"),
+    **dict.fromkeys(("enable_progress_bar", "enable_model_summary", "num_sanity_val_steps"), "dxai sets it"),
+    **dict.fromkeys(("barebones", "use_distributed_sampler", "model_registry"), "dxai sets it"),
+}
+"""Those that nobody gives, with the reason."""
+
+
+class LightningArguments(Settings):
+    """Arguments of Lightning's Trainer; `_lightning` makes the class whose fields they are."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that the settings say."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if name in self.model_fields_set}
+
+
 class TrainerSettings(Settings):
     """How long and how hard to train.
 
     Attributes:
         epoch_batches: Batches of one epoch where all rows are too many; null: all rows.
         warmup: Share of all steps in which the learning rate rises; it falls along a cosine after that.
+        accumulate: Batches whose gradients make one step.
+        precision: Of the network's arithmetic while it is trained: 32 bits, or bfloat16 where Lightning's mix has it.
+        early_stopping: Epochs without a better loss on watched rows after which a fit ends; null: it never does.
         callbacks: Of Lightning, each under a name of its own.
+        loggers: Of Lightning, likewise; MLflow is told anyway.
+        lightning: More arguments of Lightning's Trainer.
     """
 
     max_epochs: PositiveInt
@@ -131,6 +176,24 @@ class TrainerSettings(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)]
     gradient_clip: PositiveFloat
     callbacks: Settings = Settings()
+    accumulate: PositiveInt = 1
+    precision: Literal[32, "bf16-mixed"] = 32
+    early_stopping: PositiveInt | None = None
+    loggers: Settings = Settings()
+    lightning: LightningArguments = LightningArguments()
+
+    @model_serializer(mode="wrap")
+    def _without_what_changes_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run that names none of the younger keys keeps the fingerprint that it had before there were any."""
+        found: dict[str, Any] = write(self)
+        idle: dict[str, Any] = {
+            "accumulate": 1,
+            "precision": 32,
+            "early_stopping": None,
+            "loggers": {},
+            "lightning": {},
+        }
+        return {name: value for name, value in found.items() if name not in idle or value != idle[name]}
 
 
 class QualityEvaluation(Settings):
@@ -174,6 +237,18 @@ class ReleaseSettings(Settings):
     golden_rows: PositiveInt
 
 
+class TrackingSettings(Settings):
+    """Where MLflow is told of a run; nothing of it reaches a model, a bundle or the fingerprint of a run.
+
+    Attributes:
+        uri: Of a tracking server or a database; null: ``MLFLOW_TRACKING_URI``, or SQLite in the checkout.
+        system_metrics: Whether processor, memory, disk, network and GPU are logged; needs psutil.
+    """
+
+    uri: str | None = None
+    system_metrics: bool = False
+
+
 DataSettings = Annotated[PublishedData | OwnData, Field(discriminator="kind")]
 RowSplit = GroupedSplit | RandomSplit | OrderedSplit
 SplitSettings = Annotated[RowSplit | RollingSplit, Field(discriminator="kind")]
@@ -193,6 +268,7 @@ class RunSettings(Settings):
         model: A network, or whatever else fits rows and answers as one.
         scaling: Of the series of a demand table.
         loss: What training makes small; null: what the kind of task has for it.
+        tracking: Of the run in MLflow.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -209,6 +285,7 @@ class RunSettings(Settings):
     trainer: TrainerSettings
     evaluate: EvaluateSettings
     release: ReleaseSettings
+    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("budget")
     @classmethod
@@ -242,13 +319,40 @@ def settings_class(settings: Mapping[str, Any]) -> type[RunSettings]:
     fields: dict[str, Any] = {
         group: (typed(target), ...) for group in ("model", "loss") if (target := _target(settings.get(group)))
     }
-    trainer = settings.get("trainer")
-    named = trainer.get("callbacks") if isinstance(trainer, Mapping) else None
-    if isinstance(named, Mapping) and named:
-        callbacks: dict[str, Any] = {name: (typed(_target(told)), ...) for name, told in named.items()}
-        of_these: Any = create_model("Callbacks", __base__=Settings, **callbacks)
-        fields["trainer"] = (create_model("TrainerSettings", __base__=TrainerSettings, callbacks=(of_these, ...)), ...)
+    if trainer := _trainer(settings.get("trainer")):
+        fields["trainer"] = (create_model("TrainerSettings", __base__=TrainerSettings, **trainer), ...)
     return create_model("RunSettings", __base__=RunSettings, **fields) if fields else RunSettings
+
+
+def _trainer(section: Any) -> dict[str, Any]:
+    """Fields of the trainer that follow from the classes and arguments that its settings name."""
+    given = section if isinstance(section, Mapping) else {}
+    fields: dict[str, Any] = {}
+    for group in ("callbacks", "loggers"):
+        named = given.get(group)
+        if isinstance(named, Mapping) and named:
+            each: dict[str, Any] = {name: (typed(_target(told)), ...) for name, told in named.items()}
+            fields[group] = (create_model(group.title(), __base__=Settings, **each), ...)
+    if isinstance(given.get("lightning"), Mapping) and given["lightning"]:
+        fields["lightning"] = (_lightning(), ...)
+    return fields
+
+
+@cache
+def _lightning() -> type[LightningArguments]:
+    """Fields by the signature of Lightning's Trainer; one that is ours is refused with what to use in its place."""
+
+    def refused(reason: str) -> Any:
+        def refuse(_: Any) -> Any:
+            raise ValueError(reason)
+
+        return Annotated[Any, BeforeValidator(refuse)]
+
+    known = typed("lightning.pytorch.Trainer").model_fields
+    fields: dict[str, Any] = {name: (known[name].annotation, known[name].default) for name in known if name != "target"}
+    fields |= {name: (refused(f"use {key}"), None) for name, key in _OWNED.items() if name in fields}
+    fields |= {name: (refused(reason), None) for name, reason in _FIXED.items() if name in fields}
+    return create_model("LightningArguments", __base__=LightningArguments, **fields)
 
 
 def _target(section: Any) -> str:

@@ -22,6 +22,10 @@ class Batches:
         """``seed`` None keeps the rows in order."""
         self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
 
+    def set_epoch(self, epoch: int) -> None:
+        """Number of the epoch that comes next: a fit that is resumed does not begin with the first."""
+        self.epoch = epoch
+
     def __len__(self) -> int:
         return -(-len(self.rows[0]) // self.batch_size)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -147,7 +148,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )  # fmt: skip
         return DemandPredictor(contract, ScaledForecast(scale, calendar, network, head))
 
-    def fit(self, fold: DemandFold, on_step: OnStep = unwatched) -> tuple[DemandPredictor, list[Epoch]]:
+    def fit(
+        self, fold: DemandFold, on_step: OnStep = unwatched, checkpoint: Path | None = None
+    ) -> tuple[DemandPredictor, list[Epoch]]:
         """Fit on targets up to one horizon before the origin; calibrate the interval on that last horizon."""
         torch.manual_seed(self.settings.seed)
         predictor = self.predictor()
@@ -159,7 +162,14 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         curve = fit(
-            predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_step=on_step
+            predictor.scaled,
+            loss,
+            rows,
+            watch,
+            self.settings.trainer,
+            seed=self.settings.seed,
+            on_step=on_step,
+            checkpoint=checkpoint,
         )
         with torch.inference_mode():
             quantiles, _, scale = (t.numpy() for t in predictor.scaled(*self._inputs(before)))

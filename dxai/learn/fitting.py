@@ -23,11 +23,14 @@ class Epoch:
     watched_loss: float
 
 
-OnStep = Callable[[float, str], None]
-"""Told the share of a fit that is done, and what is going on."""
+class OnStep(Protocol):
+    """Told where a fit stands."""
+
+    def __call__(self, share: float, told: str, epoch: Epoch | None = None, /) -> None:
+        """So much of the fit is done, that is going on, and this epoch has ended."""
 
 
-def unwatched(share: float, told: str) -> None:
+def unwatched(share: float, told: str, epoch: Epoch | None = None, /) -> None:
     """Nobody waits."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from dxai.config.components import Component
+from dxai.config.components import Component, Settings
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
-from dxai.errors import InterruptedRunError, ModelError
+from dxai.errors import InterruptedRunError, ModelError, SettingsError
+from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint, load, random_states, set_random_states
 from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
 
 
@@ -30,6 +32,7 @@ class Regression(LightningModule):
         self.curve: list[Epoch] = []
         self._fit_losses: list[Tensor] = []
         self._watch_losses: list[Tensor] = []
+        self._random: dict[str, Any] = {}
 
     def training_step(self, batch: Rows, _: int) -> Tensor:
         """Loss of one batch of rows to fit."""
@@ -51,7 +54,29 @@ class Regression(LightningModule):
                 where="trainer", fix=f"Lower trainer.learning_rate (now {self.settings.learning_rate:g}).",
             )  # fmt: skip
         self.curve.append(epoch)
-        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}")
+        if self.settings.loggers != Settings():
+            for name, value in (("fit_loss", epoch.fit_loss), ("watched_loss", epoch.watched_loss)):
+                self.log(name, value)
+        best = min(self.curve, key=lambda one: one.watched_loss)
+        if self.settings.early_stopping and epoch.number - best.number >= self.settings.early_stopping:
+            self.trainer.should_stop = True
+        self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}", epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Beside what Lightning keeps: the curve, and where the random generators stand."""
+        checkpoint["curve"] = [(epoch.number, epoch.fit_loss, epoch.watched_loss) for epoch in self.curve]
+        checkpoint["random"] = random_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take both up."""
+        self.curve = [Epoch(*epoch) for epoch in checkpoint["curve"]]
+        self._random = checkpoint["random"]
+
+    def on_train_start(self) -> None:
+        """Where a fit is resumed: the order of its epoch, and the generators, from which the set-up may have drawn."""
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # type: ignore[union-attr]  # a `Batches`
+        if self._random:
+            set_random_states(self._random)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov and Hutter 2019), decay on weights alone; the learning rate moves with every step."""
@@ -62,7 +87,8 @@ class Regression(LightningModule):
             {"params": weights, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
+        fused = self.settings.precision == 32  # Lightning clips no gradients of a fused optimiser in mixed precision
+        optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step / max(1, steps), self.settings.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -92,6 +118,7 @@ def fit(
     times: NDArray[np.int64] | None = None,
     private: bool = False,
     explained: NDArray[np.int64] | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
 
@@ -107,9 +134,12 @@ def fit(
         times: As there.
         private: As there.
         explained: As there.
+        checkpoint: File from which the fit goes on where it was stopped, and which is written now and then; None: no
+            file. Models that fit themselves have none.
 
     Raises:
         ModelError: The loss is no finite number.
+        SettingsError: Early stopping is asked for where no rows are watched.
         InterruptedRunError: SIGINT or SIGTERM.
     """
     inner = getattr(network, "network", network)
@@ -118,15 +148,21 @@ def fit(
         inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, private, **told))
         network.eval()
         return []
+    if settings.early_stopping and watch is None:
+        raise SettingsError(
+            "Early stopping needs rows that are watched, and a fit on rows of a table has none: it is trained on all.",
+            where="trainer.early_stopping", fix="Set trainer.max_epochs, and leave trainer.early_stopping null.",
+        )  # fmt: skip
     module = Regression(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
-    trainer = _quiet_trainer(settings)
+    trainer = _quiet_trainer(settings, checkpoint)
+    begin = checkpoint if checkpoint and load(checkpoint) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # Lightning advises DataLoader workers and loggers that are left out on purpose
-            trainer.fit(module, datamodule=data)
+            trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns both signals into an exit of its own
         raise _interrupted() from None
     if trainer.interrupted:
@@ -135,7 +171,7 @@ def fit(
     return module.curve
 
 
-def _quiet_trainer(settings: TrainerSettings) -> Trainer:
+def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Trainer:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return Trainer(
@@ -143,20 +179,26 @@ def _quiet_trainer(settings: TrainerSettings) -> Trainer:
         max_epochs=settings.max_epochs,
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip,
-        callbacks=[callback.build() for callback in callbacks_of(settings)],
+        callbacks=[
+            *(callback.build() for callback in named(settings.callbacks)),
+            *([EpochCheckpoint(checkpoint)] if checkpoint else []),
+        ],
+        plugins=[DurableCheckpoints()],
         deterministic=True,
-        logger=False,
-        enable_checkpointing=False,
+        logger=[logger.build() for logger in named(settings.loggers)] or False,
+        accumulate_grad_batches=settings.accumulate,
+        precision=settings.precision,
+        enable_checkpointing=checkpoint is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        barebones=False,
+        **settings.lightning.given,
     )
 
 
-def callbacks_of(settings: TrainerSettings) -> list[Component]:
-    """The Lightning callbacks that the settings name."""
-    return [getattr(settings.callbacks, name) for name in type(settings.callbacks).model_fields]
+def named(section: Settings) -> list[Component]:
+    """The classes that a section of the settings names, such as callbacks."""
+    return [getattr(section, name) for name in type(section).model_fields]
 
 
 def _interrupted() -> InterruptedRunError:

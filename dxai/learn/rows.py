@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
@@ -205,7 +206,7 @@ class RowTask(Task[RowFold, P]):
         """The folds whose scores count."""
         return [f for f in self.folds if f.split == self.split.kind]
 
-    def fit(self, fold: RowFold, on_step: OnStep = unwatched) -> tuple[P, list[Epoch]]:
+    def fit(self, fold: RowFold, on_step: OnStep = unwatched, checkpoint: Path | None = None) -> tuple[P, list[Epoch]]:
         """Fit on all of the fold's rows."""
         torch.manual_seed(self.settings.seed)
         predictor, rows = self.predictor(), fold.rows.fit
@@ -217,6 +218,7 @@ class RowTask(Task[RowFold, P]):
         curve = fit(
             predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_step=on_step,
             groups=groups, times=times, private=self.own, explained=explained,
+            checkpoint=checkpoint,
         )  # fmt: skip
         return predictor, curve
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import polars as pl
@@ -110,8 +111,8 @@ class Task(ABC, Generic[F, P]):
         """An unfitted predictor of the right shape."""
 
     @abstractmethod
-    def fit(self, fold: F, on_step: OnStep = unwatched) -> tuple[P, list[Epoch]]:
-        """Fit on what the fold gives for it."""
+    def fit(self, fold: F, on_step: OnStep = unwatched, checkpoint: Path | None = None) -> tuple[P, list[Epoch]]:
+        """Fit on what the fold gives for it, from where a ``checkpoint`` left off if there is one."""
 
     @abstractmethod
     def calibrate(self, fitted: Mapping[str, P]) -> None:

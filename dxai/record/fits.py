@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import signal
@@ -16,16 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import DxaiError
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
 from dxai.record.seeding import settle
+from dxai.record.unfinished import UnfinishedRun
 
-OnStep = Callable[[str, float, str], None]
-"""Told the label of a fit, the share of it that is done, and what is going on."""
+OnStep = Callable[[str, float, str, Epoch | None], None]
+"""Told the label of a fit, the share of it that is done, what is going on, and which epoch has ended, if any."""
 
 _SHORT = 3.0
 """Seconds of one fit in this process, before others are worth their start."""
@@ -37,12 +35,13 @@ class Fits:
     """All fits of a task; this process takes the folds from the front, the others those from the back.
 
     Others are started when the fits turn out to be long. A fit begins with the seed of the run and takes nothing from
-    those before it, so that neither the order nor the process shows in what comes of it.
+    those before it, so that neither the order nor the process shows in what comes of it. One that ended is stored at
+    once by the process that made it, and is not fitted again when the run is resumed.
     """
 
-    def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep) -> None:
-        self.task, self.checkout, self.on_step = task, checkout, on_step
-        self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[tuple[bytes, list[Epoch]]]]()
+    def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep, unfinished: UnfinishedRun) -> None:
+        self.task, self.checkout, self.on_step, self.unfinished = task, checkout, on_step, unfinished
+        self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[None]]()
         self.others = min(task.settings.folds_at_once or _processors() // task.settings.threads, len(task.folds)) - 1
         self.pool: ProcessPoolExecutor | None = None
         self.begun = time.monotonic()
@@ -56,9 +55,14 @@ class Fits:
         try:
             while self.waiting:
                 _, fold = self.waiting.popleft()
+                if known := self._stored(fold.label):
+                    yield known
+                    continue
                 settle(self.task.settings.seed, self.task.settings.threads)
-                predictor, curve = self.task.fit(fold, partial(self._here, fold.label))
-                self.on_step(fold.label, 1.0, "")
+                step, checkpoint = partial(self._here, fold.label), self.unfinished.checkpoint(fold.label)
+                predictor, curve = self.task.fit(fold, step, checkpoint)
+                self.unfinished.store(fold.label, predictor, curve)
+                self.on_step(fold.label, 1.0, "", None)
                 yield fold.label, predictor, curve
                 yield from self._ended()
             while self.elsewhere:
@@ -73,9 +77,9 @@ class Fits:
         finally:
             self._stop()
 
-    def _here(self, label: str, share: float, told: str) -> None:
+    def _here(self, label: str, share: float, told: str, epoch: Epoch | None = None, /) -> None:
         """A step of the fit in this process: also the time to look at the others."""
-        self.on_step(label, share, told)
+        self.on_step(label, share, told, epoch)
         if self.pool is None and self.others > 0 and self.waiting and time.monotonic() - self.begun > _SHORT:
             self._start()
         self._look()
@@ -83,24 +87,39 @@ class Fits:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of other libraries' threads
         self.news = context.SimpleQueue()
-        told = self.task.settings.model_dump(mode="json"), self.checkout, self.news
+        told = self.task.settings.model_dump(mode="json"), self.checkout, self.news, self.unfinished
         self.pool = ProcessPoolExecutor(self.others, context, _begin, told)
 
     def _look(self) -> None:
         """Pass on what the others say, and give them folds as they become free."""
         if self.pool is None:
             return
-        while not self.news.empty():
-            self.on_step(*self.news.get())
+        self._pass_on()
         while self.waiting and sum(not future.done() for future in self.elsewhere.values()) < self.others:
             number, fold = self.waiting.pop()
             self.elsewhere[fold.label] = self.pool.submit(_fit, number)
 
+    def _pass_on(self) -> None:
+        while not self.news.empty():
+            self.on_step(*self.news.get())
+
     def _ended(self) -> Iterator[tuple[str, Any, list[Epoch]]]:
-        for label in [label for label, future in self.elsewhere.items() if future.done()]:
-            state, curve = self.elsewhere.pop(label).result()
-            self.on_step(label, 1.0, "")
-            yield label, self.task.restored(torch.load(io.BytesIO(state), weights_only=True)), curve
+        ended = [label for label, future in self.elsewhere.items() if future.done()]
+        if ended:
+            self._pass_on()  # all that they said before they ended
+        for label in ended:
+            self.elsewhere.pop(label).result()
+            known = self._stored(label)
+            assert known is not None
+            yield known
+
+    def _stored(self, label: str) -> tuple[str, Any, list[Epoch]] | None:
+        """A fit that ended, in another process or before this run was resumed."""
+        known = self.unfinished.stored(label)
+        if known is None:
+            return None
+        self.on_step(label, 1.0, "", None)
+        return label, self.task.restored(known[0]), known[1]
 
     def _stop(self) -> None:
         """Leave no process behind, and wait for none that is no longer asked."""
@@ -122,13 +141,13 @@ def _processors() -> int:
 _here: dict[str, Any] = {}
 
 
-def _begin(settings: dict[str, Any], checkout: Path, news: Any) -> None:
+def _begin(settings: dict[str, Any], checkout: Path, news: Any, unfinished: UnfinishedRun) -> None:
     """Read the table once; end with the process that asked, even where that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the first one stops the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
     made: RunSettings = checked(settings)
     settle(made.seed, made.threads)
-    _here.update(task=task_of(made, checkout), news=news)
+    _here.update(task=task_of(made, checkout), news=news, unfinished=unfinished)
 
 
 def _end_with_parent() -> None:
@@ -138,11 +157,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _fit(number: int) -> tuple[bytes, list[Epoch]]:
+def _fit(number: int) -> None:
     task: AnyTask = _here["task"]
+    unfinished: UnfinishedRun = _here["unfinished"]
     fold = task.folds[number]
+    if unfinished.stored(fold.label):
+        return
     settle(task.settings.seed, task.settings.threads)
-    predictor, curve = task.fit(fold, lambda share, told: _here["news"].put((fold.label, share, told)))
-    buffer = io.BytesIO()
-    torch.save(predictor.state_dict(), buffer)
-    return buffer.getvalue(), curve
+    checkpoint = unfinished.checkpoint(fold.label)
+    predictor, curve = task.fit(
+        fold, lambda share, told, epoch=None: _here["news"].put((fold.label, share, told, epoch)), checkpoint
+    )
+    unfinished.store(fold.label, predictor, curve)

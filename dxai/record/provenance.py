@@ -27,7 +27,9 @@ _SHARED_CODE = (
     "record/seeding.py",
     "units",
 )
-TRAINING_CODE = tuple(sorted((*_SHARED_CODE, "bundle/profile.py", "record/fits.py", "train.py")))
+TRAINING_CODE = tuple(
+    sorted((*_SHARED_CODE, "bundle/profile.py", "record/fits.py", "record/unfinished.py", "train.py"))
+)
 """Folders and files of dxai that make a run: those that the stage `train` of dvc.yaml watches."""
 
 RELEASE_CODE = tuple(sorted((*_SHARED_CODE, "bundle", "inference", "release.py", "ship")))
@@ -88,7 +90,7 @@ def table_fingerprint(table: pl.DataFrame) -> str:
 
 def run_fingerprint(settings: RunSettings, made_from: Provenance) -> str:
     """sha256 of all that determines a run; finds the run again in MLflow."""
-    text = settings.model_dump_json() + made_from.model_dump_json()
+    text = settings.model_dump_json(exclude={"tracking"}) + made_from.model_dump_json()
     return hashlib.sha256(text.encode()).hexdigest()
 
 

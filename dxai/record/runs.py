@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import nn
 
-from dxai.config.settings import RunSettings, checked
+from dxai.config.settings import RunSettings, TrackingSettings, checked
 from dxai.errors import DataError, NotFoundError
 from dxai.files import write_whole
 from dxai.record.provenance import Provenance, run_fingerprint, table_fingerprint
@@ -32,7 +32,8 @@ class Run:
     def write(folder: Path, settings: RunSettings, made_from: Provenance, held_out: pl.DataFrame) -> None:
         """Settings, provenance and held-out predictions; ``run.json`` comes last and says that all is there."""
         held_out.write_parquet(folder / "held_out.parquet", statistics=False)
-        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        unsaid = {"tracking"} if settings.tracking == TrackingSettings() else set[str]()
+        text = yaml.safe_dump(settings.model_dump(mode="json", exclude=unsaid), sort_keys=False, allow_unicode=True)
         write_whole(folder / "settings.yaml", text.encode())
         write_whole(folder / "run.json", made_from.model_dump_json(indent=2).encode())
 
@@ -53,7 +54,8 @@ class Run:
         """The run's settings with the sections that do not concern training as they are ``now``."""
         if now is None:
             return self.settings
-        return self.settings.model_copy(update={"data": now.data, "evaluate": now.evaluate, "release": now.release})
+        sections = ("data", "evaluate", "release", "tracking")
+        return self.settings.model_copy(update={name: getattr(now, name) for name in sections})
 
     @property
     def provenance(self) -> Provenance:

@@ -1,0 +1,181 @@
+"""What MLflow is told of runs, for the platform team; a server that is away never stops or slows a training."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from dxai.bundle.manifest import MODEL
+from dxai.config.settings import RunSettings, TrackingSettings
+from dxai.errors import InterruptedRunError, SettingsError
+from dxai.learn.fitting import Epoch
+from dxai.record.provenance import Provenance, code_commit, run_fingerprint
+from dxai.record.tracking.delivery import Delivery
+from dxai.record.tracking.journal import Journal, Reference
+from dxai.record.tracking.mlflow_store import MlflowStore, flat
+from dxai.record.tracking.system_metrics import SystemMetrics
+
+URI = "MLFLOW_TRACKING_URI"
+_FINGERPRINT, _KEY = "dxai_run", "dxai_key"
+_UNSAID = TrackingSettings()
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+
+
+class Tracker:
+    """The MLflow of one checkout: a team's server, or ``mlflow.db`` and ``mlartifacts/`` in the checkout.
+
+    A file of SQLite is made, and opened, when the tracker is: make one in the parent before any parallel launch,
+    because two processes that start on a missing database collide in its migrations. A server is not asked before it
+    is told something, and that in the background.
+
+    Args:
+        checkout: Its folder; what MLflow misses waits in ``runs/.tracking``.
+        settings: Where MLflow is; ``MLFLOW_TRACKING_URI`` counts where they do not say it.
+
+    Raises:
+        SettingsError: The address is none that MLflow can use.
+    """
+
+    def __init__(self, checkout: Path, settings: TrackingSettings = _UNSAID) -> None:
+        self.checkout, self.settings = checkout, settings
+        uri = _refuse_other_scheme(settings) or f"sqlite:///{checkout / 'mlflow.db'}"
+        self.store, self.folder = MlflowStore(uri, checkout / "mlartifacts"), checkout / "runs" / ".tracking"
+        self.name = hashlib.sha256(uri.encode()).hexdigest()[:12]  # an address may hold a password
+        if uri.startswith("sqlite"):
+            self.store.client.search_experiments(max_results=1)
+
+    @contextmanager
+    def run(self, settings: RunSettings, made_from: Provenance) -> Iterator[TrackedRun]:
+        """Open a run, log what it is made from, and close it and its fits with how it ended."""
+        with self._delivery() as delivery, ExitStack() as stack:
+            run = TrackedRun(delivery, Reference(settings.data.name, _KEY, secrets.token_hex(8)))
+            run.start(settings, made_from, self.checkout)
+            if self.settings.system_metrics:
+                stack.callback(SystemMetrics(run.log_metrics).stop)
+            status = "FAILED"
+            try:
+                yield run
+                status = "FINISHED"
+            except (KeyboardInterrupt, InterruptedRunError):
+                status = "KILLED"
+                raise
+            finally:
+                stack.close()
+                run.end(status)
+
+    @contextmanager
+    def earlier(self, experiment: str, fingerprint: str) -> Iterator[EarlierRun]:
+        """The newest run with this fingerprint; where MLflow has none, what is told of it goes nowhere."""
+        with self._delivery() as delivery:
+            yield EarlierRun(delivery, Reference(experiment, _FINGERPRINT, fingerprint))
+
+    @contextmanager
+    def _delivery(self) -> Iterator[Delivery]:
+        delivery = Delivery(Journal.start(self.folder, self.name), self.store, self.name)
+        try:
+            yield delivery
+        finally:
+            delivery.close()
+
+
+class TrackedRun:
+    """A run that goes on; its fits are its children."""
+
+    def __init__(self, delivery: Delivery, run: Reference) -> None:
+        self.delivery, self.run = delivery, run
+        self.fits = dict[str, Reference]()
+
+    def start(self, settings: RunSettings, made_from: Provenance, checkout: Path) -> None:
+        """Settings, provenance, data set: its name and fingerprint, none of its rows and no path of a firm."""
+        params = {key: str(value) for key, value in flat(settings.model_dump(exclude={"tracking"}))}
+        tags = {
+            _FINGERPRINT: run_fingerprint(settings, made_from),
+            "git_commit": code_commit(checkout),
+            "code_sha256": made_from.code,
+            "data_sha256": made_from.data,
+            "contract_sha256": made_from.contract,
+            **made_from.packages,
+        }
+        source = {"place": settings.data.place} if settings.data.kind == "published" else {"place": "own data"}
+        data = {"name": settings.data.name, "digest": made_from.data, "source": source}
+        self._append("start", name=settings.name, parent=None, tags=tags, params=params, data=data)
+
+    def log_epoch(self, label: str, epoch: Epoch) -> None:
+        """The losses of one epoch of the fit of this label."""
+        losses = {"fit_loss": epoch.fit_loss, "watched_loss": epoch.watched_loss}
+        values = {name: value for name, value in losses.items() if math.isfinite(value)}
+        self._append("metrics", self._fit(label), values=values, step=epoch.number)
+
+    def log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Metrics of the run itself."""
+        self._append("metrics", values=dict(values), step=step)
+
+    def end_fit(self, label: str) -> None:
+        """The fit of this label has ended well."""
+        self._append("end", self._fit(label), status="FINISHED")
+        self.fits[label] = self.run
+
+    def end(self, status: str) -> None:
+        """Close the run, and those of its fits that have not ended."""
+        for fit in self.fits.values():
+            if fit != self.run:
+                self._append("end", fit, status=status)
+        self._append("end", status=status)
+
+    def _fit(self, label: str) -> Reference:
+        if label not in self.fits:
+            self.fits[label] = self.run._replace(value=f"{self.run.value}-{label}")
+            self._append(
+                "start", self.fits[label], name=label, parent=self.run, tags={"fold": label}, params={}, data={}
+            )
+        return self.fits[label]
+
+    def _append(self, op: str, run: Reference | None = None, **more: Any) -> None:
+        self.delivery.append({"op": op, "run": run or self.run, "time": _now(), **more})
+
+
+class EarlierRun:
+    """A run that has ended, of which there is more to tell."""
+
+    def __init__(self, delivery: Delivery, run: Reference) -> None:
+        self.delivery, self.run = delivery, run
+
+    def log_scores(self, scores: Mapping[str, Any]) -> None:
+        """Nested scores as metrics with dotted names."""
+        values = {name.replace(" ", "_"): float(value) for name, value in flat(scores)}
+        self._append("scores", values=values)
+
+    def log_folder(self, folder: Path, name: str) -> None:
+        """Every file of a folder as artifacts under ``name``."""
+        self._append("folder", folder=str(folder.resolve()), name=name)
+
+    def register(self, bundle: Path, name: str) -> None:
+        """The bundle in this folder as the candidate among the registered models of its name."""
+        sha256 = hashlib.sha256((bundle / MODEL).read_bytes()).hexdigest()
+        self._append("register", folder=str(bundle.resolve()), name=name, sha256=sha256)
+
+    def _append(self, op: str, **more: Any) -> None:
+        self.delivery.append({"op": op, "run": self.run, "time": _now(), **more})
+
+
+def _refuse_other_scheme(settings: TrackingSettings) -> str | None:
+    """The address that the settings or the environment say; SettingsError where MLflow cannot use it."""
+    uri = settings.uri or os.environ.get(URI)
+    if uri and not any(uri.startswith((f"{scheme}:", f"{scheme}+")) for scheme in _SCHEMES):
+        raise SettingsError(
+            f"MLflow takes a server or a database, however the address begins with {uri.partition(':')[0]!r}.",
+            where="tracking.uri" if settings.uri else URI,
+            fix="Give http://HOST:PORT, postgresql://… or sqlite:///FILE; null is mlflow.db in the checkout.",
+        )  # fmt: skip
+    return uri or None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
