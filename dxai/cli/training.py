@@ -74,10 +74,10 @@ def _resume(named: str, overrides: tuple[str, ...]) -> None:
     folder = _newest_unfinished() if named == "last" else Path(named).absolute()
     if (folder / "train" / "run.json").is_file() and not UnfinishedRun(folder / "train").exists:
         raise NotFoundError(
-            "The training of this run is finished.", where=_short(folder), fix=f"dxai evaluate {_short(folder)}"
+            "The training of this run is finished.", where=short_path(folder), fix=f"dxai evaluate {short_path(folder)}"
         )
     settings = UnfinishedRun(folder / "train").settings
-    click.echo(f"resumed: {_short(folder)}", err=True)
+    click.echo(f"resumed: {short_path(folder)}", err=True)
     _train_job(settings, folder, resume=True)
 
 
@@ -108,8 +108,8 @@ def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> 
             run = train_run(settings, folder / "train", checkout, bar, resume=resume)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
-    click.echo(f"  next:   dxai release {_short(folder)} --to models/{settings.release.bundle}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
+    click.echo(f"  next:   dxai release {short_path(folder)} --to models/{settings.release.bundle}")
 
 
 @click.command(cls=Verb)
@@ -128,7 +128,7 @@ def evaluate(run: Path) -> None:
 
     with console.status("scores and report"):
         evaluation = evaluate_run(Run(run / "train"), run / "evaluate", find_checkout())
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
 
 
 @click.command(cls=Verb)
@@ -156,7 +156,7 @@ def release(run: Path, folder: Path, with_rows: bool) -> None:
     with console.status("export and parity check"):
         bundle = release_run(Run(run / "train"), run / "evaluate", folder, find_checkout())
     name, version = bundle.manifest.name, bundle.manifest.version
-    click.echo(f"Released {name} {version}\n  try:    dxai inspect {_short(folder)} --unsigned")
+    click.echo(f"Released {name} {version}\n  try:    dxai inspect {short_path(folder)} --unsigned")
 
 
 def _refuse_own_rows(run: Run, metrics: Path) -> None:
@@ -194,7 +194,9 @@ def _run_in(folder: Path) -> Path:
         return folder
     if runs := [file.parents[1] for file in folder.glob("*/train/run.json")]:
         latest = max(runs, key=lambda run: (run / "train" / "run.json").stat().st_mtime_ns)
-        click.echo(f"latest of {len(runs)}: {_short(latest)}" if len(runs) > 1 else f"run: {_short(latest)}", err=True)
+        click.echo(
+            f"latest of {len(runs)}: {short_path(latest)}" if len(runs) > 1 else f"run: {short_path(latest)}", err=True
+        )
         return latest
     raise NotFoundError(
         "This is not the folder of a finished run: train/run.json is missing.",
@@ -203,7 +205,7 @@ def _run_in(folder: Path) -> Path:
     )
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """Relative to where the person stands, when the path lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
