@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from dxai.config.compose import settings_from
 from dxai.config.sweep import SweepSettings, sweep_plan, written
 from dxai.data.own import with_own_data
 from dxai.errors import DxaiError, InterruptedRunError, ModelError, NotFoundError, SettingsError
+from dxai.record.runs import Run
 from dxai.record.study import Study
 from dxai.sweep import Sweep
 
@@ -227,7 +229,7 @@ def test_a_sweep_that_was_stopped_ends_with_the_results_of_an_unbroken_one(workp
     assert len({str(parameters) for *_, parameters in results(whole)}) == 4
     assert [line.partition(":")[0] for line in again.lines] == ["trial 1", "trial 2", "trial 3"]
     assert again.places[-1][:2] == (4, 4)
-    assert outcome.best == expected.best or outcome.best.number == expected.best.number
+    assert (outcome.best.number, outcome.best.value) == (expected.best.number, expected.best.value)
     with pytest.raises(NotFoundError):
         Sweep.newest(workplace)
     for name in ("report.html", "figures/history.png", "figures/slices-0.png"):
@@ -236,10 +238,9 @@ def test_a_sweep_that_was_stopped_ends_with_the_results_of_an_unbroken_one(workp
     assert outcome.run is not None
     metrics = json.loads((outcome.run / "evaluate/metrics.json").read_text("utf-8"))
     assert metrics["model"]["rmse"] == pytest.approx(outcome.best.value, rel=1e-4)
-    given = outcome.command.split()[2:]
-    from dxai.record.runs import Run
-
-    assert settings_from(with_own_data(given, workplace), checkout=workplace) == Run(outcome.run / "train").settings
+    given = shlex.split(outcome.command)[2:]
+    settings = settings_from(with_own_data(given, workplace), checkout=workplace)
+    assert settings.model_dump() == Run(outcome.run / "train").settings.model_dump()
 
 
 @pytest.mark.slow(seconds=15)
@@ -270,10 +271,12 @@ def test_trials_that_promise_little_end_early(data: str, workplace: Path) -> Non
     words = ["split.folds=3", "model=linear", "trainer.max_epochs=3"]
     if data == "spares":
         words = ["model=dlinear", "trainer.max_epochs=6", "split.origins=1"]
-    rates = "sweep.space.trainer.learning_rate=[0.01, 1e-7]"
-    sweep = began(workplace, *words, "folds_at_once=1", rates, "sweep.trials=9", "sweep.pruner=median", data=data)
-    sweep.run(Watched())
-    pruned = [t for t in sweep.study.trials if t.state == "pruned"]
+    sweep = began(workplace, *words, "folds_at_once=1", RATE, "sweep.trials=7", data=data)
+    watched = Watched()
+    outcome = sweep.run(watched)
+    pruned = [t.number for t in sweep.study.trials if t.state == "pruned"]
     assert pruned
-    assert {t.parameters["trainer.learning_rate"] for t in pruned} == {"1e-07"}
-    assert not any((sweep.folder / str(t.number)).exists() for t in pruned)
+    assert outcome.best.number not in pruned
+    assert sum(": pruned" in line for line in watched.lines) == len(pruned)
+    assert not any((sweep.folder / str(number)).exists() for number in pruned)
+    assert f"{len(pruned)} were ended early" in (outcome.report / "report.md").read_text("utf-8")
