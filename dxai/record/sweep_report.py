@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from dxai.config.sweep import Range, SweepSettings
 from dxai.files import whole_folder
@@ -136,8 +137,12 @@ def _slices(path: Path, facts: SweepFacts, keys: Sequence[str]) -> None:
             axes.scatter(places, [value for _, value in ended], c=[t.number for t, _ in ended], cmap="cividis", s=22)
             if not isinstance(dimension, Range):
                 axes.set_xticks(range(len(dimension)), dimension, rotation=30, ha="right")
-            elif dimension.log:
-                axes.set_xscale("log")
+            else:
+                axes.set_xscale("log" if dimension.log else "linear")
+                axes.xaxis.set_minor_formatter(NullFormatter())
+                if dimension.whole and not dimension.log:
+                    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.plot((dimension.low, dimension.high), (ended[0][1],) * 2, alpha=0)  # shows all of the range
             axes.set(xlabel=key, ylabel="" if number else facts.lead.title(facts.unit or "1"))
 
 
