@@ -8,7 +8,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,6 +135,9 @@ class Sweep:
             assert sweep.study
         except BaseException:
             shutil.rmtree(folder)
+            for empty in (folder.parent, folder.parent.parent):
+                with suppress(OSError):
+                    empty.rmdir()
             raise
         return sweep
 

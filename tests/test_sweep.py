@@ -91,6 +91,7 @@ def refusal(workplace: Path, *words: str) -> str:
         (["sweep=tabm", "model.k=4"], ["model.k: given a value and swept", "sweep.space.model.k=null"]),
         (["sweep.space.model=[ridge, nhitz]"], ["model=nhitz: there is no configs/model/nhitz.yaml"]),
         (["sweep=nhits"], ["model=nhits", "not made for that"]),
+        (["sweep=tabm", "sweep.storage='nosuchdb://host/name'"], ["The study cannot be opened", "sweep.storage"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_by_key_before_the_first_trial(
@@ -101,6 +102,7 @@ def test_what_is_wrong_is_told_by_key_before_the_first_trial(
         assert text in message
 
 
+@pytest.mark.slow
 def test_every_shipped_space_fits_its_model(workplace: Path) -> None:
     names = sorted(path.stem for path in (workplace / "configs/sweep").glob("*.yaml"))
     assert names

@@ -85,7 +85,8 @@ def _newest_unfinished() -> Path:
     """Folder of the run that was begun last, is not finished and not at work now."""
     from dxai.record.unfinished import UnfinishedRun
 
-    known = [UnfinishedRun(place.with_name("train")) for place in Path.cwd().glob("runs/**/train.unfinished")]
+    places = [place.with_name("train") for place in Path.cwd().glob("runs/**/train.unfinished")]
+    known = [UnfinishedRun(place) for place in places if not (place.parents[1] / "sweep.json").is_file()]  # not a trial
     for run in sorted((run for run in known if run.exists), key=lambda run: -run.begun):
         if not run.in_use:
             return run.run.parent
