@@ -31,7 +31,25 @@ class FitProgress(Protocol):
         """So much of the fit of this label is done, and that is going on; several fits may go on at once."""
 
 
-def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProgress, *, resume: bool = False) -> Run:
+class Judge(Protocol):
+    """Told what a training promises; may end it by an exception of its own."""
+
+    def epoch(self, label: str, epoch: Epoch) -> None:
+        """An epoch of the fit of this label has ended."""
+
+    def fitted(self, task: AnyTask, label: str, predictor: Any) -> None:
+        """The fit of this label has ended; it is not calibrated yet."""
+
+
+def train(
+    settings: RunSettings,
+    folder: Path,
+    checkout: Path,
+    progress: FitProgress,
+    *,
+    resume: bool = False,
+    judge: Judge | None = None,
+) -> Run:
     """Fit every fold and the model to release, predict the held-out rows, log to MLflow, write the run folder.
 
     Args:
@@ -40,6 +58,7 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         checkout: Holds configs/, data/ and mlflow.db.
         progress: Told of fits and their steps.
         resume: Take up what an interrupted run of this folder has done; the result is that of an unbroken one.
+        judge: Asked after every epoch and every fit whether to go on.
 
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
@@ -55,7 +74,7 @@ def train(settings: RunSettings, folder: Path, checkout: Path, progress: FitProg
         whole_folder(folder) as work,
         tracker.run(settings, made_from) as tracked,
     ):
-        held_out = _fit_all(task, checkout, work, tracked, progress, unfinished)
+        held_out = _fit_all(task, checkout, work, tracked, progress, unfinished, judge)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
 
@@ -67,6 +86,7 @@ def _fit_all(
     tracked: TrackedRun,
     progress: FitProgress,
     unfinished: UnfinishedRun,
+    judge: Judge | None,
 ) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
@@ -77,8 +97,13 @@ def _fit_all(
     def step(label: str, share: float, told: str, epoch: Epoch | None) -> None:
         progress.step(label, share, told)
         if epoch:
-            tracked.log_epoch(label, epoch)
-            told_epochs.add((label, epoch.number))
+            ended(label, epoch)
+
+    def ended(label: str, epoch: Epoch) -> None:
+        tracked.log_epoch(label, epoch)
+        told_epochs.add((label, epoch.number))
+        if judge:
+            judge.epoch(label, epoch)
 
     fitted, told_epochs = dict[str, Any](), set[tuple[str, int]]()
     progress.start(task.settings.name, len(task.folds))
@@ -87,8 +112,10 @@ def _fit_all(
             fitted[label] = predictor
             for epoch in curve:
                 if (label, epoch.number) not in told_epochs:  # of before the run was resumed
-                    tracked.log_epoch(label, epoch)
+                    ended(label, epoch)
             tracked.end_fit(label)
+            if judge:
+                judge.fitted(task, label, predictor)
     task.calibrate(fitted)
     for label, predictor in fitted.items():
         Run.write_predictor(work, label, predictor)

@@ -26,6 +26,7 @@ _FOLDERS = {
     "configs/release": "name, version and tolerance of a bundle",
     "configs/scaling": "how series are brought to one size",
     "configs/split": "how rows are held out",
+    "configs/sweep": "spaces of settings that `dxai sweep` searches",
     "configs/trainer": "epochs, batch size, learning rate",
     "docs": "for people",
     "dxai/cli/skeletons": "what `dxai new` writes",

@@ -137,7 +137,7 @@ def released(trained: tuple[Path, str]) -> tuple[Path, Path, str]:
 def test_help_lists_every_verb(tmp_path: Path) -> None:
     output = succeeds(tmp_path, "--help")
     member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve")
-    for verb in (*member, "train", "evaluate", "release", "publish", "keys", "catalog", "completion"):
+    for verb in (*member, "train", "sweep", "evaluate", "release", "publish", "keys", "catalog", "completion"):
         assert re.search(rf"^  {verb} ", output, re.MULTILINE), verb
     assert succeeds(tmp_path, "-h") == output
 
@@ -145,6 +145,7 @@ def test_help_lists_every_verb(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "named"),
     [
+        ("sweep", ("OVERRIDES", "--resume", "sweep=tabm")),
         ("evaluate", ("RUN", "--help")),
         ("release", ("RUN", "--to", "required")),
         ("predict", ("MODEL", "ROWS", "--output", "--on-bad-rows", "--threads", "--key", "--unsigned", "NAME@VERSION")),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from dxai import __version__
-from dxai.cli import models, publishing, running, training
+from dxai.cli import models, publishing, running, sweeping, training
 from dxai.cli.data import data
 from dxai.cli.message import one_message
 from dxai.cli.new import new
@@ -20,7 +20,7 @@ DOORS = {
     ),
     "Member firms and data scientists: bring own data": (data,),
     "Data scientists: make a model (in a checkout, with the training extra)": (
-        training.train, training.evaluate, training.release, new,
+        training.train, sweeping.sweep, training.evaluate, training.release, new,
     ),
     "Platform team: publish models": (publishing.publish, publishing.keys, publishing.catalog),
 }  # fmt: skip

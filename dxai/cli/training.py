@@ -72,10 +72,10 @@ def _resume(named: str, overrides: tuple[str, ...]) -> None:
     folder = _newest_unfinished() if named == "last" else Path(named).absolute()
     if (folder / "train" / "run.json").is_file() and not UnfinishedRun(folder / "train").exists:
         raise NotFoundError(
-            "The training of this run is finished.", where=_short(folder), fix=f"dxai evaluate {_short(folder)}"
+            "The training of this run is finished.", where=short_path(folder), fix=f"dxai evaluate {short_path(folder)}"
         )
     settings = UnfinishedRun(folder / "train").settings
-    click.echo(f"resumed: {_short(folder)}", err=True)
+    click.echo(f"resumed: {short_path(folder)}", err=True)
     _train_job(settings, folder, resume=True)
 
 
@@ -83,7 +83,8 @@ def _newest_unfinished() -> Path:
     """Folder of the run that was begun last, is not finished and not at work now."""
     from dxai.record.unfinished import UnfinishedRun
 
-    known = [UnfinishedRun(place.with_name("train")) for place in Path.cwd().glob("runs/**/train.unfinished")]
+    places = [place.with_name("train") for place in Path.cwd().glob("runs/**/train.unfinished")]
+    known = [UnfinishedRun(place) for place in places if not (place.parents[1] / "sweep.json").is_file()]  # not a trial
     for run in sorted((run for run in known if run.exists), key=lambda run: -run.begun):
         if not run.in_use:
             return run.run.parent
@@ -106,8 +107,8 @@ def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> 
             run = train_run(settings, folder / "train", checkout, bar, resume=resume)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
-    click.echo(f"  next:   dxai release {_short(folder)} --to models/{settings.release.bundle}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
+    click.echo(f"  next:   dxai release {short_path(folder)} --to models/{settings.release.bundle}")
 
 
 @click.command(cls=Verb)
@@ -126,7 +127,7 @@ def evaluate(run: Path) -> None:
 
     with console.status("scores and report"):
         evaluation = evaluate_run(Run(run / "train"), run / "evaluate", find_checkout())
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {_short(evaluation.folder / 'report.html')}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
 
 
 @click.command(cls=Verb)
@@ -149,7 +150,7 @@ def release(run: Path, folder: Path) -> None:
     with console.status("export and parity check"):
         bundle = release_run(Run(run / "train"), run / "evaluate", folder, find_checkout())
     name, version = bundle.manifest.name, bundle.manifest.version
-    click.echo(f"Released {name} {version}\n  try:    dxai inspect {_short(folder)} --unsigned")
+    click.echo(f"Released {name} {version}\n  try:    dxai inspect {short_path(folder)} --unsigned")
 
 
 def need_training_extra() -> None:
@@ -173,7 +174,9 @@ def _run_in(folder: Path) -> Path:
         return folder
     if runs := [file.parents[1] for file in folder.glob("*/train/run.json")]:
         latest = max(runs, key=lambda run: (run / "train" / "run.json").stat().st_mtime_ns)
-        click.echo(f"latest of {len(runs)}: {_short(latest)}" if len(runs) > 1 else f"run: {_short(latest)}", err=True)
+        click.echo(
+            f"latest of {len(runs)}: {short_path(latest)}" if len(runs) > 1 else f"run: {short_path(latest)}", err=True
+        )
         return latest
     raise NotFoundError(
         "This is not the folder of a finished run: train/run.json is missing.",
@@ -182,7 +185,7 @@ def _run_in(folder: Path) -> Path:
     )
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
     """Relative to where the person stands, when the path lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 

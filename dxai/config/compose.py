@@ -19,9 +19,9 @@ from hydra.plugins.completion_plugin import CompletionPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.components import know_custom, short_name
-from dxai.config.overrides import ROOT, plain, refuse_mistakes, refuse_sweep
+from dxai.config.overrides import ROOT, SWEEP, plain, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings, checked
-from dxai.errors import NotFoundError
+from dxai.errors import NotFoundError, SettingsError
 
 
 @cache
@@ -38,6 +38,15 @@ def unused(folder: str) -> str:
     raise AssertionError("numbers do not end")
 
 
+def _groups() -> str:
+    """Groups of a run with their choices, for the help: Hydra's own list would show that of `dxai sweep` too."""
+    configs = find_checkout() / "configs"
+    listed = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in configs.iterdir()}
+    names = sorted(name for name, options in listed.items() if options and name != SWEEP)
+    return "".join(f"{name}: {', '.join(listed[name])}\n" for name in names)
+
+
+OmegaConf.register_new_resolver("groups", _groups, replace=True)
 OmegaConf.register_new_resolver("unused", unused, replace=True)
 OmegaConf.register_new_resolver("short_name", short_name, replace=True)
 
@@ -89,6 +98,9 @@ def launch(
     """
     checkout = find_checkout()
     overrides, many = _parsed(arguments)
+    if swept := [word for word in overrides if word.startswith((f"{SWEEP}=", f"{SWEEP}."))]:
+        fix = f"dxai sweep {' '.join(overrides)}"
+        raise SettingsError(f"{' '.join(swept)}: one run is not drawn from a space.", where="command line", fix=fix)
     refuse_mistakes(overrides, checkout)
     if many:
         before_sweep(checkout)
@@ -118,13 +130,13 @@ def _parsed(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return [word for word in rest if not word.startswith("-")], known.multirun
 
 
-def complete(incomplete: str) -> list[str]:
-    """Shell completions of one override of ``dxai train``: groups, choices and keys."""
+def complete(incomplete: str, *, sweep: bool = False) -> list[str]:
+    """Shell completions of one override of ``dxai train`` or ``dxai sweep``: groups, choices and keys."""
     plugins: list[Any] = Plugins.instance().discover(CompletionPlugin)
     bash = next(plugin for plugin in plugins if plugin.provides() == "bash")
     with initialize_config_dir(str(find_checkout() / "configs"), version_base="1.3"):
         found: list[str] = bash(GlobalHydra.instance().config_loader())._query(config_name=ROOT, line=incomplete)
-    return found
+    return [word for word in found if sweep or not word.startswith(SWEEP)]
 
 
 def _typed(config: DictConfig) -> RunSettings:

@@ -21,6 +21,8 @@ from dxai.errors import SettingsError, bullet_list
 
 ROOT = "run"
 """Name of the one root config."""
+SWEEP = "sweep"
+"""The group of `dxai sweep`, which says how runs are drawn and is no part of any."""
 
 _HELP = "dxai train --help lists groups and settings."
 
@@ -64,7 +66,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def _groups(configs: Path) -> set[str]:
     folders = {p.relative_to(configs).as_posix() for p in configs.rglob("*") if p.is_dir()}
-    return {name for name in folders if not name.startswith("hydra")}
+    return {name for name in folders if not name.startswith("hydra") and name != SWEEP}
 
 
 def _bad_choices(overrides: Sequence[Override], configs: Path) -> dict[str, list[str]]:

@@ -26,9 +26,10 @@ _BYTES = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Downlo
 
 
 class FitBar:
-    """One bar over all fits, what is being fitted beside it; plain lines without a terminal."""
+    """One bar over all fits, what is being fitted beside it; plain ``lines`` without a terminal."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, *, lines: bool = True) -> None:
+        self.lines = lines and not console.is_terminal
         self.bar, self.task, self.name, self.fits, self.shares = bar, TaskID(0), "", 0, dict[str, float]()
         self.begin = time.monotonic()
 
@@ -39,7 +40,7 @@ class FitBar:
 
     def step(self, label: str, share: float, told: str) -> None:
         """So much of the fit of this label is done."""
-        if label not in self.shares and not console.is_terminal:
+        if label not in self.shares and self.lines:
             number, passed = len(self.shares) + 1, time.monotonic() - self.begin
             console.print(f"{self.name}: fit {number} of {self.fits} ({label}), {passed:.0f} s so far")
         self.shares[label] = share
@@ -48,9 +49,46 @@ class FitBar:
         self.bar.update(self.task, completed=sum(self.shares.values()), description=words[:_WIDE])
 
 
+class SweepBar:
+    """A bar over the trials of a sweep with the best so far, one over the fits of a trial, and a line per trial."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar, self.task, self.fits = bar, bar.add_task("sweep", total=None), FitBar(bar, lines=False)
+
+    def at(self, done: int, trials: int, best: str) -> None:
+        """So many trials have ended, and this is the best of them."""
+        self.bar.update(self.task, completed=done, total=trials, description=f"sweep  {done}/{trials} trials  {best}")
+
+    @contextmanager
+    def trial(self) -> Iterator[FitBar]:
+        """The bar of one trial's fits, shown while the block runs."""
+        self.fits = FitBar(self.bar, lines=False)
+        try:
+            yield self.fits
+        finally:
+            if self.fits.name:
+                self.bar.remove_task(self.fits.task)
+
+    def told(self, line: str) -> None:
+        """One line that stays."""
+        self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def fit_bar() -> Iterator[FitBar]:
     """A bar that is shown while the block runs."""
+    with _fits() as bar:
+        yield FitBar(bar)
+
+
+@contextmanager
+def sweep_bar() -> Iterator[SweepBar]:
+    """The bars of a sweep, shown while the block runs."""
+    with _fits() as bar:
+        yield SweepBar(bar)
+
+
+def _fits() -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -58,8 +96,7 @@ def fit_bar() -> Iterator[FitBar]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield FitBar(bar)
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 @contextmanager
