@@ -1,4 +1,4 @@
-"""python -m benchmarks.training_loop [--repeats N] [--networks mlp …]: rows per second of our fit beside a bare PyTorch loop.
+"""python -m benchmarks.training_loop [--networks NAME …]: rows per second of our fit beside a bare PyTorch loop.
 
 The same network, batches, loss, optimiser, schedule and clipping, one thread, in turns; the ratio is that of the
 fastest of each. Prints one JSON line per network; the promises stand beside the ratios.
