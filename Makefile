@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test lint tree browser emulator wheel ui clean
+.PHONY: help install demo quick test lint tree gpu browser emulator wheel ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,9 @@ lint: install ## Check style, types and the direction of imports
 
 tree: install ## Write docs/tree.md, the map of the repository
 	@$(BIN)/python -m pipelines.tree
+
+gpu: install ## Train on a GPU beside a processor: speed, memory, parity; says why where there is none
+	@$(BIN)/python -m benchmarks.gpu
 
 browser: ## Install Debian's Chromium and Korean fonts for the tests of the catalog page (needs root)
 	@command -v chromium > /dev/null || (apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-noto-cjk)

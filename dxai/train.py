@@ -11,6 +11,7 @@ import polars as pl
 from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
 from dxai.files import whole_folder
+from dxai.learn.devices import refuse_absent
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
 from dxai.record.fits import Fits
@@ -64,6 +65,7 @@ def train(
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
     """
     refuse_other(settings.arithmetic)
+    refuse_absent(settings.trainer)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
     made_from = provenance(task.table, task.contract.fingerprint())

@@ -18,6 +18,7 @@ _FOLDERS = {
     "configs": "settings: Hydra groups, one YAML file per choice",
     "contracts": "what a row means: ODCS 3.1, units in UCUM, titles in English and Korean",
     "configs/data": "where raw data comes from: place, sha256, licence, citation",
+    "configs/device": "what a network is trained on",
     "configs/evaluate": "what a report shows",
     "configs/experiment": "ready combinations",
     "configs/hydra": "the help page of `dxai train`",

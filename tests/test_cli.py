@@ -30,7 +30,7 @@ BIN = Path(sys.executable).parent
 DXAI = str(BIN / "dxai")
 LINEAR = "model=linear"
 TINY = (LINEAR, "trainer.max_epochs=1", "split.folds=2", "evaluate.permutations=1")
-GROUPS = ("data", "evaluate", "experiment", "model", "release", "scaling", "split", "trainer")
+GROUPS = ("data", "device", "evaluate", "experiment", "model", "release", "scaling", "split", "trainer")
 TRAINING_STACK = ("torch", "lightning", "hydra", "omegaconf", "mlflow", "onnx", "pandas", "sklearn", "matplotlib")
 
 

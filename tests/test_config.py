@@ -355,7 +355,7 @@ def test_arguments_of_lightnings_trainer_are_held_against_its_signature(checkout
     [
         ("max_epochs=3", "use trainer.max_epochs"),
         ("callbacks=[]", "use trainer.callbacks"),
-        ("devices=2", "one processor"),
+        ("devices=2", "use trainer.devices"),
     ],
 )
 def test_an_argument_of_lightnings_that_is_ours_is_refused_with_ours(argument: str, told: str, checkout: Path) -> None:

@@ -53,7 +53,7 @@ def test_stages_name_the_files_that_the_experiment_composes(task: str, checkout:
     item = tasks[task]
     with initialize_config_dir(str(checkout / "configs"), version_base="1.3"):
         config = compose("run", [f"experiment={item['experiment']}"], return_hydra_config=True)
-    choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra")}
+    choices = {k: v for k, v in config.hydra.runtime.choices.items() if v and not k.startswith("hydra")}
     watched = {file for stage in stages.values() for file in watched_keys(stage, task, item)}
     assert watched == {f"configs/{group}/{choice}.yaml" for group, choice in choices.items()} | {"configs/run.yaml"}
     settings = settings_from([f"experiment={item['experiment']}"], checkout=checkout)

@@ -10,6 +10,7 @@ import click
 from dxai import __version__
 from dxai.cli import models, publishing, running, sweeping, training
 from dxai.cli.data import data
+from dxai.cli.doctor import doctor
 from dxai.cli.message import one_message
 from dxai.cli.new import new
 
@@ -23,6 +24,7 @@ DOORS = {
         training.train, sweeping.sweep, training.evaluate, training.release, new,
     ),
     "Platform team: publish models": (publishing.publish, publishing.keys, publishing.catalog),
+    "Everybody: what is wrong here, and what to do": (doctor,),
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from hydra.plugins.completion_plugin import CompletionPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.components import know_custom, short_name
-from dxai.config.overrides import ROOT, SWEEP, plain, refuse_mistakes, refuse_sweep
+from dxai.config.overrides import ROOT, SWEEP, device_words, plain, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import NotFoundError, SettingsError
 
@@ -77,6 +77,7 @@ def settings_from(overrides: Sequence[str] = (), *, checkout: Path | None = None
     """
     checkout = checkout or find_checkout()
     know_custom(checkout)
+    overrides = device_words(overrides, checkout)
     refuse_mistakes(overrides, checkout)
     refuse_sweep(overrides)
     with initialize_config_dir(str(checkout / "configs"), version_base="1.3"):
@@ -97,6 +98,7 @@ def launch(
         before_sweep: Called once with the checkout before the runs of a sweep.
     """
     checkout = find_checkout()
+    arguments = device_words(arguments, checkout)
     overrides, many = _parsed(arguments)
     if swept := [word for word in overrides if word.startswith((f"{SWEEP}=", f"{SWEEP}."))]:
         fix = f"dxai sweep {' '.join(overrides)}"

@@ -48,6 +48,15 @@ def refuse_mistakes(overrides: Sequence[str], checkout: Path) -> None:
         raise SettingsError(bullet_list(dict.fromkeys(mistakes)), where="command line and configs/", fix=_HELP)
 
 
+def device_words(overrides: Sequence[str], checkout: Path) -> list[str]:
+    """The overrides, with ``trainer=gpu`` as ``device=gpu`` where no recipe of that name is there."""
+    recipes, devices = (
+        {file.stem for file in (checkout / "configs" / group).glob("*.yaml")} for group in ("trainer", "device")
+    )
+    known = {f"trainer={name}": f"device={name}" for name in devices - recipes}
+    return [known.get(word, word) for word in overrides]
+
+
 def refuse_sweep(overrides: Sequence[str]) -> None:
     """Raise a SettingsError when a single run is given several values for a key."""
     swept = [o.input_line for o in OverridesParser.create().parse_overrides(list(overrides)) if o.is_sweep_override()]
@@ -78,7 +87,7 @@ def _bad_choices(overrides: Sequence[Override], configs: Path) -> dict[str, list
             continue
         options = loader.get_group_options(group)
         for choice in _each_value(override):
-            if choice is None and group != "experiment":
+            if choice is None and group not in ("experiment", "device"):
                 told = f"{group}: a run needs this group. Choices: {', '.join(options)}."
                 bad.setdefault(group, []).append(told)
             elif choice is not None and choice not in options:

@@ -127,10 +127,13 @@ _OWNED = {
     "logger": "trainer.loggers",
     "accumulate_grad_batches": "trainer.accumulate",
     "precision": "trainer.precision",
+    "accelerator": "trainer.accelerator",
+    "devices": "trainer.devices",
 }
 """Arguments of Lightning's Trainer that have a key of ours."""
 _FIXED = {
-    **dict.fromkeys(("accelerator", "devices", "strategy", "num_nodes"), "dxai trains on one processor"),
+    "num_nodes": "dxai trains one model on one machine; a sweep runs on several",
+    "strategy": "dxai sets it: several devices share every batch, in processes of their own",
     **dict.fromkeys(("deterministic", "benchmark"), "dxai sets it: the same settings give the same bytes"),
     **dict.fromkeys(("enable_checkpointing", "plugins"), "dxai keeps checkpoints of its own"),
     **dict.fromkeys(("enable_progress_bar", "enable_model_summary", "num_sanity_val_steps"), "dxai sets it"),
@@ -160,6 +163,8 @@ class TrainerSettings(Settings):
     Attributes:
         epoch_batches: Batches of one epoch where all rows are too many; null: all rows.
         warmup: Share of all steps in which the learning rate rises; it falls along a cosine after that.
+        accelerator: What a network is trained on; whatever comes of it returns to the processor.
+        devices: Processes that share every batch, on GPUs each with one of its own.
         accumulate: Batches whose gradients make one step.
         precision: Of the network's arithmetic while it is trained: 32 bits, or bfloat16 where Lightning's mix has it.
         early_stopping: Epochs without a better loss on watched rows after which a fit ends; null: it never does.
@@ -176,6 +181,8 @@ class TrainerSettings(Settings):
     warmup: Annotated[float, Field(ge=0, lt=1)]
     gradient_clip: PositiveFloat
     callbacks: Settings = Settings()
+    accelerator: Literal["cpu", "gpu"] = "cpu"
+    devices: PositiveInt = 1
     accumulate: PositiveInt = 1
     precision: Literal[32, "bf16-mixed"] = 32
     early_stopping: PositiveInt | None = None
@@ -187,6 +194,8 @@ class TrainerSettings(Settings):
         """A run that names none of the younger keys keeps the fingerprint that it had before there were any."""
         found: dict[str, Any] = write(self)
         idle: dict[str, Any] = {
+            "accelerator": "cpu",
+            "devices": 1,
             "accumulate": 1,
             "precision": 32,
             "early_stopping": None,

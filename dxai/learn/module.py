@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import multiprocessing
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
 from dxai.errors import InterruptedRunError, ModelError, SettingsError
 from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint, load, random_states, set_random_states
+from dxai.learn.devices import Queued
 from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
 
 
@@ -29,10 +33,16 @@ class Regression(LightningModule):
     def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
         super().__init__()
         self.network, self.loss, self.settings, self.on_step = network, loss, settings, on_step
+        self.logs = settings.loggers != Settings()
         self.curve: list[Epoch] = []
         self._fit_losses: list[Tensor] = []
         self._watch_losses: list[Tensor] = []
         self._random: dict[str, Any] = {}
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """While the fit goes on, ``on_step`` is told of it."""
+        yield
 
     def training_step(self, batch: Rows, _: int) -> Tensor:
         """Loss of one batch of rows to fit."""
@@ -46,21 +56,22 @@ class Regression(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Note both losses; stop at the first that is not a finite number."""
-        epoch = Epoch(self.current_epoch, _mean(self._fit_losses), _mean(self._watch_losses))
+        epoch = Epoch(self.current_epoch, self.gathered(self._fit_losses), self.gathered(self._watch_losses))
         self._fit_losses, self._watch_losses = [], []
         if not math.isfinite(epoch.fit_loss):
-            raise ModelError(
-                f"The loss is {epoch.fit_loss} in epoch {epoch.number + 1}: training has diverged.",
-                where="trainer", fix=f"Lower trainer.learning_rate (now {self.settings.learning_rate:g}).",
-            )  # fmt: skip
+            raise diverged(epoch, self.settings)
         self.curve.append(epoch)
-        if self.settings.loggers != Settings():
+        if self.logs:
             for name, value in (("fit_loss", epoch.fit_loss), ("watched_loss", epoch.watched_loss)):
                 self.log(name, value)
         best = min(self.curve, key=lambda one: one.watched_loss)
         if self.settings.early_stopping and epoch.number - best.number >= self.settings.early_stopping:
             self.trainer.should_stop = True
         self.on_step((epoch.number + 1) / self.settings.max_epochs, f"loss {epoch.fit_loss:.3f}", epoch)
+
+    def gathered(self, losses: list[Tensor]) -> float:
+        """The mean of an epoch's losses."""
+        return _mean(losses)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Beside what Lightning keeps: the curve, and where the random generators stand."""
@@ -92,6 +103,81 @@ class Regression(LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step / max(1, steps), self.settings.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class SharedRegression(Regression):
+    """The same in several processes that share every batch; the first tells how it goes, and the curve comes back."""
+
+    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
+        super().__init__(network, loss, settings, Queued(multiprocessing.get_context("spawn").SimpleQueue()))
+        made_of_names = {"callbacks", "loggers", "lightning"}  # classes made for them cannot go to another process
+        self.settings = TrainerSettings.model_validate(settings.model_dump(exclude=made_of_names))
+        self._tell: OnStep | None = on_step
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Pass on what the first process says."""
+        tell, queue = self._tell, self.on_step
+        assert tell is not None and isinstance(queue, Queued)
+        self._tell = None  # it stays in this process
+        with queue.passed_on(tell):
+            yield
+        last = self.curve[-1]
+        if not math.isfinite(last.fit_loss):
+            raise diverged(last, self.settings)
+
+    def training_step(self, batch: Rows, number: int) -> Tensor:
+        """Loss of this process's part, weighed so that the mean over the processes is that over the batch."""
+        share = self.trainer.train_dataloader.share(number)  # type: ignore[union-attr]  # a `Batches`
+        loss: Tensor = self.loss(self.network(*batch[:-1]), batch[-1]) * share
+        self._fit_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: Rows, number: int) -> None:
+        """The same of watched rows."""
+        share = self.trainer.val_dataloaders.share(number)  # type: ignore[union-attr]
+        self._watch_losses.append(self.loss(self.network(*batch[:-1]), batch[-1]) * share)
+
+    def on_train_start(self) -> None:
+        """Dropout of its own in every process."""
+        super().on_train_start()
+        seed: int = self.trainer.datamodule.seed  # type: ignore[attr-defined]  # a `TensorData`
+        torch.manual_seed(seed * 1000 + self.global_rank)
+
+    def on_train_epoch_end(self) -> None:
+        """As in one process, except that a loss that is no number is told once all have ended."""
+        try:
+            super().on_train_epoch_end()
+        except ModelError:
+            self.curve.append(Epoch(self.current_epoch, math.nan, math.nan))
+            self.trainer.should_stop = True
+
+    def gathered(self, losses: list[Tensor]) -> float:
+        """The mean over the processes too."""
+        mean = torch.stack(losses).mean() if losses else torch.tensor(math.nan, device=self.device)
+        return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In each of the processes, before Lightning says that it begins."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _silence()
+        warnings.simplefilter("ignore")
+
+    def get_extra_state(self) -> Any:
+        """What returns to the process that asked, beside the weights."""
+        return [(epoch.number, epoch.fit_loss, epoch.watched_loss) for epoch in self.curve]
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take it up."""
+        self.curve = [Epoch(*epoch) for epoch in state]
+
+
+def diverged(epoch: Epoch, settings: TrainerSettings) -> ModelError:
+    """What is told of a loss that is no finite number."""
+    return ModelError(
+        f"The loss is {epoch.fit_loss} in epoch {epoch.number + 1}: training has diverged.",
+        where="trainer", fix=f"Lower trainer.learning_rate (now {settings.learning_rate:g}).",
+    )  # fmt: skip
 
 
 def warmup_cosine(progress: float, warmup: float) -> float:
@@ -153,7 +239,9 @@ def fit(
             "Early stopping needs rows that are watched, and a fit on rows of a table has none: it is trained on all.",
             where="trainer.early_stopping", fix="Set trainer.max_epochs, and leave trainer.early_stopping null.",
         )  # fmt: skip
-    module = Regression(network, loss, settings, on_step)
+    if settings.devices > 1:
+        checkpoint = None  # a fit of several processes begins anew
+    module = (SharedRegression if settings.devices > 1 else Regression)(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings, checkpoint)
     begin = checkpoint if checkpoint and load(checkpoint) else None
@@ -162,20 +250,22 @@ def fit(
             warnings.simplefilter(
                 "ignore"
             )  # Lightning advises DataLoader workers and loggers that are left out on purpose
-            trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
+            with module.told():
+                trainer.fit(module, datamodule=data, ckpt_path=begin, weights_only=True)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns both signals into an exit of its own
         raise _interrupted() from None
     if trainer.interrupted:
         raise _interrupted()
-    network.eval()
+    network.cpu().eval()
     return module.curve
 
 
 def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Trainer:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _silence()
     return Trainer(
-        accelerator="cpu",
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy="ddp_spawn" if settings.devices > 1 else "auto",
         max_epochs=settings.max_epochs,
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip,
@@ -184,7 +274,7 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Traine
             *([EpochCheckpoint(checkpoint)] if checkpoint else []),
         ],
         plugins=[DurableCheckpoints()],
-        deterministic=True,
+        deterministic=True if settings.accelerator == "cpu" else "warn",  # of some operators CUDA has no other
         logger=[logger.build() for logger in named(settings.loggers)] or False,
         accumulate_grad_batches=settings.accumulate,
         precision=settings.precision,
@@ -194,6 +284,13 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None) -> Traine
         num_sanity_val_steps=0,
         **settings.lightning.given,
     )
+
+
+def _silence() -> None:
+    for name in ("pytorch.utilities.rank_zero", "pytorch.accelerators.cuda", "fabric", "fabric.utilities.rank_zero"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.ERROR)
+    for name in ("fabric.utilities.distributed", "pytorch.trainer", "pytorch"):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.ERROR)
 
 
 def named(section: Settings) -> list[Component]:

@@ -43,6 +43,8 @@ class Fits:
         self.task, self.checkout, self.on_step, self.unfinished = task, checkout, on_step, unfinished
         self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[None]]()
         self.others = min(task.settings.folds_at_once or _processors() // task.settings.threads, len(task.folds)) - 1
+        if task.settings.trainer.accelerator != "cpu" or task.settings.trainer.devices > 1:
+            self.others = 0  # the devices are taken by one fit
         self.pool: ProcessPoolExecutor | None = None
         self.begun = time.monotonic()
 

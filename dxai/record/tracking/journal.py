@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import secrets
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, TextIO
@@ -35,6 +37,53 @@ class Reference(NamedTuple):
     experiment: str
     tag: str
     value: str
+
+
+def store_name(uri: str) -> str:
+    """What names of journals call a store: an address may hold a password."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What stands in a journal's file.
+
+    Attributes:
+        store: Its name.
+        events: All of them.
+        delivered: How many of them are with MLflow.
+    """
+
+    store: str
+    events: list[Event]
+    delivered: int
+
+    @classmethod
+    def of(cls, file: Path) -> Lines:
+        """Read a file; a line that a killed process has not ended is left out."""
+        events, delivered = list[Event](), 0
+        for line in file.read_text("utf-8", errors="replace").splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if "delivered" in event:
+                delivered += event["delivered"]
+            else:
+                events.append(event)
+        store = file.name.split("-")[1] if file.name.count("-") == 2 else ""
+        return cls(store, events, delivered)
+
+    @property
+    def waiting(self) -> int:
+        """How many events MLflow has not been told."""
+        return len(self.events) - self.delivered
+
+    def unended(self) -> list[Reference]:
+        """Runs that were started and never ended, children first."""
+        ended = {tuple(event["run"]) for event in self.events if event["op"] == "end"}
+        started = [Reference(*event["run"]) for event in self.events if event["op"] == "start"]
+        return [run for run in reversed(started) if tuple(run) not in ended]
 
 
 class Journal:
@@ -104,24 +153,14 @@ class Journal:
 
     def unended(self) -> list[Reference]:
         """Runs that were started here and never ended, children first."""
-        ended = {tuple(event["run"]) for event in self.events if event["op"] == "end"}
-        started = [Reference(*event["run"]) for event in self.events if event["op"] == "start"]
-        return [run for run in reversed(started) if tuple(run) not in ended]
+        return Lines("", self.events, 0).unended()
 
     def _read(self) -> None:
         if not self.file.is_file():
             return
-        count = 0
-        for line in self.file.read_text("utf-8", errors="replace").splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:  # the process was killed in the middle of it
-                continue
-            if "delivered" in event:
-                count += event["delivered"]
-            else:
-                self.events.append(event)
-        self.waiting.extend(self.events[count:])
+        lines = Lines.of(self.file)
+        self.events += lines.events
+        self.waiting.extend(self.events[lines.delivered :])
 
     def _write(self, *events: Event) -> None:
         if self._stream is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +78,18 @@ class MlflowStore:
             if found:
                 self.ids[run] = str(found[0].info.run_id)
         return self.ids.get(run)
+
+    def close_all_but(self, alive: Callable[[], Collection[str]]) -> int:
+        """Close open runs of dxai that are none of those with these keys; returns how many."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        found = self.client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=_METRICS_AT_ONCE)
+        keys = {run.info.run_id: run.data.tags.get("dxai_key") for run in found}
+        living = alive()  # asked later than MLflow: a run that has begun since then is none of these
+        dead = [run_id for run_id, key in keys.items() if key and key not in living]
+        dead = [run_id for run_id in dead if self.client.get_run(run_id).info.status == "RUNNING"]
+        for run_id in dead:
+            self.client.set_terminated(run_id, "KILLED")
+        return len(dead)
 
     # --- events -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from dxai.errors import InterruptedRunError, SettingsError
 from dxai.learn.fitting import Epoch
 from dxai.record.provenance import Provenance, code_commit, run_fingerprint
 from dxai.record.tracking.delivery import Delivery
-from dxai.record.tracking.journal import Journal, Reference
+from dxai.record.tracking.journal import Journal, Lines, Reference, store_name
 from dxai.record.tracking.mlflow_store import MlflowStore, flat
 from dxai.record.tracking.system_metrics import SystemMetrics
 
@@ -45,9 +45,9 @@ class Tracker:
 
     def __init__(self, checkout: Path, settings: TrackingSettings = _UNSAID) -> None:
         self.checkout, self.settings = checkout, settings
-        uri = _refuse_other_scheme(settings) or f"sqlite:///{checkout / 'mlflow.db'}"
+        uri = _refuse_other_scheme(settings) or _own(checkout)
         self.store, self.folder = MlflowStore(uri, checkout / "mlartifacts"), checkout / "runs" / ".tracking"
-        self.name = hashlib.sha256(uri.encode()).hexdigest()[:12]  # an address may hold a password
+        self.name = store_name(uri)
         if uri.startswith("sqlite"):
             self.store.client.search_experiments(max_results=1)
 
@@ -75,6 +75,27 @@ class Tracker:
         """The newest run with this fingerprint; where MLflow has none, what is told of it goes nowhere."""
         with self._delivery() as delivery:
             yield EarlierRun(delivery, Reference(experiment, _FINGERPRINT, fingerprint))
+
+    def close_dead(self, alive: Callable[[], Collection[str]]) -> tuple[int, int]:
+        """Tell what ended processes have left, and close their runs.
+
+        Args:
+            alive: Tells the keys by which runs of living processes are known.
+
+        Returns:
+            How many runs were closed, and how many journals still wait.
+        """
+        before = len(self._unclosed())
+        with self._delivery():
+            pass
+        closed = before - len(self._unclosed())
+        if self.store.uri == _own(self.checkout):  # none but this checkout's processes write there
+            closed += self.store.close_all_but(alive)
+        return closed, len(list(self.folder.glob(f"*-{self.name}-*.jsonl")))
+
+    def _unclosed(self) -> list[Reference]:
+        files = self.folder.glob(f"*-{self.name}-*.jsonl")
+        return [run for file in files for run in Lines.of(file).unended()]
 
     @contextmanager
     def _delivery(self) -> Iterator[Delivery]:
@@ -163,6 +184,10 @@ class EarlierRun:
 
     def _append(self, op: str, **more: Any) -> None:
         self.delivery.append({"op": op, "run": self.run, "time": _now(), **more})
+
+
+def _own(checkout: Path) -> str:
+    return f"sqlite:///{checkout / 'mlflow.db'}"
 
 
 def _refuse_other_scheme(settings: TrackingSettings) -> str | None:
