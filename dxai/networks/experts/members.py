@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -14,13 +15,20 @@ from dxai.networks.experts.filters import complex_smoothing, holt_winters, kerne
 from dxai.networks.experts.history import History, adjusted
 
 ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
+"""Smoothing parameters of both thetas."""
 LINE_WEIGHTS = (0.0, 0.25, 0.5, 0.75)
+"""Share of the line in the second theta."""
 COMPLEX = tuple(product((1.05, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8, 2.0), (1.0, 1.005, 1.01, 1.02)))
+"""Real and imaginary part of complex smoothing."""
 DAMPED = tuple(
     (alpha, alpha * beta, (1 - alpha) * gamma, phi)
     for alpha, beta in product((0.05, 0.15, 0.3, 0.5, 0.8), (0.0, 0.1, 0.3))
     for gamma, phi in product((0.0, 0.05, 0.1, 0.3), (0.85, 0.97))
 )
+"""Gains of level, trend and season, and damping of Holt-Winters. Rows that are not stable are left out of both grids."""
+
+ON_CIRCLE = 1 + 1e-6
+"""Radius of Holt-Winters: level and season may trade a constant for ever, which no forecast shows."""
 
 
 class Size(NamedTuple):
@@ -34,10 +42,10 @@ class Size(NamedTuple):
 class ComplexSmoothing(nn.Module):
     """Complex exponential smoothing of seasonal ratios off."""
 
-    def __init__(self, size: Size, *, discount: float) -> None:
+    def __init__(self, size: Size, *, discount: float, rows: Sequence[tuple[float, float]]) -> None:
         super().__init__()
         self.discount = discount
-        self.bank = FilterBank(kernels(stable(complex_smoothing(COMPLEX)), length=size.context, horizon=size.horizon))
+        self.bank = FilterBank(kernels(stable(complex_smoothing(rows)), length=size.context, horizon=size.horizon))
 
     def forward(self, history: History) -> Tensor:
         """Forecasts of the row with the least absolute error."""
@@ -90,10 +98,14 @@ class Theta(nn.Module):
 class HoltWinters(nn.Module):
     """Damped Holt-Winters around constant seasonal differences."""
 
-    def __init__(self, size: Size, *, discount: float) -> None:
+    def __init__(self, size: Size, *, discount: float, rows: Sequence[tuple[float, float, float, float]]) -> None:
         super().__init__()
         self.discount = discount
-        self.bank = FilterBank(kernels(holt_winters(DAMPED, size.season), length=size.context, horizon=size.horizon))
+        self.bank = FilterBank(
+            kernels(
+                stable(holt_winters(rows, size.season), radius=ON_CIRCLE), length=size.context, horizon=size.horizon
+            )
+        )
 
     def forward(self, history: History) -> Tensor:
         """Forecasts of the row with the least absolute error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn import functional
 from dxai.networks.experts.gaps import filled, without_last_spike
 from dxai.networks.experts.history import SMALLEST, History
 from dxai.networks.experts.members import (
+    COMPLEX,
+    DAMPED,
     LINE_WEIGHTS,
     ComplexSmoothing,
     HarmonicRegression,
@@ -48,6 +50,8 @@ class Experts(nn.Module):
         trim: float = 0.2,
         discount: float = 0.7,
         mild: float = 0.85,
+        complex_rows: Sequence[tuple[float, float]] = COMPLEX,
+        damped_rows: Sequence[tuple[float, float, float, float]] = DAMPED,
     ) -> None:
         """Build the filters.
 
@@ -59,6 +63,8 @@ class Experts(nn.Module):
             trim: Share of the weight that is left out at either end.
             discount: Weight of a season's index against that of a season later, in both thetas.
             mild: The same in the other experts.
+            complex_rows: Grid of complex smoothing.
+            damped_rows: Grid of Holt-Winters.
         """
         super().__init__()
         assert context % season == 0 and context >= 2 * season, "a context is two whole seasons or more"
@@ -66,10 +72,10 @@ class Experts(nn.Module):
         self.sharpness, self.trim = sharpness, trim
         self.origins = sorted({0, -(-horizon // 3), -(-2 * horizon // 3), horizon})
         size = Size(context, horizon, season)
-        self.complex = ComplexSmoothing(size, discount=mild)
+        self.complex = ComplexSmoothing(size, discount=mild, rows=complex_rows)
         self.theta = Theta(size, discount=discount, ratio=False)
         self.weighed_theta = Theta(size, discount=discount, ratio=True, weights=LINE_WEIGHTS)
-        self.holt_winters = HoltWinters(size, discount=mild)
+        self.holt_winters = HoltWinters(size, discount=mild, rows=damped_rows)
         self.harmonic = HarmonicRegression(size, discount=0.98, season_discount=mild)
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor]:
