@@ -25,7 +25,7 @@ DAMPED = tuple(
     for alpha, beta in product((0.05, 0.15, 0.3, 0.5, 0.8), (0.0, 0.1, 0.3))
     for gamma, phi in product((0.0, 0.05, 0.1, 0.3), (0.85, 0.97))
 )
-"""Gains of level, trend and season, and damping of Holt-Winters. Rows that are not stable are left out of both grids."""
+"""Gains of level, trend and season, and damping of Holt-Winters. Both grids lose their unstable rows."""
 
 ON_CIRCLE = 1 + 1e-6
 """Radius of Holt-Winters: level and season may trade a constant for ever, which no forecast shows."""
