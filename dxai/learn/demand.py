@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dxai import metrics
 from dxai.bundle.profile import Profile, profile_panel
+from dxai.config.components import find
 from dxai.config.settings import DemandEvaluation, ForecastScaling, RollingSplit, RunSettings
 from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
@@ -28,7 +29,7 @@ from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.module import fit
-from dxai.learn.predictor import DemandPredictor, ScaledForecast
+from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
 from dxai.networks.quantiles import QuantileHead
@@ -80,7 +81,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         "split": (RollingSplit,), "evaluate": (DemandEvaluation,), "scaling": (ForecastScaling,),
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
-    choices: ClassVar[str] = "model=nhits or dlinear, split=rolling, evaluate=demand, scaling=level or trend"
+    gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
+    choices: ClassVar[str] = "model=nhits, dlinear or experts, split=rolling, evaluate=demand, scaling=level or trend"
     left_out_as: ClassVar[str] = "series with too short a history"
 
     scaling: ForecastScaling
@@ -100,6 +102,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         self._refuse_short_context()
 
     def _refuse_short_context(self) -> None:
+        if self.raw:
+            return
         if self.scaling.residual == "seasonal_naive" and self.scaling.context <= self.contract.season:
             raise SettingsError(
                 f"residual=seasonal_naive looks back one season of {self.contract.season} steps, "
@@ -107,10 +111,17 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
                 where="scaling.context", fix=f"Use scaling.context={2 * self.contract.season} or more.",
             )  # fmt: skip
 
-    @property
+    @cached_property
+    def raw(self) -> bool:
+        """Whether the model takes histories as they are, and says itself how many steps of them."""
+        return bool(getattr(find(self.settings.model.target), "takes_raw", False))
+
+    @cached_property
     def context(self) -> int:
         """Steps of history that the network looks at."""
-        return self.scaling.context
+        if not self.raw:
+            return self.scaling.context
+        return int(find(self.settings.model.target).context_of(self.contract.season, self.contract.horizon))
 
     @property
     def spread(self) -> float:
@@ -127,6 +138,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def predictor(self) -> DemandPredictor:
         """An unfitted predictor of the right shape."""
         scaling, contract = self.scaling, self.contract
+        if self.raw:
+            network = self.network(context=self.context, horizon=contract.horizon, season=contract.season)
+            return DemandPredictor(contract, RawForecast(network))
         scale = SeriesScale(
             context=scaling.context, horizon=contract.horizon, season=contract.season,
             residual=scaling.residual, recency=scaling.recency, floor=scaling.floor,
@@ -156,7 +170,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         windows = training_windows(before, self.contract, self.context)
         rows: Rows = tuple(torch.as_tensor(array) for array in windows)
         watch: Rows = (*self._inputs(before), torch.as_tensor(truth))
-        predictor.scaled.scale.fit(watch[0])
+        if isinstance(predictor.scaled, ScaledForecast):
+            predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         curve = fit(
             predictor.scaled, loss, rows, watch, self.settings.trainer, seed=self.settings.seed, on_step=on_step

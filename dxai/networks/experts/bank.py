@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from dxai.networks.experts.filters import Floats, Kernels
 
+ROWS_AT_ONCE = 16
+"""Of the grid: one-step forecasts of 4,096 series by all 120 rows at once would take gigabytes."""
+
 
 class FilterBank(nn.Module):
     """One-step forecasts of all rows, and the forecasts of one row for each series.
@@ -30,19 +33,20 @@ class FilterBank(nn.Module):
         self.register_buffer("level", _tensor(kernels.level))
         self.register_buffer("level_ahead", _tensor(kernels.level_ahead))
 
-    def one_step(self, deviation: Tensor, level: Tensor) -> Tensor:
+    def one_step(self, deviation: Tensor, level: Tensor, rows: slice = slice(None)) -> Tensor:
         """Forecasts of the window's steps, each from all steps before it.
 
         Args:
             deviation: History less its level, 0 where there is none ``[series, context]``.
             level: Value that is taken to have lasted for ever before the history ``[series, 1]``.
+            rows: Of the grid.
 
         Returns:
             ``[series, rows, window]``.
         """
         before = functional.pad(deviation[:, None, :-1], (self.window, 0))
-        filtered = functional.conv1d(before, self.one_step_kernels)
-        return filtered + (self.level * level)[:, :, None]
+        filtered = functional.conv1d(before, self.one_step_kernels[rows])
+        return filtered + (self.level[rows] * level)[:, :, None]
 
     def forecast(self, deviation: Tensor, level: Tensor, row: Tensor) -> Tensor:
         """Forecasts of the given row of each series ``[series]`` over the horizon ``[series, horizon]``."""
@@ -51,8 +55,12 @@ class FilterBank(nn.Module):
 
     def best_row(self, deviation: Tensor, level: Tensor, counted: Tensor) -> Tensor:
         """Row with the least absolute one-step error over the window's steps that count ``[series]``."""
-        error = (deviation + level)[:, None, -self.window :] - self.one_step(deviation, level)
-        return torch.argmin((error.abs() * counted[:, None, -self.window :]).sum(dim=2), dim=1)
+        values, counted = (deviation + level)[:, None, -self.window :], counted[:, None, -self.window :]
+        errors = []
+        for first in range(0, len(self.level), ROWS_AT_ONCE):
+            made = self.one_step(deviation, level, slice(first, first + ROWS_AT_ONCE))
+            errors.append(((values - made).abs() * counted).sum(dim=2))
+        return torch.argmin(torch.cat(errors, dim=1), dim=1)
 
 
 def _tensor(values: Floats) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,26 @@ CAUTION = 0.2
 """Added to an expert's error over that of all: a perfect score on few steps is partly luck."""
 HIGHEST = 3.0
 """A forecast is at most so many times the largest value of its history."""
+
+
+class Validation(NamedTuple):
+    """What the experts say from the end of a history and from earlier origins in it, over the scale of the series.
+
+    Attributes:
+        experts: ``[origin, series, expert, horizon]``.
+        weights: ``[series, expert]``.
+        forecast: Their combination ``[origin, series, horizon]``.
+        truth: NaN where it is not known ``[origin, series, horizon]``.
+        aligned: The history, NaN where a value is missing ``[series, context + horizon]``.
+        scale: ``[series, 1]``.
+    """
+
+    experts: Tensor
+    weights: Tensor
+    forecast: Tensor
+    truth: Tensor
+    aligned: Tensor
+    scale: Tensor
 
 
 class Experts(nn.Module):
@@ -88,32 +109,30 @@ class Experts(nn.Module):
             Forecasts ``[series, horizon]`` and, of the earlier origins inside the history, truth minus forecast by
             step ``[series, origin, horizon]``, NaN where no truth is known; both in the unit of the history.
         """
-        experts, truth, scale = self.validation(history)
-        error = (truth[1:, :, None] - experts[1:]).abs()  # [origin, series, expert, horizon]
-        forecast = trimmed_mean(experts, weights(error, self.sharpness), self.trim) * scale
-        return forecast[0], (truth[1:] * scale - forecast[1:]).transpose(0, 1)
+        seen = self.validation(history)
+        return seen.forecast[0] * seen.scale, ((seen.truth - seen.forecast)[1:] * seen.scale).transpose(0, 1)
 
-    def validation(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Every expert from every origin, the end of the history first.
-
-        Returns:
-            Forecasts ``[origin, series, expert, horizon]`` and truths ``[origin, series, horizon]``, both over the
-            scale of their series ``[series, 1]``.
-        """
-        padded = torch.cat(
-            [torch.full_like(history[:, :1], torch.nan).expand(-1, self.context + self.horizon), history], 1
-        )
-        padded = padded[:, -(self.context + self.horizon) :]
-        size = torch.where(padded.isnan(), 0.0, padded).abs().sum(dim=1, keepdim=True)
-        scale = size / (~padded.isnan()).sum(dim=1, keepdim=True).clamp_min(1)
-        scale = torch.where(scale > 0, scale, 1.0)
-        padded = padded / scale
+    def validation(self, history: Tensor) -> Validation:
+        """Every expert from every origin, the end of the history first, and their combination."""
+        aligned, scale = self.aligned(history)
         ends = [self.horizon - origin for origin in self.origins]
-        looks = torch.cat([padded[:, end : end + self.context] for end in ends])
-        after = functional.pad(padded, (0, self.horizon), value=torch.nan)
+        looks = torch.cat([aligned[:, end : end + self.context] for end in ends])
+        after = functional.pad(aligned, (0, self.horizon), value=torch.nan)
         truth = torch.stack([after[:, end + self.context :][:, : self.horizon] for end in ends])
-        forecasts = self.experts(looks)
-        return forecasts.reshape(len(ends), -1, len(NAMES), self.horizon), truth, scale
+        experts = self.experts(looks).reshape(len(ends), -1, len(NAMES), self.horizon)
+        weight = weights((truth[1:, :, None] - experts[1:]).abs(), self.sharpness)
+        forecast = trimmed_mean(experts, weight, self.trim)
+        return Validation(experts, weight, forecast, truth, aligned, scale)
+
+    def aligned(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """The newest steps over their mean size ``[series, context + horizon]``, and that size ``[series, 1]``."""
+        length = self.context + self.horizon
+        missing = torch.full_like(history[:, :1], torch.nan).expand(-1, length)
+        newest = torch.cat([missing, history], 1)[:, -length:]
+        size = torch.where(newest.isnan(), 0.0, newest).abs().sum(dim=1, keepdim=True)
+        scale = size / (~newest.isnan()).sum(dim=1, keepdim=True).clamp_min(1)
+        scale = torch.where(scale > 0, scale, 1.0)
+        return newest / scale, scale
 
     def experts(self, look: Tensor) -> Tensor:
         """Every expert's forecast of scaled histories ``[series, context]``: ``[series, expert, horizon]``."""
