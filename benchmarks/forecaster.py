@@ -37,7 +37,7 @@ from dxai.contract.signature import LEVELS
 from dxai.data.sources import Source, fetch
 from dxai.errors import DxaiError
 from dxai.learn.conformal import conformal_quantile
-from dxai.networks.experts import ExpertForecast, Experts
+from dxai.networks.experts import Combination, Experts
 from dxai.networks.experts.intervals import logarithms
 from dxai.networks.experts.members import COMPLEX, DAMPED
 
@@ -168,7 +168,7 @@ def tuned(measured: Set) -> list[dict[str, Any]]:
     ]
 
 
-def _experts(measured: Set, network: ExpertForecast) -> dict[str, Any]:
+def _experts(measured: Set, network: Experts) -> dict[str, Any]:
     answer, seconds = _timed(in_torch(network), measured)
     line, inner = _line(measured, "experts", answer, seconds), measured.inner()
     reach = conformal_quantile(outside(inner.truth, in_torch(network)(inner)))
@@ -212,17 +212,17 @@ def _in_words(line: Mapping[str, Any]) -> str:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-def build(measured: Set, settings: Mapping[str, Any] | None = None) -> ExpertForecast:
+def build(measured: Set, settings: Mapping[str, Any] | None = None) -> Experts:
     """The experts of a set's frequency and horizon."""
     season, horizon = measured.season, measured.horizon
-    context = ExpertForecast.context_of(season, horizon)
-    made = ExpertForecast(context=context, horizon=horizon, season=season)
+    context = Experts.context_of(season, horizon)
+    made = Experts(context=context, horizon=horizon, season=season)
     if settings:
-        made.network = Experts(season=season, horizon=horizon, context=context - horizon, **settings)
+        made.network = Combination(season=season, horizon=horizon, context=context - horizon, **settings)
     return made.eval()
 
 
-def in_torch(network: ExpertForecast) -> Callable[[Set], Answer]:
+def in_torch(network: Experts) -> Callable[[Set], Answer]:
     """All series of a set, some at a time: the memory stays bounded."""
     return _in_parts(lambda past: [each.numpy() for each in Bounds(network)(torch.as_tensor(past))])
 
@@ -248,7 +248,7 @@ def _in_parts(ask: Callable[[NDArray[np.float32]], Sequence[Any]]) -> Callable[[
 class Bounds(nn.Module):
     """Quantiles at `BOUNDS` and the error scale, in the unit of the series."""
 
-    def __init__(self, network: ExpertForecast) -> None:
+    def __init__(self, network: Experts) -> None:
         super().__init__()
         self.network = network
 
@@ -258,7 +258,7 @@ class Bounds(nn.Module):
         return made * size[:, :, None], scale * size
 
 
-def export(network: ExpertForecast, file: Path) -> None:
+def export(network: Experts, file: Path) -> None:
     """One ONNX file, series and time free."""
     free = torch.export.Dim.DYNAMIC
     torch.onnx.export(

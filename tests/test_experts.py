@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dxai.networks.experts import NAMES, Experts
+from dxai.networks.experts import NAMES, Combination
 from dxai.networks.experts.bank import FilterBank
 from dxai.networks.experts.filters import StateSpace, complex_smoothing, holt_winters, kernels, simple, stable
 from dxai.networks.experts.gaps import filled
@@ -25,11 +25,11 @@ WAVE = [100 + 20 * np.sin(2 * np.pi * step / SEASON) for step in range(96)]
 
 
 @pytest.fixture(scope="module")
-def monthly() -> Experts:
-    return Experts(season=SEASON, horizon=HORIZON, context=CONTEXT).eval()
+def monthly() -> Combination:
+    return Combination(season=SEASON, horizon=HORIZON, context=CONTEXT).eval()
 
 
-def forecast(network: Experts, *values: float) -> Tensor:
+def forecast(network: Combination, *values: float) -> Tensor:
     """Forecast of one history; whatever the history, it is finite."""
     with torch.inference_mode():
         made, error = network(torch.tensor([list(values)], dtype=torch.float32))
@@ -120,7 +120,7 @@ def test_best_row_is_the_one_that_made_the_history() -> None:
 def test_rows_that_never_forget_are_left_out() -> None:
     assert len(stable(complex_smoothing([(2.0, 0.98), (1.5, 1.0)])).gain) == 1
     assert len(stable(complex_smoothing(COMPLEX)).gain) >= 30
-    network = Experts(season=4, horizon=8, context=72)
+    network = Combination(season=4, horizon=8, context=72)
     assert len(network.holt_winters.bank.level) > 60
     np.testing.assert_allclose(network.holt_winters.bank.level, 1, rtol=1e-3)  # a constant is forecast as itself
 
@@ -173,108 +173,108 @@ def test_trimmed_mean_leaves_out_the_outermost_weight() -> None:
 # --- short and odd histories ------------------------------------------------------------------------------------------
 
 
-def test_one_step_is_repeated(monthly: Experts) -> None:
+def test_one_step_is_repeated(monthly: Combination) -> None:
     assert torch.allclose(forecast(monthly, 7.0), torch.tensor(7.0))
 
 
 @pytest.mark.parametrize("length", [2, 5, 8, 11])
-def test_trend_of_under_a_season_is_hardly_believed(monthly: Experts, length: int) -> None:
+def test_trend_of_under_a_season_is_hardly_believed(monthly: Combination, length: int) -> None:
     made = forecast(monthly, *range(1, length + 1))
     assert made.min() >= 1 and made.max() <= length + length / 3  # 1…5 does not go on to 12
 
 
 @pytest.mark.parametrize("length", [13, 18, 23])
-def test_trend_of_one_to_two_seasons_goes_on_with_care(monthly: Experts, length: int) -> None:
+def test_trend_of_one_to_two_seasons_goes_on_with_care(monthly: Combination, length: int) -> None:
     made = forecast(monthly, *range(1, length + 1))
     assert made[-1] > made[0] and made[-1] < length + HORIZON
 
 
-def test_long_trend_goes_on(monthly: Experts) -> None:
+def test_long_trend_goes_on(monthly: Combination) -> None:
     made = forecast(monthly, *range(1, 61))
     assert 0.6 * HORIZON < made[-1] - 60 < 1.1 * HORIZON
 
 
-def test_one_to_two_seasons_stay_within_what_was_seen(monthly: Experts) -> None:
+def test_one_to_two_seasons_stay_within_what_was_seen(monthly: Combination) -> None:
     made = forecast(monthly, *WAVE[:18])
     assert made.min() >= 80 and made.max() <= 120
 
 
-def test_season_is_repeated(monthly: Experts) -> None:
+def test_season_is_repeated(monthly: Combination) -> None:
     np.testing.assert_allclose(forecast(monthly, *WAVE[:60]), WAVE[60:78], atol=0.1)
 
 
-def test_season_below_zero_is_repeated(monthly: Experts) -> None:
+def test_season_below_zero_is_repeated(monthly: Combination) -> None:
     made = forecast(monthly, *(value - 100 for value in WAVE[:60]))
     np.testing.assert_allclose(made, np.array(WAVE[60:78]) - 100, atol=0.1)
 
 
-def test_gaps_are_bridged(monthly: Experts) -> None:
+def test_gaps_are_bridged(monthly: Combination) -> None:
     holes = [NAN if step in (3, 10, 11, 12, 30, 31, 55) else value for step, value in enumerate(WAVE[:60])]
     np.testing.assert_allclose(forecast(monthly, *holes), WAVE[60:78], atol=0.1)
 
 
 @pytest.mark.parametrize("missing", [1, 2, 14])
-def test_missing_end_is_stepped_over(monthly: Experts, missing: int) -> None:
+def test_missing_end_is_stepped_over(monthly: Combination, missing: int) -> None:
     made = forecast(monthly, *WAVE[: 60 - missing], *[NAN] * missing)
     np.testing.assert_allclose(made, WAVE[60:78], atol=0.1)
 
 
-def test_missing_beginning_changes_nothing(monthly: Experts) -> None:
+def test_missing_beginning_changes_nothing(monthly: Combination) -> None:
     assert torch.equal(forecast(monthly, *[NAN] * 50, *WAVE[:30]), forecast(monthly, *WAVE[:30]))
 
 
-def test_history_without_a_value_is_forecast_as_zero(monthly: Experts) -> None:
+def test_history_without_a_value_is_forecast_as_zero(monthly: Combination) -> None:
     assert not forecast(monthly, NAN, NAN).any()
 
 
 @pytest.mark.parametrize("value", [20.0, 0.0, -5.0, 1e-9, 1e12])
-def test_constant_stays(monthly: Experts, value: float) -> None:
+def test_constant_stays(monthly: Combination, value: float) -> None:
     np.testing.assert_allclose(forecast(monthly, *[value] * 40), value, rtol=1e-5)
 
 
 @pytest.mark.parametrize("spike", [400.0, 0.0, -400.0])
-def test_spike_at_the_end_is_not_half_believed(monthly: Experts, spike: float) -> None:
+def test_spike_at_the_end_is_not_half_believed(monthly: Combination, spike: float) -> None:
     level = np.random.default_rng(0).normal(20, 1, size=60).tolist()
     calm, shaken = forecast(monthly, *level), forecast(monthly, *level[:-1], spike)
     assert (calm - shaken).abs().max() < 3  # of 20, where the spike is 20 to 420 away
 
 
-def test_spike_after_a_constant_is_not_believed(monthly: Experts) -> None:
+def test_spike_after_a_constant_is_not_believed(monthly: Combination) -> None:
     np.testing.assert_allclose(forecast(monthly, *[20.0] * 40, 400.0), 20, rtol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [2, 6, 12])
-def test_level_shift_is_followed(monthly: Experts, steps: int) -> None:
+def test_level_shift_is_followed(monthly: Combination, steps: int) -> None:
     level = np.random.default_rng(0).normal(20, 1, size=60)
     level[-steps:] += 20
     made = forecast(monthly, *level)
     assert made.min() > 30 and made.max() < 46
 
 
-def test_no_demand_any_more_is_zero(monthly: Experts) -> None:
+def test_no_demand_any_more_is_zero(monthly: Combination) -> None:
     assert forecast(monthly, *[50.0] * 20, *[0.0] * 39).abs().max() < 0.5
 
 
-def test_falling_trend_does_not_go_below_zero(monthly: Experts) -> None:
+def test_falling_trend_does_not_go_below_zero(monthly: Combination) -> None:
     assert forecast(monthly, *np.linspace(100, 2, 60)).min() >= 0
 
 
-def test_steep_growth_is_bounded(monthly: Experts) -> None:
+def test_steep_growth_is_bounded(monthly: Combination) -> None:
     history = [1.2**step for step in range(48)]
     assert forecast(monthly, *history).max() <= 3 * history[-1]
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-4, 1e6, 1e12])
-def test_forecast_grows_with_the_series(monthly: Experts, scale: float) -> None:
+def test_forecast_grows_with_the_series(monthly: Combination, scale: float) -> None:
     made = forecast(monthly, *(value * scale for value in WAVE[:50]))
     np.testing.assert_allclose(made / scale, forecast(monthly, *WAVE[:50]), rtol=1e-4)
 
 
-def test_values_of_all_sizes_in_one_history_stay_finite(monthly: Experts) -> None:
+def test_values_of_all_sizes_in_one_history_stay_finite(monthly: Combination) -> None:
     assert forecast(monthly, *[1e-9, 1e12] * 20).max() <= 3e12
 
 
-def test_series_of_a_batch_do_not_touch_each_other(monthly: Experts) -> None:
+def test_series_of_a_batch_do_not_touch_each_other(monthly: Combination) -> None:
     histories = torch.tensor([WAVE[:50], [1e6] * 50, [NAN] * 45 + [1.0, 2, 3, 4, 5]], dtype=torch.float32)
     with torch.inference_mode():
         together = monthly(histories)[0]
@@ -291,7 +291,7 @@ def test_gap_is_filled_from_the_same_phase() -> None:
 # --- validation and export --------------------------------------------------------------------------------------------
 
 
-def test_validation_errors_are_of_the_steps_that_are_known(monthly: Experts) -> None:
+def test_validation_errors_are_of_the_steps_that_are_known(monthly: Combination) -> None:
     with torch.inference_mode():
         _, error = monthly(torch.tensor([WAVE[:60]], dtype=torch.float32))
         seen = monthly.validation(torch.tensor([WAVE[:60]], dtype=torch.float32))
@@ -303,7 +303,7 @@ def test_validation_errors_are_of_the_steps_that_are_known(monthly: Experts) -> 
 @pytest.mark.slow(seconds=20)
 def test_graph_is_the_network(tmp_path: Path) -> None:
     """A small network; `benchmarks.forecaster` does the same at full size."""
-    network = Experts(season=4, horizon=3, context=16, complex_rows=COMPLEX[:4], damped_rows=DAMPED[:8]).eval()
+    network = Combination(season=4, horizon=3, context=16, complex_rows=COMPLEX[:4], damped_rows=DAMPED[:8]).eval()
     file, free = tmp_path / "q.onnx", torch.export.Dim.DYNAMIC
     torch.onnx.export(
         network, (torch.ones(2, 50),), file, dynamo=True, opset_version=20, dynamic_shapes=({0: free, 1: free},),

@@ -25,6 +25,7 @@ from dxai.data.naive import Forecast
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
+from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.learn.losses import ForecastLoss
@@ -32,12 +33,15 @@ from dxai.learn.module import fit
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
+from dxai.networks.experts import Experts
 from dxai.networks.quantiles import QuantileHead
 
 Array = NDArray[np.float32]
 
 QUANTILE_COLUMNS = tuple(f"q{round(level * 100)}" for level in LEVELS)
 MEDIAN = len(LEVELS) // 2
+EXPERTS = "experts"
+"""Name of the yardstick."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         super().__init__(contract, table, settings)
         assert contract.frequency is not None  # checked when the contract was read
         self.frequency, split = contract.frequency, settings.split
+        self._yardsticks: dict[int, dict[str, Forecast]] = {}  # by origin: scores and report ask for the same
         self.scaling, self.split, self.evaluation = settings.scaling, split, settings.evaluate  # type: ignore[assignment]
         whole = to_panel(table, contract.model_copy(update={"minimum_history": 0}), where=settings.data.name)
         long_enough = whole.known_steps >= contract.minimum_history
@@ -201,8 +206,16 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def yardsticks(self, fold: DemandFold) -> dict[str, Forecast]:
         """Forecasts of the yardsticks from the same origin, never below the target's minimum."""
+        if fold.origin not in self._yardsticks:
+            self._yardsticks[fold.origin] = self._forecast_simply(fold)
+        return self._yardsticks[fold.origin]
+
+    def _forecast_simply(self, fold: DemandFold) -> dict[str, Forecast]:
         past, minimum = self.panel.until(fold.origin, self.frequency).values, self.contract.target.minimum
-        made = {n: naive.forecast(n, past, self.contract.horizon, self.contract.season) for n in naive.DEMAND}
+        horizon, season = self.contract.horizon, self.contract.season
+        made = {n: naive.forecast(n, past, horizon, season) for n in naive.DEMAND}
+        if find(self.settings.model.target) is not Experts:  # nothing is a yardstick of itself
+            made[EXPERTS] = yardsticks.experts(past, horizon, season)
         if minimum is None:
             return made
         return {n: Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
@@ -219,7 +232,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             yard.append({n: metrics.score(self.metrics, **(a | known), lag=self.lag) for n, a in theirs.items()})
         return {
             "model": metrics.mean_scores(model),
-            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in naive.DEMAND},
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yard[0]},
         }
 
     @property

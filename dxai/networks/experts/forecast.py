@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from dxai.contract.signature import LEVELS
 from dxai.networks.experts.intervals import error_scale, quantiles
-from dxai.networks.experts.network import Experts
+from dxai.networks.experts.network import Combination
 
 SMALLEST_SCALE = 1e-3
 """Least unit of forecasts, over the size of their series."""
 
 
-class ExpertForecast(nn.Module):
+class Experts(nn.Module):
     """Eight experts with quantiles; there is nothing to train.
 
     Attributes:
@@ -27,7 +27,7 @@ class ExpertForecast(nn.Module):
     def __init__(self, *, context: int, horizon: int, season: int) -> None:
         """``context``: as `context_of` says."""
         super().__init__()
-        self.network = Experts(season=season, horizon=horizon, context=context - horizon)
+        self.network = Combination(season=season, horizon=horizon, context=context - horizon)
 
     @staticmethod
     def context_of(season: int, horizon: int) -> int:
@@ -35,7 +35,7 @@ class ExpertForecast(nn.Module):
 
         Twelve years of months, eighteen of quarters, three of weeks.
 
-        >>> [ExpertForecast.context_of(season, 0) for season in (12, 4, 52, 1)]
+        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 1)]
         [144, 72, 156, 48]
         """
         steps = max(48, min(144, 18 * season), 3 * season)

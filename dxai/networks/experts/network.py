@@ -54,7 +54,7 @@ class Validation(NamedTuple):
     scale: Tensor
 
 
-class Experts(nn.Module):
+class Combination(nn.Module):
     """Point forecasts of any series from its history alone.
 
     The forecast of every step is a trimmed mean of the eight, weighed by their errors from rolling origins inside the
