@@ -11,11 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dxai.networks.experts import NAMES, Combination
+from dxai.contract.signature import LEVELS
+from dxai.learn import yardsticks
+from dxai.networks.experts import NAMES, Combination, Experts
+from dxai.networks.experts import bank as bank_module
 from dxai.networks.experts.bank import FilterBank
 from dxai.networks.experts.filters import StateSpace, complex_smoothing, holt_winters, kernels, simple, stable
 from dxai.networks.experts.gaps import filled
 from dxai.networks.experts.history import History, adjusted
+from dxai.networks.experts.lumpy import MEMORY, empirical, lumpiness
 from dxai.networks.experts.members import COMPLEX, DAMPED, HarmonicRegression, Size
 from dxai.networks.experts.network import trimmed_mean, weights
 
@@ -115,6 +119,15 @@ def test_best_row_is_the_one_that_made_the_history() -> None:
         level += 0.5 * noise
     history, none = torch.tensor([values], dtype=torch.float32), torch.zeros(1, 1)
     assert bank.best_row(history, none, torch.ones_like(history)).tolist() == [1]
+
+
+def test_rows_of_a_grid_are_tried_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FilterBank(kernels(simple(np.linspace(0.02, 0.98, 40).tolist()), length=CONTEXT, horizon=1))
+    history, level = torch.randn(30, CONTEXT, generator=torch.Generator().manual_seed(0)), torch.zeros(30, 1)
+    few = bank.best_row(history, level, torch.ones_like(history))
+    monkeypatch.setattr(bank_module, "ROWS_AT_ONCE", 1000)
+    assert torch.equal(few, bank.best_row(history, level, torch.ones_like(history)))
+    assert few.unique().numel() > 3
 
 
 def test_rows_that_never_forget_are_left_out() -> None:
@@ -286,6 +299,114 @@ def test_gap_is_filled_from_the_same_phase() -> None:
     values, known = torch.tensor([[1.0, 10, 2, 0, 3, 30]]), torch.tensor([[True, True, True, False, True, True]])
     full, begun = filled(values, known, 2)
     assert full.tolist() == [[1, 10, 2, 20, 3, 30]] and begun.all()
+
+
+# --- intervals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model() -> Experts:
+    return Experts(context=Experts.context_of(SEASON, HORIZON), horizon=HORIZON, season=SEASON).eval()
+
+
+def distribution(model: Experts, histories: np.ndarray) -> np.ndarray:
+    """Quantiles ``[series, horizon, level]`` in the unit of the histories ``[series, time]``."""
+    with torch.inference_mode():
+        made, mean, unit = model(torch.as_tensor(histories, dtype=torch.float32))
+    assert mean.isfinite().all() and (unit > 0).all()
+    return (made * unit[:, :, None]).numpy()
+
+
+def walks(series: int, steps: int) -> np.ndarray:
+    """Levels that wander, with noise and a season."""
+    random, time = np.random.default_rng(4), np.arange(steps)
+    level = 100 + random.normal(0, 1.5, (series, steps)).cumsum(axis=1)
+    phase = random.uniform(0, 2 * np.pi, (series, 1))
+    return level + 10 * np.sin(2 * np.pi * time / SEASON + phase) + random.normal(0, 3, (series, steps))
+
+
+AWKWARD = [
+    [7.0], [1.0, 2, 3, 4, 5], [0.0] * 40, [20.0] * 40, [NAN] * 3, [0.0, 0, 9] * 12, [-5.0, 3] * 20, [1e-9, 1e12] * 15,
+    [1e9] * 20 + [NAN] * 20, [50.0] * 20 + [0.0] * 39,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("history", AWKWARD)
+def test_quantiles_never_cross_and_never_leave_what_is_possible(model: Experts, history: list[float]) -> None:
+    made = distribution(model, np.array([history]))
+    assert np.isfinite(made).all() and (np.diff(made, axis=-1) >= 0).all()
+    if np.nanmin([*history, 0.0]) >= 0:
+        assert made.min() >= 0
+
+
+def test_interval_holds_eight_of_ten_of_series_that_nobody_learnt_from(model: Experts) -> None:
+    series = walks(400, 90)
+    made, truth = distribution(model, series[:, :-HORIZON]), series[:, -HORIZON:]
+    inside = (made[..., 0] <= truth) & (truth <= made[..., -1])
+    assert 0.75 < inside.mean() < 0.88
+    assert 0.7 < inside[:, : HORIZON // 3].mean() < 0.9 and 0.7 < inside[:, -HORIZON // 3 :].mean() < 0.9
+
+
+def test_median_is_the_forecast_and_the_interval_grows_with_noise_and_with_the_series(model: Experts) -> None:
+    calm = np.array(WAVE[:60]) + np.random.default_rng(0).normal(0, 1, 60)
+    wild = np.array(WAVE[:60]) + np.random.default_rng(0).normal(0, 6, 60)
+    made = distribution(model, np.stack([calm, wild, 1e6 * calm]))
+    expected, _ = model.network(torch.as_tensor(calm[None], dtype=torch.float32))
+    np.testing.assert_allclose(made[0, :, 4], expected[0], rtol=1e-5)
+    width = made[..., -1] - made[..., 0]
+    assert (width[1] > 1.5 * width[0]).all() and (np.diff(width[0]) > -0.5).all()
+    np.testing.assert_allclose(made[2], 1e6 * made[0], rtol=1e-4)
+
+
+def test_one_value_says_little_and_a_long_constant_much(model: Experts) -> None:
+    one, constant, nothing = (distribution(model, np.array([h]))[0] for h in ([7.0], [7.0] * 60, [0.0] * 60))
+    assert (one[:, -1] - one[:, 0]).min() > 0.5
+    assert 0 < (constant[:, -1] - constant[:, 0]).max() < 0.2
+    assert not nothing.any()
+
+
+def test_yardstick_is_the_same_forecast() -> None:
+    past = walks(5, 70).astype(np.float32)
+    made = yardsticks.experts(past, 4, SEASON)
+    assert made.quantiles.shape == (5, 4, len(LEVELS))
+    np.testing.assert_array_equal(made.point, made.quantiles[..., 4])
+    network = Experts(context=Experts.context_of(SEASON, 4), horizon=4, season=SEASON).eval()
+    np.testing.assert_allclose(made.quantiles, distribution(network, past), rtol=1e-5)
+
+
+@pytest.mark.parametrize("season", [1, 7, 13, 52])
+def test_any_season_has_a_context_of_its_own(season: int) -> None:
+    past = walks(3, 120).astype(np.float32)
+    assert (Experts.context_of(season, 5) - 5) % season == 0
+    assert np.isfinite(yardsticks.experts(past, 5, season).quantiles).all()
+
+
+# --- demand with zeros ------------------------------------------------------------------------------------------------
+
+
+def test_quantiles_of_demand_with_zeros_are_those_of_its_own_values(model: Experts) -> None:
+    units = np.random.default_rng(5).choice([0.0, 0.0, 0.0, 4.0, 9.0], size=(200, 100))
+    made = distribution(model, units)
+    assert not made[..., :4].mean(axis=0).round(0).any()  # up to the median nothing is sold
+    assert 3 < made[..., 6].mean() < 6 and 7 < made[..., 8].mean() < 9.1
+    with torch.inference_mode():
+        _, mean, unit = model(torch.as_tensor(units, dtype=torch.float32))
+    assert float((mean * unit).mean()) == pytest.approx(2.6, abs=0.2)
+
+
+def test_empirical_quantiles_weigh_by_age_and_phase() -> None:
+    values = torch.tensor([[1.0, 2, 3, NAN, 5, 6]])
+    made, mean = empirical(values, season=60, horizon=1, levels=[0.5])
+    weight = (1 + np.array([5, 4, 3, 1, 0]) / MEMORY) ** -3
+    assert mean.item() == pytest.approx(np.average([1, 2, 3, 5, 6], weights=weight))
+    assert made.item() == pytest.approx(3.0 if weight[:3].sum() > weight.sum() / 2 else 5.0)
+    seasonal, _ = empirical(torch.tensor([[9.0, 0, 0, 0] * 10]), season=4, horizon=4, levels=[0.9])
+    assert seasonal[0, 0, 0] >= seasonal[0, 1, 0]
+
+
+def test_a_zero_by_accident_or_in_negative_values_makes_no_series_lumpy() -> None:
+    one, many = [5.0] * 59 + [0.0], [5.0, 0.0] * 30
+    assert lumpiness(torch.tensor([one, many, [-x for x in many], [NAN] * 60])).flatten().tolist() == [0, 1, 0, 0]
 
 
 # --- validation and export --------------------------------------------------------------------------------------------
