@@ -71,7 +71,7 @@ class _Closed(Component):
 _REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 GIVEN = frozenset({
-    "numbers", "cardinalities", "outputs", "context", "horizon", "calendar", "channels", "prior", "monotone",
+    "numbers", "cardinalities", "outputs", "context", "horizon", "season", "calendar", "channels", "prior", "monotone",
 })  # fmt: skip
 """Arguments that follow from contract and data: the task gives them, no YAML does."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dxai import metrics
 from dxai.bundle.profile import Profile, profile_panel
+from dxai.config.components import find
 from dxai.config.settings import DemandEvaluation, ForecastScaling, RollingSplit, RunSettings
 from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
@@ -25,19 +26,23 @@ from dxai.data.naive import Forecast
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
+from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.module import fit
-from dxai.learn.predictor import DemandPredictor, ScaledForecast
+from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
+from dxai.networks.experts import Experts
 from dxai.networks.quantiles import QuantileHead
 
 Array = NDArray[np.float32]
 
 QUANTILE_COLUMNS = tuple(f"q{round(level * 100)}" for level in LEVELS)
 MEDIAN = len(LEVELS) // 2
+EXPERTS = "experts"
+"""Name of the yardstick."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         "split": (RollingSplit,), "evaluate": (DemandEvaluation,), "scaling": (ForecastScaling,),
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
-    choices: ClassVar[str] = "model=nhits or dlinear, split=rolling, evaluate=demand, scaling=level or trend"
+    gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
+    choices: ClassVar[str] = "model=nhits, dlinear or experts, split=rolling, evaluate=demand, scaling=level or trend"
     left_out_as: ClassVar[str] = "series with too short a history"
 
     scaling: ForecastScaling
@@ -92,6 +98,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         super().__init__(contract, table, settings)
         assert contract.frequency is not None  # checked when the contract was read
         self.frequency, split = contract.frequency, settings.split
+        self._yardsticks: dict[int, dict[str, Forecast]] = {}  # by origin: scores and report ask for the same
         self.scaling, self.split, self.evaluation = settings.scaling, split, settings.evaluate  # type: ignore[assignment]
         whole = to_panel(table, contract.model_copy(update={"minimum_history": 0}), where=settings.data.name)
         long_enough = whole.known_steps >= contract.minimum_history
@@ -101,6 +108,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         self._refuse_short_context()
 
     def _refuse_short_context(self) -> None:
+        if self.raw:
+            return
         if self.scaling.residual == "seasonal_naive" and self.scaling.context <= self.contract.season:
             raise SettingsError(
                 f"residual=seasonal_naive looks back one season of {self.contract.season} steps, "
@@ -108,10 +117,17 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
                 where="scaling.context", fix=f"Use scaling.context={2 * self.contract.season} or more.",
             )  # fmt: skip
 
-    @property
+    @cached_property
+    def raw(self) -> bool:
+        """Whether the model takes histories as they are, and says itself how many steps of them."""
+        return bool(getattr(find(self.settings.model.target), "takes_raw", False))
+
+    @cached_property
     def context(self) -> int:
         """Steps of history that the network looks at."""
-        return self.scaling.context
+        if not self.raw:
+            return self.scaling.context
+        return int(find(self.settings.model.target).context_of(self.contract.season, self.contract.horizon))
 
     @property
     def spread(self) -> float:
@@ -128,6 +144,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def predictor(self) -> DemandPredictor:
         """An unfitted predictor of the right shape."""
         scaling, contract = self.scaling, self.contract
+        if self.raw:
+            network = self.network(context=self.context, horizon=contract.horizon, season=contract.season)
+            return DemandPredictor(contract, RawForecast(network))
         scale = SeriesScale(
             context=scaling.context, horizon=contract.horizon, season=contract.season,
             residual=scaling.residual, recency=scaling.recency, floor=scaling.floor,
@@ -159,7 +178,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         windows = training_windows(before, self.contract, self.context)
         rows: Rows = tuple(torch.as_tensor(array) for array in windows)
         watch: Rows = (*self._inputs(before), torch.as_tensor(truth))
-        predictor.scaled.scale.fit(watch[0])
+        if isinstance(predictor.scaled, ScaledForecast):
+            predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         curve = fit(
             predictor.scaled,
@@ -196,8 +216,16 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def yardsticks(self, fold: DemandFold) -> dict[str, Forecast]:
         """Forecasts of the yardsticks from the same origin, never below the target's minimum."""
+        if fold.origin not in self._yardsticks:
+            self._yardsticks[fold.origin] = self._forecast_simply(fold)
+        return self._yardsticks[fold.origin]
+
+    def _forecast_simply(self, fold: DemandFold) -> dict[str, Forecast]:
         past, minimum = self.panel.until(fold.origin, self.frequency).values, self.contract.target.minimum
-        made = {n: naive.forecast(n, past, self.contract.horizon, self.contract.season) for n in naive.DEMAND}
+        horizon, season = self.contract.horizon, self.contract.season
+        made = {n: naive.forecast(n, past, horizon, season) for n in naive.DEMAND}
+        if find(self.settings.model.target) is not Experts:  # nothing is a yardstick of itself
+            made[EXPERTS] = yardsticks.experts(past, horizon, season)
         if minimum is None:
             return made
         return {n: Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
@@ -214,7 +242,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             yard.append({n: metrics.score(self.metrics, **(a | known), lag=self.lag) for n, a in theirs.items()})
         return {
             "model": metrics.mean_scores(model),
-            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in naive.DEMAND},
+            "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yard[0]},
         }
 
     @property

@@ -167,12 +167,25 @@ class ScaledForecast(nn.Module):
         return quantiles + base[:, :, None], mean + base, scale
 
 
+class RawForecast(nn.Module):
+    """A network that takes histories as they are, and brings its own scale and quantiles; it sees no date."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, history: Tensor, last_day: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
+        """As `ScaledForecast`."""
+        quantiles, mean, scale = self.network(history)
+        return quantiles, mean, scale
+
+
 class DemandPredictor(Predictor):
     """Raw history to quantiles, a mean and a calibrated 80 % interval, in the target's unit."""
 
     offset: Tensor
 
-    def __init__(self, contract: Contract, scaled: ScaledForecast) -> None:
+    def __init__(self, contract: Contract, scaled: ScaledForecast | RawForecast) -> None:
         super().__init__(contract)
         self.floor, self.scaled = contract.target.minimum, scaled
         self.register_buffer("offset", torch.zeros(()))

@@ -48,6 +48,7 @@ class Task(ABC, Generic[F, P]):
     Attributes:
         takes: By group of settings the classes that fit this kind of task.
         gives: Sizes that a model gets as arguments, as they follow from the contract.
+        gives_raw: The same of a model that takes what was measured as it is, where that differs.
         choices: The same in words.
         contract: What the rows mean.
         table: What is trained on.
@@ -57,6 +58,7 @@ class Task(ABC, Generic[F, P]):
 
     takes: ClassVar[Mapping[str, tuple[type, ...]]]
     gives: ClassVar[frozenset[str]]
+    gives_raw: ClassVar[frozenset[str]] = frozenset()
     choices: ClassVar[str]
     left_out_as: ClassVar[str]
 
@@ -67,7 +69,7 @@ class Task(ABC, Generic[F, P]):
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         wrong = [group for group, kinds in self.takes.items() if not isinstance(getattr(settings, group), kinds)]
-        wrong += [] if settings.model.takes(self.gives) else ["model"]
+        wrong += [] if settings.model.takes(self.gives) or self._takes_raw(settings) else ["model"]
         if wrong:
             told = ", ".join(_named(settings, group) for group in wrong)
             raise SettingsError(
@@ -75,6 +77,9 @@ class Task(ABC, Generic[F, P]):
                 where=", ".join(wrong), fix=f"Choose among {self.choices}; or another data=NAME.",
             )  # fmt: skip
         self.contract, self.table, self.settings = contract, table, settings
+
+    def _takes_raw(self, settings: RunSettings) -> bool:
+        return bool(self.gives_raw) and settings.model.takes(self.gives_raw)
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Simple predictions that a quality model must beat, scored on the same rows; for demand see `dxai.data.naive`."""
+"""What a model must beat without much ado, scored on the same rows; naive forecasts are in `dxai.data.naive`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from dxai.contract.signature import LEVELS
+from dxai.data.naive import Forecast
+from dxai.networks.experts import Experts
+
 Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 NEIGHBOURS = 15
+_SERIES_AT_ONCE = 128
 
 
 def mean(features: Array, target: Array, test: Array) -> Array:
@@ -48,6 +54,21 @@ def logistic(features: Array, target: Numbers, test: Array) -> Array:
 def nearest(features: Array, target: Numbers, test: Array) -> Array:
     """Shares of the classes among the `NEIGHBOURS` nearest training rows."""
     return _shares(KNeighborsClassifier(min(NEIGHBOURS, len(features))).fit(features, target), test)
+
+
+def experts(past: Array, horizon: int, season: int) -> Forecast:
+    """Forecasts of eight experts that were never trained, see `dxai.networks.experts`.
+
+    Args:
+        past: ``[series, time]``, NaN before a series begins and where a value is missing.
+        horizon: Steps to forecast.
+        season: Steps of one season.
+    """
+    network = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season).eval()
+    with torch.inference_mode():
+        parts = [network(part) for part in torch.split(torch.as_tensor(past), _SERIES_AT_ONCE)]
+    made: Array = torch.cat([quantiles * unit[:, :, None] for quantiles, _, unit in parts]).numpy()
+    return Forecast(made[..., LEVELS.index(0.5)], made)
 
 
 def _shares(fitted: Any, test: Array) -> Array:

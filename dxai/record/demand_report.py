@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.signature import COVERAGE
-from dxai.data.naive import DEMAND
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
@@ -126,6 +125,6 @@ def _errors(task: DemandTask, held_out: pl.DataFrame) -> dict[str, Array]:
         name: np.mean(
             [np.nanmean(np.abs(rows[f.label]["truth"] - yard[f.label][name].point), axis=0) for f in folds], axis=0
         )
-        for name in DEMAND
+        for name in yard[folds[0].label]
     }
     return {f"{task.settings.model.name} (median)": ours, **others}

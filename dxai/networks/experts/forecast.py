@@ -1,0 +1,72 @@
+"""The experts as a forecaster of demand contracts: quantiles and a mean from a history as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dxai.contract.signature import LEVELS
+from dxai.networks.experts.intervals import error_scale, quantiles
+from dxai.networks.experts.lumpy import empirical, lumpiness
+from dxai.networks.experts.network import Combination
+
+SMALLEST_SCALE = 1e-3
+"""Least unit of forecasts, over the size of their series."""
+
+
+class Experts(nn.Module):
+    """Eight experts with quantiles; there is nothing to train.
+
+    Attributes:
+        takes_raw: It takes histories in the target's unit, with gaps.
+    """
+
+    takes_raw = True
+
+    def __init__(self, *, context: int, horizon: int, season: int) -> None:
+        """``context``: as `context_of` says."""
+        super().__init__()
+        self.network = Combination(season=season, horizon=horizon, context=context - horizon)
+
+    @staticmethod
+    def context_of(season: int, horizon: int) -> int:
+        """Steps of history that are looked at: whole seasons, and one horizon for the validation inside the graph.
+
+        Twelve years of months, eighteen of quarters, three of weeks.
+
+        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 1)]
+        [144, 72, 156, 48]
+        """
+        steps = max(48, min(144, 18 * season), 3 * season)
+        return -(-steps // season) * season + horizon
+
+    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """History ``[series, time]`` (NaN: missing) of any length to forecasts in units of their own error scale.
+
+        Returns:
+            Quantiles ``[series, horizon, level]``, mean ``[series, horizon]``, unit ``[series, 1]``.
+        """
+        made, mean, scale, size = self.distribution(history, LEVELS)
+        unit = scale.mean(dim=1, keepdim=True).clamp_min(SMALLEST_SCALE)
+        return made / unit[:, :, None], mean / unit, unit * size
+
+    def distribution(self, history: Tensor, levels: Sequence[float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Quantiles, mean and error scale over the size of the series, and that size ``[series, 1]``.
+
+        A history that was never below 0 has no quantile there; the more zeros it has, the more it is its own
+        distribution.
+        """
+        seen, season = self.network.validation(history), self.network.season
+        scale, forecast = error_scale(seen, season), seen.forecast[0]
+        made = quantiles(forecast, scale, levels)
+        never = seen.aligned.nan_to_num(0.0).amin(dim=1)[:, None, None] >= 0
+        made = torch.where(never, made.clamp_min(0.0), made)
+        past, past_mean = empirical(seen.aligned, season=season, horizon=forecast.shape[1], levels=levels)
+        lumpy = lumpiness(seen.aligned)
+        made = made + lumpy[:, :, None] * (past - made)
+        return made, forecast + lumpy * (past_mean - forecast), scale, seen.scale
+
+    def fit(self, rows: object) -> None:
+        """Nothing: all constants are known."""

@@ -1,0 +1,73 @@
+"""Missing values and a spike at the end: what a history is taken to be before any expert sees it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SPIKE = 3.0
+"""Mean absolute changes by which a last value may lie outside what came before."""
+
+
+def filled(values: Tensor, known: Tensor, season: int) -> tuple[Tensor, Tensor]:
+    """Gaps interpolated, first between the same phases of other seasons, then in time.
+
+    Args:
+        values: ``[series, context]``, anything where it is not known.
+        known: Whether a value is known ``[series, context]``.
+        season: Steps of one season; the context is a multiple of it.
+
+    Returns:
+        Values, 0 before the first known one, and whether the history has begun; both ``[series, context]``.
+    """
+    context = values.shape[1]
+    shape = (-1, context // season, season)
+    begun = _carried(values[..., None], known[..., None])[1][..., 0]
+    seasonal, found = _interpolated(values.reshape(shape), known.reshape(shape))
+    seasonal, found = seasonal.reshape(-1, context), found.reshape(-1, context) & begun
+    level, _ = _interpolated(seasonal[..., None], found[..., None])
+    return torch.where(begun, level[..., 0], 0.0), begun
+
+
+def _interpolated(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear between the known neighbours along dimension 1, constant outside them; and whether there is one."""
+    before, has_before, left = _carried(values, known)
+    after, has_after, right = (each.flip(1) for each in _carried(values.flip(1), known.flip(1)))
+    share = left / (left + right).clamp_min(1.0)
+    between = before + (after - before) * share
+    return torch.where(has_before, torch.where(has_after, between, before), after), has_before | has_after
+
+
+def _carried(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Last known value along dimension 1, whether there is one, and its distance: by doubled shifts, without a loop."""
+    values = torch.where(known, values, 0.0)
+    distance, shift = torch.zeros_like(values), 1
+    while shift < values.shape[1]:
+        earlier = (torch.cat([torch.zeros_like(x[:, :shift]), x[:, :-shift]], 1) for x in (values, known, distance))
+        value, has, steps = earlier
+        values, distance = torch.where(known, values, value), torch.where(known, distance, steps + shift)
+        known, shift = known | has, 2 * shift
+    return values, known, distance
+
+
+def without_last_spike(values: Tensor, begun: Tensor, season: int) -> Tensor:
+    """History whose last value is clipped to what came before.
+
+    It may lie `SPIKE` mean absolute changes outside the range of the value before it and that of a season ago: a spike
+    is far from both, a new level is near the first from its second step on, a seasonal peak near the second. Histories
+    of five steps or fewer are left alone: they do not show what a usual change is.
+    """
+    last, before, year_ago = values[:, -1:], values[:, -2:-1], values[:, -1 - season : -season]
+    year_ago = torch.where(begun[:, -1 - season : -season], year_ago, before)
+    small = _mean_change(values[:, :-1], begun[:, :-1], 1)
+    large = torch.maximum(small, _mean_change(values[:, :-1], begun[:, :-1], season))
+    lower, upper = torch.minimum(before, year_ago) - SPIKE * large, torch.maximum(before, year_ago) + SPIKE * large
+    clipped = torch.minimum(torch.maximum(last, lower), upper)
+    enough = begun.sum(dim=1, keepdim=True) > 5
+    return torch.cat([values[:, :-1], torch.where(enough, clipped, last)], dim=1)
+
+
+def _mean_change(values: Tensor, begun: Tensor, lag: int) -> Tensor:
+    both = begun[:, lag:] & begun[:, :-lag]
+    change = torch.where(both, (values[:, lag:] - values[:, :-lag]).abs(), 0.0)
+    return change.sum(dim=1, keepdim=True) / both.sum(dim=1, keepdim=True).clamp_min(1)

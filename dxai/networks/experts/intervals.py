@@ -1,0 +1,82 @@
+"""How far a forecast may be off: one law for every frequency, whose constants were learnt once from public series.
+
+An error at step ``h`` over its scale has the same distribution for every series:
+
+    scale(h) = SIZE · v^a · n^b · c^e · d(h)^f · (h / season)^growth
+
+with a series' mean absolute validation error ``v``, its mean absolute change from season to season ``n`` and from step
+to step ``c``, and the mean distance ``d(h)`` of the experts from their forecast. The exponents maximise the likelihood
+of Laplace's distribution; the quantiles are those of errors over this scale that followed histories cut one horizon
+before their end (split-conformal), of the training parts of M1 and M3, each series counting alike. One command prints
+all of them:
+
+    python -m benchmarks.forecaster --calibrate
+
+Source of conformal scores over a scale: Lei et al. (2018), Distribution-Free Predictive Inference for Regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dxai.networks.experts.network import Validation
+
+EXPONENTS = (0.199, 0.494, 0.034, 0.265, 0.277)
+"""Of validation error, seasonal change, change, disagreement and step over season."""
+SIZE = 1.349
+QUANTILES = {
+    0.025: -2.546, 0.1: -1.441, 0.2: -0.842, 0.3: -0.46, 0.4: -0.163, 0.5: 0.0,
+    0.6: 0.345, 0.7: 0.637, 0.8: 1.015, 0.9: 1.634, 0.975: 3.009,
+}  # fmt: skip
+"""Of an error over its scale, by level. The median is the forecast (.091 was learnt: it differs from year to year)."""
+
+USUAL = 0.2
+"""Change from step to step of which nothing is known, over the size of its series: counts as one observation."""
+AGREED = 0.1
+"""Least disagreement, as a share of the change from step to step."""
+
+
+def error_scale(seen: Validation, season: int) -> Tensor:
+    """Scale of the errors ahead, over the scale of the series ``[series, horizon]``; 0 where all values were 0."""
+    exponents = torch.tensor(EXPONENTS, dtype=seen.aligned.dtype)
+    made = SIZE * torch.exp((logarithms(seen, season) * exponents).sum(dim=2))
+    return torch.where(_moved(seen), made, 0.0)
+
+
+def quantiles(forecast: Tensor, scale: Tensor, levels: Sequence[float]) -> Tensor:
+    """Forecast and error scale ``[series, horizon]`` to ordered quantiles ``[series, horizon, level]``."""
+    return forecast[:, :, None] + scale[:, :, None] * torch.tensor([QUANTILES[level] for level in levels])
+
+
+def logarithms(seen: Validation, season: int) -> Tensor:
+    """What the scale is a product of: its logarithms ``[series, horizon, factor]``, in the order of `EXPONENTS`.
+
+    Each mean is shrunk to the one before it, by one observation: two steps say little of how a series changes.
+    """
+    error, horizon = (seen.truth - seen.forecast)[1:], seen.forecast.shape[2]
+    change = _mean(_changes(seen.aligned, 1), torch.full_like(seen.scale, USUAL))
+    seasonal = _mean(_changes(seen.aligned, season), change)
+    own = _mean(error.transpose(0, 1).flatten(1).abs(), seasonal)
+    away = (seen.experts[0] - seen.forecast[0][:, None]).abs()
+    disagreement = (seen.weights[:, :, None] * away).sum(dim=1) + AGREED * change
+    steps = torch.arange(1, horizon + 1, dtype=error.dtype)[None] / season
+    factors = [own, seasonal, change, disagreement, steps]
+    return torch.stack([each.log().expand_as(disagreement) for each in factors], dim=2)
+
+
+def _changes(values: Tensor, lag: int) -> Tensor:
+    return (values[:, lag:] - values[:, :-lag]).abs()
+
+
+def _mean(values: Tensor, prior: Tensor) -> Tensor:
+    """Mean of what is known, and of the prior as one more observation ``[series, 1]``."""
+    known = ~values.isnan()
+    total = torch.where(known, values, 0.0).sum(dim=1, keepdim=True)
+    return (total + prior) / (known.sum(dim=1, keepdim=True) + 1)
+
+
+def _moved(seen: Validation) -> Tensor:
+    return seen.aligned.nan_to_num(0.0).abs().amax(dim=1, keepdim=True) > 0
