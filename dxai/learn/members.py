@@ -88,6 +88,7 @@ class Plan:
         members: Candidates.
         wide: Candidates for a table of many cells.
         learning_rate: Of boosted members.
+        many_rate: The same for many rows: they bear more trees.
         trees: The most that one may have.
         patience: Trees without gain after which boosting ends.
         averaged: Trees that the fits of one boosted member on all rows have together, up to three seeds: where each is
@@ -97,6 +98,7 @@ class Plan:
     members: tuple[Name, ...]
     wide: tuple[Name, ...]
     learning_rate: float
+    many_rate: float
     trees: int
     patience: int
     averaged: int
@@ -110,17 +112,17 @@ _LINES: tuple[Name, ...] = ("ridge", "logistic")
 PLANS: dict[Budget, Plan] = {
     "quick": Plan(
         members=(*_LINES, "boosted", "boosted_pairs_deep"), wide=(*_LINES, "boosted", "boosted_pairs_deep"),
-        learning_rate=0.1, trees=400, patience=30, averaged=0,
+        learning_rate=0.1, many_rate=0.1, trees=400, patience=30, averaged=0,
     ),
     "standard": Plan(
         members=(*_LINES, "boosted", "boosted_pairs", "boosted_pairs_deep", "boosted_random", "extra_trees",
                  "gaussian_process"),
         wide=(*_LINES, "boosted", "boosted_deep", "boosted_pairs_deep"),
-        learning_rate=0.08, trees=1_500, patience=60, averaged=900,
+        learning_rate=0.08, many_rate=0.05, trees=1_500, patience=60, averaged=900,
     ),
     "best": Plan(
         members=(*_LINES, *BOOSTED, "extra_trees", "gaussian_process"), wide=(*_LINES, *BOOSTED),
-        learning_rate=0.03, trees=4_000, patience=100, averaged=12_000,
+        learning_rate=0.03, many_rate=0.03, trees=4_000, patience=100, averaged=12_000,
     ),
 }  # fmt: skip
 
@@ -137,9 +139,11 @@ def is_vast(rows: int, columns: int) -> bool:
 
 
 def learning_rate(budget: Budget, rows: int, columns: int) -> float:
-    """Of boosted members: of many rows each tree learns so much that larger steps lose little."""
-    own = PLANS[budget].learning_rate
-    return max(own, _LARGE_STEP) if is_vast(rows, columns) else own
+    """Of boosted members; of a vast table each tree learns so much that larger steps lose little."""
+    plan = PLANS[budget]
+    if is_vast(rows, columns):
+        return max(plan.many_rate, _LARGE_STEP)
+    return plan.many_rate if rows > _FEW_ROWS else plan.learning_rate
 
 
 def inner_folds(rows: int, columns: int) -> int:

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from dxai.bundle.manifest import MODEL
 from dxai.config.settings import RunSettings, TrackingSettings
 from dxai.errors import InterruptedRunError, SettingsError
@@ -31,9 +33,8 @@ _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databric
 class Tracker:
     """The MLflow of one checkout: a team's server, or ``mlflow.db`` and ``mlartifacts/`` in the checkout.
 
-    A file of SQLite is made, and opened, when the tracker is: make one in the parent before any parallel launch,
-    because two processes that start on a missing database collide in its migrations. A server is not asked before it
-    is told something, and that in the background.
+    A file of SQLite is made, and opened, when the tracker is, by one process at a time: two that start on a missing
+    database collide in its migrations. A server is not asked before it is told something, and that in the background.
 
     Args:
         checkout: Its folder; what MLflow misses waits in ``runs/.tracking``.
@@ -49,7 +50,9 @@ class Tracker:
         self.store, self.folder = MlflowStore(uri, checkout / "mlartifacts"), checkout / "runs" / ".tracking"
         self.name = store_name(uri)
         if uri.startswith("sqlite"):
-            self.store.client.search_experiments(max_results=1)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f"{self.name}.lock"):
+                self.store.client.search_experiments(max_results=1)
 
     @contextmanager
     def run(self, settings: RunSettings, made_from: Provenance) -> Iterator[TrackedRun]:
