@@ -63,7 +63,7 @@ def refused(folder: Path, *words: str, code: int, told: tuple[str, ...], **envir
 
 def files_below(folder: Path) -> set[str]:
     """Every file and folder that a run or a prediction could leave; the linked data and MLflow's log are not."""
-    kept = {"data", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm"}
+    kept = {"data", "mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlflow.db.lock"}
     return {
         found.relative_to(folder).as_posix()
         for found in folder.rglob("*")

@@ -50,8 +50,7 @@ class Tracker:
         self.store, self.folder = MlflowStore(uri, checkout / "mlartifacts"), checkout / "runs" / ".tracking"
         self.name = store_name(uri)
         if uri.startswith("sqlite"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f"{self.name}.lock"):
+            with FileLock(checkout / "mlflow.db.lock"):
                 self.store.client.search_experiments(max_results=1)
 
     @contextmanager
