@@ -34,7 +34,6 @@ from dxai.evaluate import evaluate
 from dxai.files import write_durably
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
-from dxai.learn.rows import RowTask
 from dxai.record.report import Verdict
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
@@ -169,7 +168,7 @@ class Sweep:
         """Its trials."""
         task, lead = self._task, self.lead
         epochs = self._first.trainer.max_epochs
-        steps = epochs if task.contract.family == "demand" else sum(fold.is_test for fold in _honest(task))
+        steps = epochs if task.watches else sum(fold.is_test for fold in _honest(task))
         origin = {
             "settings": json.dumps(list(self.plan.words)), "space": json.dumps(self.plan.settings.space),
             "metric": lead.name, "contract": task.contract.fingerprint(),
@@ -317,9 +316,9 @@ class _Judge:
         """A fit has ended."""
         folds = _honest(task)
         fold = next((fold for fold in folds if fold.label == label), None)
-        if fold is None or not isinstance(task, RowTask):
+        if fold is None or task.watches:
             return
-        self.scores[label] = task.row_scores(task.held_out(predictor, fold))[metrics.lead(task.contract.family).name]
+        self.scores[label] = task.fold_scores(predictor, fold)[metrics.lead(task.contract.family).name]
         count = 0
         while count < len(folds) and folds[count].label in self.scores:  # in their order, whichever process was faster
             count += 1

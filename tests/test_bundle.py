@@ -544,8 +544,9 @@ def test_mlflow_holds_report_and_bundle(released: Released) -> None:
 
 
 @network
-def test_the_registry_answers_the_golden_rows_as_dxai_predict_does(released: Released) -> None:
-    import mlflow
+def test_the_registry_answers_the_golden_rows_as_dxai_predict_does(
+    released: Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow.onnx import load_model as load_onnx
     from mlflow.pyfunc import load_model as load_pyfunc
 
@@ -556,14 +557,10 @@ def test_the_registry_answers_the_golden_rows_as_dxai_predict_does(released: Rel
     assert version.tags["contract"] == "concrete-strength" and version.tags["contract_version"]
     assert version.tags["sha256"] == hashlib.sha256(bundle.read("model.onnx")).hexdigest()
     assert version.tags["score"].startswith("rmse ")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{released.checkout / 'mlflow.db'}")
-    try:
-        place = "models:/concrete-strength@candidate"
-        assert [o.name for o in load_onnx(place).graph.output] == list(golden_of(bundle).outputs)
-        model = load_pyfunc(place)
-    finally:
-        mlflow.set_tracking_uri(before)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{released.checkout / 'mlflow.db'}")
+    place = "models:/concrete-strength@candidate"
+    assert [o.name for o in load_onnx(place).graph.output] == list(golden_of(bundle).outputs)
+    model = load_pyfunc(place)
     rows = pl.read_csv(released.bundle / "golden/rows.csv").to_pandas()
     answers = pl.read_csv(released.bundle / "golden/outputs.csv").select(pl.all().cast(pl.Float32))
     predicted = model.predict(rows)

@@ -89,6 +89,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
     choices: ClassVar[str] = "model=nhits, dlinear or experts, split=rolling, evaluate=demand, scaling=level or trend"
     left_out_as: ClassVar[str] = "series with too short a history"
+    watches: ClassVar[bool] = True
 
     scaling: ForecastScaling
     split: RollingSplit

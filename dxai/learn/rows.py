@@ -252,6 +252,10 @@ class RowTask(Task[RowFold, P]):
         answers = self.answers(predictor, self._take(test))
         return pl.DataFrame({**place, "truth": self.values[test], **answers})
 
+    def fold_scores(self, predictor: P, fold: RowFold) -> dict[str, float]:
+        """Of the fold's test rows."""
+        return self.row_scores(self.held_out(predictor, fold))
+
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """All metrics: the honest split's, its random twin's, the yardsticks'; means over folds."""
         twins = [f for f in self.folds if f.split == "random" and self.split.kind != "random"]

@@ -53,6 +53,7 @@ class Task(ABC, Generic[F, P]):
         contract: What the rows mean.
         table: What is trained on.
         left_out: How much of the table is not, and ``left_out_as`` says what that is.
+        watches: Whether a fit has a loss on rows that it is not fitted on, epoch by epoch.
         settings: Of the run.
     """
 
@@ -61,6 +62,7 @@ class Task(ABC, Generic[F, P]):
     gives_raw: ClassVar[frozenset[str]] = frozenset()
     choices: ClassVar[str]
     left_out_as: ClassVar[str]
+    watches: ClassVar[bool] = False
 
     contract: Contract
     table: pl.DataFrame
@@ -130,6 +132,10 @@ class Task(ABC, Generic[F, P]):
     @abstractmethod
     def held_out(self, predictor: P, fold: F) -> pl.DataFrame:
         """Truths and answers of what the fold tests."""
+
+    def fold_scores(self, predictor: P, fold: F) -> dict[str, float]:
+        """Scores of one fold alone; where fits are watched instead there are none."""
+        raise NotImplementedError
 
     @abstractmethod
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
