@@ -49,13 +49,12 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     task = task_of(settings, checkout)
     run.refuse_other_table(task.table)
     held_out, scores = run.held_out, task.scores(run.held_out)
-    released = task.restored(run.state(task.folds[-1].label))
-    if members := members_of(released):
-        scores |= {"members": members, "speed": speed_of(released)}
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
         facts = _facts(task, run, terms_of_data(settings.data, checkout))
         made = Findings(task, run, held_out, scores, facts, work / "figures")
+        if members := members_of(made.released):
+            scores |= {"members": members, "speed": speed_of(made.released)}
         report = REPORTS[task.contract.family](made)
         report.write(work)
         _write_plots(task, held_out, work / "plots")

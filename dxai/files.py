@@ -103,3 +103,13 @@ def disk_errors_told(place: Path) -> Iterator[None]:
 
 def _no_space(place: Path) -> NoSpaceError:
     return NoSpaceError("The disk is full.", where=str(place), fix="Free some space and give the command again.")
+
+
+def short(path: Path) -> str:
+    """For people: relative to where they stand, when the path lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def checkout_above(start: Path) -> Path | None:
+    """The nearest folder at or above ``start`` that holds configs/run.yaml."""
+    return next((folder for folder in (start, *start.parents) if (folder / "configs" / "run.yaml").is_file()), None)

@@ -31,7 +31,7 @@ from dxai.errors import (
     TrustError,
 )
 from dxai.evaluate import evaluate
-from dxai.files import write_durably
+from dxai.files import short, write_durably
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
 from dxai.record.report import Verdict
@@ -168,7 +168,7 @@ class Sweep:
         """Its trials."""
         task, lead = self._task, self.lead
         epochs = self._first.trainer.max_epochs
-        steps = epochs if task.watches else sum(fold.is_test for fold in _honest(task))
+        steps = epochs if task.watches else len(task.honest)
         origin = {
             "settings": json.dumps(list(self.plan.words)), "space": json.dumps(self.plan.settings.space),
             "metric": lead.name, "contract": task.contract.fingerprint(),
@@ -207,7 +207,7 @@ class Sweep:
             done = len(self.study.trials)
             raise InterruptedRunError(
                 f"The sweep was interrupted; {done} of {self.plan.settings.trials} trials are done and kept.",
-                fix=f"Give the command `dxai sweep --resume {_short(self.folder)}`: it goes on from there.",
+                fix=f"Give the command `dxai sweep --resume {short(self.folder)}`: it goes on from there.",
             ) from None
 
     def _next(self, progress: SweepProgress) -> bool:
@@ -276,7 +276,7 @@ class Sweep:
             problems = [trial.note["problem"] for trial in trials if "problem" in trial.note]
             raise ModelError(
                 f"None of {len(trials)} trials has ended well" + (f"; the first: {problems[0]}" if problems else "."),
-                where=_short(self.folder), fix="Sweep other values.",
+                where=short(self.folder), fix="Sweep other values.",
             )  # fmt: skip
         told = sweep_plan(self.record["words"], self.checkout)  # own data as the person named it
         command = shlex.join(["dxai", "train", *told.trial(best.parameters)])
@@ -314,7 +314,7 @@ class _Judge:
 
     def fitted(self, task: AnyTask, label: str, predictor: Any) -> None:
         """A fit has ended."""
-        folds = _honest(task)
+        folds = task.honest
         fold = next((fold for fold in folds if fold.label == label), None)
         if fold is None or task.watches:
             return
@@ -330,14 +330,5 @@ class _Judge:
             raise Pruned
 
 
-def _honest(task: AnyTask) -> Sequence[Any]:
-    """The folds whose scores count."""
-    return [fold for fold in task.folds if fold.is_test and fold.split == task.settings.split.kind]
-
-
 def _printed(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

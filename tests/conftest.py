@@ -50,6 +50,18 @@ def checkout() -> Path:
     return _CHECKOUT
 
 
+@pytest.fixture
+def workplace(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own with a firm's small table in own/, and the place where the test stands."""
+    from test_own_data import castings, data_folder, quality
+
+    for name in ("configs", "contracts"):
+        shutil.copytree(checkout / name, tmp_path / name)
+    data_folder(tmp_path / "own", quality(), castings())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def shared_data(checkout: Path) -> Path:
     """Real data files kept beside the checkout; not part of the repository."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from test_resume import TRAINER, Watched, run, workplace  # noqa: F401 - a fixture
+from test_resume import TRAINER, Watched, run
 
 from dxai.cli.main import cli
 from dxai.config.compose import settings_from
@@ -52,7 +52,7 @@ def test_lightnings_own_names_of_it_are_refused_with_ours(checkout: Path) -> Non
 
 @pytest.mark.skipif(GPU, reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_fitted(
-    workplace: Path,  # noqa: F811
+    workplace: Path,
 ) -> None:
     words = [f"data={workplace / 'own'}", "model=mlp", "trainer=gpu"]
     done = CliRunner().invoke(cli, ["train", *words])
@@ -108,7 +108,7 @@ def test_two_processes_give_the_weights_and_the_curve_of_one() -> None:
 
 @pytest.mark.process
 @pytest.mark.slow(seconds=120)
-def test_a_run_of_two_processes_scores_as_one(workplace: Path) -> None:  # noqa: F811
+def test_a_run_of_two_processes_scores_as_one(workplace: Path) -> None:
     import polars as pl
 
     words = ["model=linear", "trainer.max_epochs=2"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_own_data import castings, data_folder, quality
 
 from dxai.config.compose import settings_from
 from dxai.data.own import with_own_data
@@ -43,14 +41,10 @@ class Watched:
 
 
 @pytest.fixture
-def workplace(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of its own, where other processes are worth their start at once."""
-    for name in ("configs", "contracts"):
-        shutil.copytree(checkout / name, tmp_path / name)
-    data_folder(tmp_path / "own", quality(), castings())
-    monkeypatch.chdir(tmp_path)
+def workplace(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where other processes are worth their start at once."""
     monkeypatch.setattr(fits, "_SHORT", 0.0)
-    return tmp_path
+    return workplace
 
 
 def trained(workplace: Path, run: str, words: list[str], watched: Watched) -> dict[str, bytes]:

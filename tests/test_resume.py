@@ -207,16 +207,6 @@ class Watched:
                 self.call()
 
 
-@pytest.fixture
-def workplace(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of its own with a small table."""
-    for name in ("configs", "contracts"):
-        shutil.copytree(checkout / name, tmp_path / name)
-    data_folder(tmp_path / "own", quality(), castings())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def run(workplace: Path, name: str, words: list[str], watched: Watched, *, resume: bool = False) -> dict[str, bytes]:
     """The files of a run by name."""
     given = with_own_data([f"data={workplace / 'own'}", "split.folds=2", "folds_at_once=1", *words], workplace)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as LoggedRun
-from test_own_data import castings, data_folder, quality
 from trials.mlflow_server import MlflowServer, Postgres
 
 from dxai.config.compose import settings_from
@@ -61,15 +59,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MlflowSer
 
 
 @pytest.fixture
-def workplace(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout of its own with a firm's table."""
-    folder = tmp_path / "checkout"
-    for name in ("configs", "contracts"):
-        shutil.copytree(checkout / name, folder / name)
-    data_folder(folder / "own", quality(), castings())
-    monkeypatch.chdir(folder)
+def workplace(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a server that is away is soon asked again."""
     monkeypatch.setattr(delivery, "_AGAIN", 0.2)
-    return folder
+    return workplace
 
 
 def trained(workplace: Path, name: str, server: MlflowServer, deeds: Deeds) -> Run:

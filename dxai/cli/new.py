@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import click
@@ -87,7 +86,7 @@ def _write(files: dict[str, str], **values: Any) -> None:
 
     from dxai.config.compose import find_checkout
     from dxai.errors import SettingsError
-    from dxai.files import write_whole
+    from dxai.files import short, write_whole
 
     checkout = find_checkout()
     if there := [path for path in files if (checkout / path).exists()]:
@@ -100,8 +99,4 @@ def _write(files: dict[str, str], **values: Any) -> None:
         target = checkout / path
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, environment.get_template(f"{skeleton}.j2").render(values).encode())
-        click.echo(f"wrote {_short(target)}")
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        click.echo(f"wrote {short(target)}")

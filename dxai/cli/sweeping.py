@@ -9,8 +9,9 @@ import click
 
 from dxai.arithmetic import make_native
 from dxai.cli.options import Verb
-from dxai.cli.training import need_training_extra, short_path
+from dxai.cli.training import need_training_extra
 from dxai.errors import DxaiError, SettingsError
+from dxai.files import short
 
 
 def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -56,12 +57,12 @@ def sweep(resume: str | None, overrides: tuple[str, ...]) -> None:
         running = Sweep.newest(checkout) if resume == "last" else Sweep(Path(resume).absolute(), checkout)
     if running.arithmetic == "native":
         make_native()
-    click.echo(f"sweep: {short_path(running.folder)}", err=True)
+    click.echo(f"sweep: {short(running.folder)}", err=True)
     with sweep_bar() as bar:
         outcome = running.run(bar)
-    click.echo(f"{outcome.verdict.sentence}\n  report: {short_path(outcome.report / 'report.html')}")
+    click.echo(f"{outcome.verdict.sentence}\n  report: {short(outcome.report / 'report.html')}")
     click.echo(f"  best:   {outcome.command}")
     if outcome.running:
-        click.echo(f"  {outcome.running} trials still run elsewhere: dxai sweep --resume {short_path(running.folder)}")
+        click.echo(f"  {outcome.running} trials still run elsewhere: dxai sweep --resume {short(running.folder)}")
     if outcome.run:
-        click.echo(f"  next:   dxai release {short_path(outcome.run)} --to models/{running.bundle}")
+        click.echo(f"  next:   dxai release {short(outcome.run)} --to models/{running.bundle}")

@@ -15,6 +15,7 @@ from dxai.arithmetic import make_native, make_portable
 from dxai.cli.message import one_message
 from dxai.cli.options import Verb
 from dxai.errors import DxaiError, NotFoundError, SettingsError
+from dxai.files import short
 
 if TYPE_CHECKING:
     from dxai.config.settings import RunSettings
@@ -48,14 +49,7 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
     if resume is not None:
         _resume(resume, overrides)
         return
-    launch(with_own_data(overrides, find_checkout()), _train_job, before_sweep=_make_tracker)
-
-
-def _make_tracker(checkout: Path) -> None:
-    """Make MLflow's database once, in the parent: parallel jobs would collide in its migrations."""
-    from dxai.record.tracking.tracker import Tracker
-
-    Tracker(checkout)
+    launch(with_own_data(overrides, find_checkout()), _train_job)
 
 
 def _resume(named: str, overrides: tuple[str, ...]) -> None:
@@ -72,10 +66,10 @@ def _resume(named: str, overrides: tuple[str, ...]) -> None:
     folder = _newest_unfinished() if named == "last" else Path(named).absolute()
     if (folder / "train" / "run.json").is_file() and not UnfinishedRun(folder / "train").exists:
         raise NotFoundError(
-            "The training of this run is finished.", where=short_path(folder), fix=f"dxai evaluate {short_path(folder)}"
+            "The training of this run is finished.", where=short(folder), fix=f"dxai evaluate {short(folder)}"
         )
     settings = UnfinishedRun(folder / "train").settings
-    click.echo(f"resumed: {short_path(folder)}", err=True)
+    click.echo(f"resumed: {short(folder)}", err=True)
     _train_job(settings, folder, resume=True)
 
 
@@ -107,8 +101,8 @@ def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> 
             run = train_run(settings, folder / "train", checkout, bar, resume=resume)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
-    click.echo(f"  next:   dxai release {short_path(folder)} --to models/{settings.release.bundle}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}")
+    click.echo(f"  next:   dxai release {short(folder)} --to models/{settings.release.bundle}")
 
 
 @click.command(cls=Verb)
@@ -127,7 +121,7 @@ def evaluate(run: Path) -> None:
 
     with console.status("scores and report"):
         evaluation = evaluate_run(Run(run / "train"), run / "evaluate", find_checkout())
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short_path(evaluation.folder / 'report.html')}")
+    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}")
 
 
 @click.command(cls=Verb)
@@ -150,7 +144,7 @@ def release(run: Path, folder: Path) -> None:
     with console.status("export and parity check"):
         bundle = release_run(Run(run / "train"), run / "evaluate", folder, find_checkout())
     name, version = bundle.manifest.name, bundle.manifest.version
-    click.echo(f"Released {name} {version}\n  try:    dxai inspect {short_path(folder)} --unsigned")
+    click.echo(f"Released {name} {version}\n  try:    dxai inspect {short(folder)} --unsigned")
 
 
 def need_training_extra() -> None:
@@ -174,20 +168,13 @@ def _run_in(folder: Path) -> Path:
         return folder
     if runs := [file.parents[1] for file in folder.glob("*/train/run.json")]:
         latest = max(runs, key=lambda run: (run / "train" / "run.json").stat().st_mtime_ns)
-        click.echo(
-            f"latest of {len(runs)}: {short_path(latest)}" if len(runs) > 1 else f"run: {short_path(latest)}", err=True
-        )
+        click.echo(f"latest of {len(runs)}: {short(latest)}" if len(runs) > 1 else f"run: {short(latest)}", err=True)
         return latest
     raise NotFoundError(
         "This is not the folder of a finished run: train/run.json is missing.",
         where=str(folder),
         fix="Name the folder that `dxai train` printed at its end, such as runs/NAME/DATE; runs/NAME is its latest.",
     )
-
-
-def short_path(path: Path) -> str:
-    """Relative to where the person stands, when the path lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @contextmanager

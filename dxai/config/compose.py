@@ -22,6 +22,7 @@ from dxai.config.components import know_custom, short_name
 from dxai.config.overrides import ROOT, SWEEP, device_words, plain, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import NotFoundError, SettingsError
+from dxai.files import checkout_above
 
 
 @cache
@@ -58,10 +59,9 @@ def find_checkout(start: Path | None = None) -> Path:
         NotFoundError: There is none: training lives in a checkout.
     """
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "configs" / f"{ROOT}.yaml").is_file():
-            know_custom(folder)
-            return folder
+    if folder := checkout_above(here):
+        know_custom(folder)
+        return folder
     raise NotFoundError(
         "This folder is not inside a dxai checkout, and training lives in one (configs/, dvc.yaml, models/).",
         where=str(here),
@@ -84,18 +84,12 @@ def settings_from(overrides: Sequence[str] = (), *, checkout: Path | None = None
         return _typed(compose(ROOT, list(overrides)))
 
 
-def launch(
-    arguments: Sequence[str],
-    job: Callable[[RunSettings, Path], None],
-    *,
-    before_sweep: Callable[[Path], None],
-) -> None:
+def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -> None:
     """Hand the command line to Hydra (runs, sweeps, ``--help``, ``--cfg``) after a check of every override.
 
     Args:
         arguments: The words after ``dxai train``.
         job: Called once per run with the settings and the run's folder.
-        before_sweep: Called once with the checkout before the runs of a sweep.
     """
     checkout = find_checkout()
     arguments = device_words(arguments, checkout)
@@ -104,9 +98,7 @@ def launch(
         fix = f"dxai sweep {' '.join(overrides)}"
         raise SettingsError(f"{' '.join(swept)}: one run is not drawn from a space.", where="command line", fix=fix)
     refuse_mistakes(overrides, checkout)
-    if many:
-        before_sweep(checkout)
-    else:
+    if not many:
         refuse_sweep(overrides)
 
     def run(config: DictConfig) -> None:

@@ -15,11 +15,12 @@ from dxai.doctor.places import disks, folders
 from dxai.doctor.runs import dead_runs, events_waiting, open_runs
 from dxai.doctor.servers import catalogs, tracking_server
 from dxai.errors import DxaiError
+from dxai.files import checkout_above
 
 
 def examine(start: Path) -> Iterator[Finding]:
     """Findings about this installation, this user's store, and the checkout around ``start``, if there is one."""
-    checkout, store = checkout_of(start), Store()
+    checkout, store = checkout_above(start) if os.access(start, os.R_OK) else None, Store()
     places = {"temporary files": Path(tempfile.gettempdir()), f"models ({HOME})": store.folder}
     if checkout:
         places |= {"checkout": checkout, "runs": checkout / "runs", "data": checkout / "data"}
@@ -40,9 +41,3 @@ def examine(start: Path) -> Iterator[Finding]:
         except (OSError, ValueError, DxaiError) as error:  # one look that fails does not hide what the others see
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             yield Finding("problem", "doctor", f"One look failed: {told}")
-
-
-def checkout_of(start: Path) -> Path | None:
-    """The nearest folder at or above ``start`` that holds configs/run.yaml."""
-    found = (folder for folder in (start, *start.parents) if (folder / "configs" / "run.yaml").is_file())
-    return next(found, None) if os.access(start, os.R_OK) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
@@ -37,11 +36,6 @@ class Finding:
     def record(self) -> dict[str, str]:
         """For programs."""
         return {"status": self.status, "subject": self.subject, "text": self.text, "fix": self.fix}
-
-
-def short(path: Path) -> str:
-    """Relative to where the person stands, when the path lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def counted(number: int, one: str, several: str) -> str:

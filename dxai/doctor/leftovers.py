@@ -15,7 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dxai.catalog.store import Store
-from dxai.doctor.findings import Finding, short
+from dxai.doctor.findings import Finding
+from dxai.files import short
 
 _FOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}(?P<old>\.old)?")
 _FILE = re.compile(r"\..+\.[0-9a-f]{8}\.part")

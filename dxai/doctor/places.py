@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dxai.doctor.findings import Finding, short
+from dxai.doctor.findings import Finding
+from dxai.files import short
 
 _FULL, _TIGHT = 0.5e9, 3e9
 """Free bytes below which a training may not end, and below which somebody should look."""

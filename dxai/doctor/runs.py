@@ -8,9 +8,10 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from dxai.doctor.findings import Finding, counted, short
+from dxai.doctor.findings import Finding, counted
 from dxai.doctor.leftovers import held
 from dxai.doctor.servers import tracking_settings, tracking_uri
+from dxai.files import short
 from dxai.record.tracking.journal import Lines, store_name
 
 _OPEN = """

@@ -201,11 +201,6 @@ class RowTask(Task[RowFold, P]):
             RowFold("final", 0, final),
         ]
 
-    @property
-    def honest(self) -> list[RowFold]:
-        """The folds whose scores count."""
-        return [f for f in self.folds if f.split == self.split.kind]
-
     def fit(self, fold: RowFold, on_step: OnStep = unwatched, checkpoint: Path | None = None) -> tuple[P, list[Epoch]]:
         """Fit on all of the fold's rows."""
         torch.manual_seed(self.settings.seed)

@@ -113,6 +113,11 @@ class Task(ABC, Generic[F, P]):
     def folds(self) -> Sequence[F]:
         """Every fit of a run, the released model's last."""
 
+    @property
+    def honest(self) -> list[F]:
+        """The folds whose scores count."""
+        return [fold for fold in self.folds if fold.split == self.settings.split.kind]
+
     @abstractmethod
     def predictor(self) -> P:
         """An unfitted predictor of the right shape."""

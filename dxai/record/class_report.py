@@ -23,11 +23,10 @@ from dxai.record.report import Figure, Report, Verdict
 def class_report(made: Findings[ClassTask]) -> Report:
     """Draw the figures and put the report together."""
     task, scores, members = made.task, made.scores, made.scores.get("members", {})
-    released = task.restored(made.run.state("final"))
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*members_sentence(made.scores), *_notes(task, scores, released), *drift_note(task, scores)),
+        notes=(*members_sentence(made.scores), *_notes(task, scores, made.released), *drift_note(task, scores)),
         scores=score_table(task, scores),
         figures=(
             *_draw(task, made.held_out.filter(split=task.split.kind), made.figures),

@@ -51,7 +51,7 @@ def _drawn(made: Findings[Any], change: str, answer: str, lines: tuple[str, ...]
         "The mean answer when all held-out rows get the same value in one column, for the columns that matter most. "
         "Where two columns move together, rows arise that never occur.",
     )
-    if _draw_contributions(task, task.restored(made.run.state("final")), titles, made.figures, score):
+    if _draw_contributions(task, made.released, titles, made.figures, score):
         yield Figure(
             "contributions.png",
             "Contributions",

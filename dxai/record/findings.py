@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -36,3 +37,8 @@ class Findings(Generic[T]):
     scores: dict[str, Any]
     facts: Facts
     figures: Path
+
+    @cached_property
+    def released(self) -> Any:
+        """The predictor that is to be released."""
+        return self.task.restored(self.run.state(self.task.folds[-1].label))

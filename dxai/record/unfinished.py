@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import InterruptedRunError, NoSpaceError, NotFoundError, SettingsError
-from dxai.files import write_durably
+from dxai.files import short, write_durably
 from dxai.learn.checkpoints import load, save
 from dxai.learn.fitting import Epoch
 from dxai.record.provenance import Provenance
@@ -134,10 +134,7 @@ class UnfinishedRun:
     def _fix(self) -> str:
         if not self._parts:
             return "Give the command again: it trains anew."
-        place = self.run.parent
-        with suppress(ValueError):
-            place = place.relative_to(Path.cwd())
-        return f"Give the command `dxai train --resume {place}`: it goes on from there."
+        return f"Give the command `dxai train --resume {short(self.run.parent)}`: it goes on from there."
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
