@@ -21,16 +21,14 @@ from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
 from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
-from dxai.data.datamodule import Rows
 from dxai.data.naive import Forecast
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
 from dxai.errors import SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
-from dxai.learn.fitting import Epoch, OnStep, unwatched
+from dxai.learn.fitting import Epoch, FitRows, OnStep, fit, unwatched
 from dxai.learn.losses import ForecastLoss
-from dxai.learn.module import fit
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale
@@ -177,21 +175,13 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         before = self.panel.until(fold.origin + self.contract.horizon, self.frequency)
         truth = self._steps_after(before, fold.origin + self.contract.horizon)
         windows = training_windows(before, self.contract, self.context)
-        rows: Rows = tuple(torch.as_tensor(array) for array in windows)
-        watch: Rows = (*self._inputs(before), torch.as_tensor(truth))
+        *inputs, target = (torch.as_tensor(array) for array in windows)
+        watch = (*self._inputs(before), torch.as_tensor(truth))
         if isinstance(predictor.scaled, ScaledForecast):
             predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
-        curve = fit(
-            predictor.scaled,
-            loss,
-            rows,
-            watch,
-            self.settings.trainer,
-            seed=self.settings.seed,
-            on_step=on_step,
-            checkpoint=checkpoint,
-        )
+        told = FitRows(tuple(inputs), target, loss, self.settings.seed, on_step=on_step)
+        curve = fit(predictor.scaled, told, watch, self.settings.trainer, checkpoint)
         with torch.inference_mode():
             quantiles, _, scale = (t.numpy() for t in predictor.scaled(*self._inputs(before)))
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])

@@ -15,6 +15,11 @@ from dxai.errors import SettingsError
 from dxai.learn.fitting import Epoch, OnStep
 
 
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def refuse_absent(settings: TrainerSettings) -> None:
     """Raise SettingsError where the settings ask for more GPUs than torch can use; made ready where they are there."""
     if settings.accelerator == "cpu":

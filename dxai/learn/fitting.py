@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from dxai.config.settings import TrainerSettings
 
 Loss = Callable[[Any, Tensor], Tensor]
 """(what the network answers, target) to one number."""
@@ -67,3 +70,35 @@ class FitsItself(Protocol):
 
     def fit(self, rows: FitRows) -> None:
         """Fit in place."""
+
+
+def fit(
+    network: nn.Module,
+    rows: FitRows,
+    watch: tuple[Tensor, ...] | None,
+    settings: TrainerSettings,
+    checkpoint: Path | None = None,
+) -> list[Epoch]:
+    """Fit in place and return the loss curve, which a model that fits itself has not.
+
+    Args:
+        network: Such a model, or a network for Lightning, perhaps within a module that scales.
+        rows: To fit.
+        watch: Rows that are scored each epoch and never trained on; None: there are none.
+        settings: Of a network's training.
+        checkpoint: As in `dxai.learn.module.fit`.
+
+    Raises:
+        DxaiError: What the fit raises.
+    """
+    inner = getattr(network, "network", network)
+    if isinstance(inner, FitsItself):
+        inner.fit(rows)
+        network.eval()
+        return []
+    from dxai.learn import module  # here, since Lightning takes seconds to load
+
+    told = (*rows.inputs, rows.target)
+    return module.fit(
+        network, rows.loss, told, watch, settings, seed=rows.seed, on_step=rows.on_step, checkpoint=checkpoint
+    )

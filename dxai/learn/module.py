@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -22,9 +20,10 @@ from dxai.config.components import Component, Settings
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows, TensorData
 from dxai.errors import InterruptedRunError, ModelError, SettingsError
-from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint, load, random_states, set_random_states
+from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint
 from dxai.learn.devices import Queued
-from dxai.learn.fitting import Epoch, FitRows, FitsItself, Loss, OnStep, unwatched
+from dxai.learn.fitting import Epoch, Loss, OnStep, unwatched
+from dxai.learn.states import load, random_states, set_random_states
 
 
 class Regression(LightningModule):
@@ -200,10 +199,6 @@ def fit(
     *,
     seed: int,
     on_step: OnStep = unwatched,
-    groups: NDArray[np.int64] | None = None,
-    times: NDArray[np.int64] | None = None,
-    private: bool = False,
-    explained: NDArray[np.int64] | None = None,
     checkpoint: Path | None = None,
 ) -> list[Epoch]:
     """Train ``network`` in place and return its loss curve.
@@ -216,24 +211,14 @@ def fit(
         settings: Epochs, batch size, learning rate.
         seed: Fixes the order of the batches.
         on_step: Told where the fit stands.
-        groups: As in `FitRows`.
-        times: As there.
-        private: As there.
-        explained: As there.
         checkpoint: File from which the fit goes on where it was stopped, and which is written now and then; None: no
-            file. Models that fit themselves have none.
+            file.
 
     Raises:
         ModelError: The loss is no finite number.
         SettingsError: Early stopping is asked for where no rows are watched.
         InterruptedRunError: SIGINT or SIGTERM.
     """
-    inner = getattr(network, "network", network)
-    if isinstance(inner, FitsItself):
-        told = {} if explained is None else {"explained": explained}
-        inner.fit(FitRows(rows[:-1], rows[-1], loss, seed, groups, times, on_step, private, **told))
-        network.eval()
-        return []
     if settings.early_stopping and watch is None:
         raise SettingsError(
             "Early stopping needs rows that are watched, and a fit on rows of a table has none: it is trained on all.",

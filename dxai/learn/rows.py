@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,8 @@ from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
 from dxai.data.trainable import constant_target, refuse
 from dxai.errors import SettingsError
-from dxai.learn.fitting import Epoch, Loss, OnStep, unwatched
-from dxai.learn.module import fit
+from dxai.learn.devices import processors
+from dxai.learn.fitting import Epoch, FitRows, Loss, OnStep, fit, unwatched
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
 from dxai.learn.transform import ColumnTransform, encode
@@ -32,7 +33,7 @@ from dxai.learn.transform import ColumnTransform, encode
 Array = NDArray[np.float32]
 Columns = Mapping[str, Tensor]
 
-_MOST_SHUFFLES, _MOST_ROWS = 200, 4_000
+_MOST_SHUFFLES, _MOST_ROWS = 150, 4_000
 """Behind the importance of all columns in all folds: hundreds of sensors would keep a person waiting for minutes."""
 _EXPLAINED = 300
 """Rows of the released model of which is kept what each column brings."""
@@ -62,6 +63,7 @@ class RowFold:
 
 
 P = TypeVar("P", bound=RowPredictor)
+T = TypeVar("T")
 
 
 class RowTask(Task[RowFold, P]):
@@ -209,13 +211,12 @@ class RowTask(Task[RowFold, P]):
         loss, batch = self.prepare(predictor, rows), self._batch(predictor, rows)
         groups = splits.groups_of(self.table, self.contract)[rows] if self.split.kind == "grouped" else None
         times = splits.times_of(self.table, self.contract)[rows] if self.split.kind == "ordered" else None
-        explained = None if fold.is_test else np.sort(np.random.default_rng(0).permutation(len(rows))[:_EXPLAINED])
-        curve = fit(
-            predictor.network, loss, batch, None, self.settings.trainer, seed=self.settings.seed, on_step=on_step,
-            groups=groups, times=times, private=self.own, explained=explained,
-            checkpoint=checkpoint,
+        explained = np.sort(np.random.default_rng(0).permutation(len(rows))[: 0 if fold.is_test else _EXPLAINED])
+        told = FitRows(
+            batch[:-1], batch[-1], loss, self.settings.seed, groups, times, on_step, private=self.own,
+            explained=explained,
         )  # fmt: skip
-        return predictor, curve
+        return predictor, fit(predictor.network, told, None, self.settings.trainer, checkpoint)
 
     def calibrate(self, fitted: Mapping[str, P]) -> None:
         """By the tests of the other folds of its split: no row is lost to calibration.
@@ -272,19 +273,28 @@ class RowTask(Task[RowFold, P]):
         Returns:
             Rises per feature, in the unit of the error.
         """
-        generator = np.random.default_rng(self.settings.seed)
-        rises: dict[str, list[float]] = {c.name: [] for c in self.contract.features}
-        rounds = max(1, min(repeats * len(self.honest), _MOST_SHUFFLES // len(rises)))
-        for number, fold in enumerate(self.honest):
-            predictor, test = predictors[fold.label], fold.rows.test
-            test = test if len(test) <= _MOST_ROWS else np.sort(generator.choice(test, _MOST_ROWS, replace=False))
+        names = [column.name for column in self.contract.features]
+        rounds = max(1, min(repeats * len(self.honest), _MOST_SHUFFLES // len(names)))
+
+        def of_fold(number: int, fold: RowFold) -> dict[str, list[float]]:
+            draw, predictor, test = (
+                np.random.default_rng((self.settings.seed, number)),
+                predictors[fold.label],
+                fold.rows.test,
+            )
+            test = test if len(test) <= _MOST_ROWS else np.sort(draw.choice(test, _MOST_ROWS, replace=False))
             columns = self._take(test)
             base = self.error(predictor, columns, test)
-            for name in rises:
-                for _ in range((rounds + number) // len(self.honest)):
-                    shuffled = columns | {name: columns[name][torch.as_tensor(generator.permutation(len(test)))]}
-                    rises[name].append(self.error(predictor, shuffled, test) - base)
-        return rises
+            orders = [
+                torch.as_tensor(draw.permutation(len(test))) for _ in range((rounds + number) // len(self.honest))
+            ]
+            return {
+                name: [self.error(predictor, columns | {name: columns[name][order]}, test) - base for order in orders]
+                for name in names
+            }
+
+        found = self._of_folds(of_fold)
+        return {name: [rise for rises in found for rise in rises[name]] for name in names}
 
     def dependence(self, predictors: Mapping[str, P], names: Sequence[str]) -> dict[str, tuple[Array, Array]]:
         """Partial dependence: the mean answer for test rows that all get one value in a column (Friedman 2001).
@@ -296,18 +306,25 @@ class RowTask(Task[RowFold, P]):
         Returns:
             By column its values ``[grid]`` (of a category their numbers) and the mean of `levels` ``[grid, k]``.
         """
-        made = {}
-        for name in names:
-            grid = self._grid(name)
-            found = []
-            for fold in self.honest:
-                rows = np.random.default_rng(0).permutation(fold.rows.test)[:_MOST_ASKED]
+        grids = {name: self._grid(name) for name in names}
+
+        def of_fold(_: int, fold: RowFold) -> dict[str, Array]:
+            rows = np.random.default_rng(0).permutation(fold.rows.test)[:_MOST_ASKED]
+            made = {}
+            for name, grid in grids.items():
                 columns = {key: values.repeat(len(grid)) for key, values in self._take(rows).items()}
                 columns[name] = grid.repeat_interleave(len(rows))
                 said = self.levels(self.answers(predictors[fold.label], columns))
-                found.append(said.reshape(len(grid), len(rows), -1).mean(axis=1))
-            made[name] = (grid.numpy(), np.mean(found, axis=0))
-        return made
+                made[name] = said.reshape(len(grid), len(rows), -1).mean(axis=1)
+            return made
+
+        found = self._of_folds(of_fold)
+        return {name: (grid.numpy(), np.mean([lines[name] for lines in found], axis=0)) for name, grid in grids.items()}
+
+    def _of_folds(self, told: Callable[[int, RowFold], T]) -> list[T]:
+        """The same of every honest fold, of several at once; each has numbers and random draws of its own."""
+        with ThreadPoolExecutor(processors() // self.settings.threads or 1) as pool:
+            return list(pool.map(told, range(len(self.honest)), self.honest))
 
     def _grid(self, name: str) -> Tensor:
         """Values of a column: all categories, or quantiles of the numbers."""

@@ -13,8 +13,7 @@ from dxai.arithmetic import square_root
 from dxai.networks.fitted import Fitted
 
 _CLIPPED = 4.0
-_STEPS, _MOST_TUNED = 30, 1_000
-_JITTER = 1e-6
+_MOST_TUNED = 1_000
 _FAR = 1e-12
 _MIXED = (0.4, 0.35, 0.25)
 """Shares of three rows; unequal ones, since on a grid the plain mean of a row and its neighbours is the row."""
@@ -54,6 +53,8 @@ class GaussianProcess(Fitted):
         *,
         seed: int,
         tuned: GaussianProcess | None = None,
+        least_noise: float = 1e-6,
+        steps: int = 30,
     ) -> GaussianProcess:
         """Tune lengths and strengths on some hundred rows, then take all rows ``[rows, features]`` in.
 
@@ -62,6 +63,8 @@ class GaussianProcess(Fitted):
             target: ``[rows, k]``; all k share lengths and strengths.
             seed: Draws the rows that tune.
             tuned: Another process of the same features, whose lengths and strengths will do.
+            least_noise: Share of the target's variance that no feature explains, at the least.
+            steps: Of tuning, at the most.
         """
         self._fit_scale(features.astype(np.float64))
         x, y = self._scaled(torch.as_tensor(features)), torch.as_tensor(target, dtype=torch.float64)
@@ -69,11 +72,12 @@ class GaussianProcess(Fitted):
         y = y - constant
         if tuned is None:
             chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_TUNED]
-            lengths, strengths = _natural(self._tuned(x[chosen], y[chosen] / y.std().clamp(min=1e-9)), x.shape[1])
+            logs = self._tuned(x[chosen], y[chosen] / y.std().clamp(min=1e-9), least_noise, steps)
+            lengths, strengths = _natural(logs, x.shape[1], least_noise)
         else:
             lengths, strengths = tuned.lengths, tuned.strengths
         with torch.inference_mode():
-            covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(len(x), dtype=x.dtype)
+            covariance = _noisy(x, lengths, strengths)
             weights = torch.cholesky_solve(y, torch.linalg.cholesky(covariance))
         self.keep(
             lengths=lengths.numpy(), strengths=strengths.numpy(), points=x.numpy(), weights=weights.numpy(),
@@ -86,9 +90,8 @@ class GaussianProcess(Fitted):
 
         Source: Rasmussen and Williams (2006), 5.12.
         """
-        noise = (self.strengths[4] + _JITTER) * torch.eye(len(self.points), dtype=torch.float64)
         with torch.inference_mode():
-            covariance = _kernel(self.points, self.points, self.lengths, self.strengths) + noise
+            covariance = _noisy(self.points, self.lengths, self.strengths)
             inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
             said: NDArray[np.float64] = (torch.as_tensor(target) - self.weights / inverse.diagonal()[:, None]).numpy()
         return said
@@ -139,21 +142,20 @@ class GaussianProcess(Fitted):
         logs = ((x - self.low).clamp(min=0) / self.middle + 1).log()
         return ((torch.where(self.logged, logs, x) - self.center) / self.spread).clamp(-_CLIPPED, _CLIPPED)
 
-    def _tuned(self, x: Tensor, y: Tensor) -> Tensor:
+    def _tuned(self, x: Tensor, y: Tensor, least_noise: float, steps: int) -> Tensor:
         """Logarithms of three lengths per feature and of five strengths, the most probable ones a posteriori."""
-        d, n, k = x.shape[1], len(x), y.shape[1]
+        d, k = x.shape[1], y.shape[1]
         mean = torch.cat([
             torch.full((d,), math.log(2 * math.sqrt(d))), torch.full((d,), math.log(math.sqrt(d))),
             torch.full((d,), math.log(2 * math.sqrt(d))), torch.tensor([0.5, 0.3, 0.3, 0.1, 0.1]).log(),
         ]).double()  # fmt: skip
         deviation = torch.cat([torch.ones(3 * d), torch.full((5,), 2.0)]).double()
         logs = mean.clone().requires_grad_(True)
-        optimizer = torch.optim.LBFGS([logs], max_iter=_STEPS, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([logs], max_iter=steps, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             optimizer.zero_grad()
-            lengths, strengths = _natural(logs, d)
-            covariance = _kernel(x, x, lengths, strengths) + (strengths[4] + _JITTER) * torch.eye(n, dtype=x.dtype)
+            covariance = _noisy(x, *_natural(logs, d, least_noise))
             with torch.no_grad():
                 root = torch.linalg.cholesky(covariance)
                 solved = torch.cholesky_solve(y, root)
@@ -172,9 +174,14 @@ class GaussianProcess(Fitted):
         return found if bool(found.isfinite().all()) else mean
 
 
-def _natural(logs: Tensor, d: int) -> tuple[Tensor, Tensor]:
-    """Lengths ``[3, d]`` and strengths ``[5]`` of their logarithms."""
-    return logs[: 3 * d].exp().reshape(3, d), logs[3 * d :].exp()
+def _natural(logs: Tensor, d: int, least_noise: float) -> tuple[Tensor, Tensor]:
+    """Lengths ``[3, d]`` and strengths ``[5]`` of their logarithms; the last strength is that of the noise."""
+    return logs[: 3 * d].exp().reshape(3, d), torch.cat([logs[3 * d : -1].exp(), logs[-1:].exp() + least_noise])
+
+
+def _noisy(x: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
+    """Covariance of what was observed at scaled points ``[rows, rows]``."""
+    return _kernel(x, x, lengths, strengths) + strengths[4] * torch.eye(len(x), dtype=x.dtype)
 
 
 def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:

@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import DxaiError
+from dxai.learn.devices import processors
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
 from dxai.record.seeding import settle
@@ -42,10 +44,11 @@ class Fits:
     def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep, unfinished: UnfinishedRun) -> None:
         self.task, self.checkout, self.on_step, self.unfinished = task, checkout, on_step, unfinished
         self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[None]]()
-        self.others = min(task.settings.folds_at_once or _processors() // task.settings.threads, len(task.folds)) - 1
+        self.others = min(task.settings.folds_at_once or processors() // task.settings.threads, len(task.folds)) - 1
         if task.settings.trainer.accelerator != "cpu" or task.settings.trainer.devices > 1:
             self.others = 0  # the devices are taken by one fit
         self.pool: ProcessPoolExecutor | None = None
+        self.taking = threading.RLock()
         self.begun = time.monotonic()
 
     def run(self) -> Generator[tuple[str, Any, list[Epoch]]]:
@@ -55,8 +58,7 @@ class Fits:
             DxaiError: What a fit raises, or that a process was killed.
         """
         try:
-            while self.waiting:
-                _, fold = self.waiting.popleft()
+            while fold := self._next():
                 if known := self._stored(fold.label):
                     yield known
                     continue
@@ -68,8 +70,8 @@ class Fits:
                 yield fold.label, predictor, curve
                 yield from self._ended()
             while self.elsewhere:
-                wait(self.elsewhere.values(), timeout=_LOOK)
-                self._look()
+                wait(list(self.elsewhere.values()), timeout=_LOOK)
+                self._pass_on()
                 yield from self._ended()
         except BrokenProcessPool:
             raise DxaiError(
@@ -79,34 +81,41 @@ class Fits:
         finally:
             self._stop()
 
+    def _next(self) -> Any | None:
+        with self.taking:
+            return self.waiting.popleft()[1] if self.waiting else None
+
     def _here(self, label: str, share: float, told: str, epoch: Epoch | None = None, /) -> None:
-        """A step of the fit in this process: also the time to look at the others."""
+        """A step of the fit in this process: also the time to pass on what the others say."""
         self.on_step(label, share, told, epoch)
         if self.pool is None and self.others > 0 and self.waiting and time.monotonic() - self.begun > _SHORT:
             self._start()
-        self._look()
+        self._pass_on()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of other libraries' threads
         self.news = context.SimpleQueue()
         told = self.task.settings.model_dump(mode="json"), self.checkout, self.news, self.unfinished
         self.pool = ProcessPoolExecutor(self.others, context, _begin, told)
+        for _ in range(self.others):
+            self._give()
 
-    def _look(self) -> None:
-        """Pass on what the others say, and give them folds as they become free."""
-        if self.pool is None:
+    def _give(self, ended: Future[None] | None = None) -> None:
+        """The last fold that waits to a free process: at once, since a step of the fit here may take long."""
+        if self.pool is None or (ended is not None and (ended.cancelled() or ended.exception())):
             return
-        self._pass_on()
-        while self.waiting and sum(not future.done() for future in self.elsewhere.values()) < self.others:
-            number, fold = self.waiting.pop()
-            self.elsewhere[fold.label] = self.pool.submit(_fit, number)
+        with self.taking, suppress(RuntimeError):  # the run may be about to end
+            if self.waiting:
+                number, fold = self.waiting.pop()
+                self.elsewhere[fold.label] = self.pool.submit(_fit, number)
+                self.elsewhere[fold.label].add_done_callback(self._give)
 
     def _pass_on(self) -> None:
-        while not self.news.empty():
+        while self.pool is not None and not self.news.empty():
             self.on_step(*self.news.get())
 
     def _ended(self) -> Iterator[tuple[str, Any, list[Epoch]]]:
-        ended = [label for label, future in self.elsewhere.items() if future.done()]
+        ended = [label for label, future in list(self.elsewhere.items()) if future.done()]
         if ended:
             self._pass_on()  # all that they said before they ended
         for label in ended:
@@ -126,16 +135,12 @@ class Fits:
     def _stop(self) -> None:
         """Leave no process behind, and wait for none that is no longer asked."""
         if self.pool is not None:
-            for future in self.elsewhere.values():
+            for future in list(self.elsewhere.values()):
                 future.cancel()
             if self.elsewhere:
                 for process in multiprocessing.active_children():
                     process.kill()
             self.pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- in another process -----------------------------------------------------------------------------------------------

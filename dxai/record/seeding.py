@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
-from lightning.pytorch import seed_everything
 
 
 def settle(seed: int, threads: int) -> None:
     """Seed Python, NumPy and torch, and ask torch for deterministic algorithms on ``threads`` threads."""
-    seed_everything(seed, verbose=False)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

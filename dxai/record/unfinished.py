@@ -17,8 +17,8 @@ from torch import nn
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import InterruptedRunError, NoSpaceError, NotFoundError, SettingsError
 from dxai.files import short, write_durably
-from dxai.learn.checkpoints import load, save
 from dxai.learn.fitting import Epoch
+from dxai.learn.states import load, save
 from dxai.record.provenance import Provenance
 
 _WITHOUT_EFFECT = ("folds_at_once", "evaluate", "release")

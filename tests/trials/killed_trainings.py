@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from dxai.config.settings import TrainerSettings
 from dxai.data.datamodule import Rows
 from dxai.errors import NoSpaceError
-from dxai.learn import checkpoints
+from dxai.learn import checkpoints, states
 from dxai.learn.module import fit
 from dxai.networks.nhits import NHits
 from dxai.networks.tabm import TabM
@@ -145,7 +145,7 @@ class Case:
     @property
     def whole(self) -> bool:
         """Whether there is no checkpoint, or one that can be read."""
-        return not self.checkpoint.exists() or checkpoints.load(self.checkpoint) is not None
+        return not self.checkpoint.exists() or states.load(self.checkpoint) is not None
 
 
 def killed_trainings(setting: Setting) -> Finding:
