@@ -1,7 +1,7 @@
 """python -m benchmarks.bulk_predict [--rows N] [--repeats N]: `dxai predict` against a bare loop, side by side.
 
 The bare loop is what nobody can do without: polars reads the file, ONNX Runtime runs over arrays that are already in
-memory (4,096 rows a call, one thread), polars writes the answer. It checks nothing. `dxai predict` is the whole
+memory (1,024 rows a call, one thread), polars writes the answer. It checks nothing. `dxai predict` is the whole
 command, in a process of its own: verification, decoding, contract, counts, a file that appears whole. Prints one JSON
 line; the promise is a ratio of at most 1.5.
 """
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
 from dxai.data.batch import RowCodec
+from dxai.inference.model import ROWS_AT_ONCE
 
 PROMISE = 1.5
 
@@ -82,8 +83,8 @@ def _bare_loop(
 ) -> float:
     started = time.perf_counter()
     table, names = pl.read_csv(source), [output.name for output in session.get_outputs()]
-    calls = range(0, len(table), 4096)
-    parts = [session.run(None, {n: a[i : i + 4096] for n, a in arrays.items()}) for i in calls]
+    calls = range(0, len(table), ROWS_AT_ONCE)
+    parts = [session.run(None, {n: a[i : i + ROWS_AT_ONCE] for n, a in arrays.items()}) for i in calls]
     columns = [
         pl.Series(name, np.concatenate(each)) for name, each in zip(names, zip(*parts, strict=True), strict=True)
     ]

@@ -303,7 +303,7 @@ def test_a_graph_that_answers_in_another_shape_is_refused() -> None:
 
 
 def test_a_graph_that_works_for_few_rows_only_is_refused() -> None:
-    """Four rows make 64 numbers of the cube, 4,096 make 69 thousand million."""
+    """Four rows make 64 numbers of the cube, 1,024 make a thousand million."""
     swelling = casting_model()
     nodes = [
         node("Unsqueeze", "pressure two", "column"), node("Unsqueeze", "pressure three", "layer"),

@@ -77,6 +77,10 @@ class Aim(ABC):
             signs: 1 and -1 where a slope may not be negative or positive, else 0 ``[features]``.
         """
 
+    def trees(self, rounds: int) -> int:
+        """So many there are after so many rounds of boosting."""
+        return rounds
+
     @abstractmethod
     def of_line(self, said: Said) -> Said:
         """What the line, or the process, gives as a member says it."""
@@ -232,6 +236,10 @@ class Many(Several):
     def of_booster(self, said: Said) -> Said:
         """As it is."""
         return said
+
+    def trees(self, rounds: int) -> int:
+        """One of every class in a round."""
+        return rounds * self.outputs
 
     def line(self, scaled: Array, target: NDArray[Any], signs: NDArray[np.int64]) -> tuple[Said, Said]:  # noqa: ARG002
         """Logistic regression."""

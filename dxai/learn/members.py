@@ -41,8 +41,9 @@ _QUIET: Settings = {
 }  # fmt: skip
 _COLUMNS_OF_A_TREE = 80
 """At most: hundreds of sensors make a tree slow, and none of them is missed by all trees."""
-SCOUT: Settings = {"learning_rate": 0.06, "num_leaves": 8, "min_child_samples": 5, "feature_fraction": 0.5, "max_bin": 31,
-                   **_QUIET}  # fmt: skip
+SCOUT: Settings = {
+    "learning_rate": 0.06, "num_leaves": 8, "min_child_samples": 5, "feature_fraction": 0.5, "max_bin": 31, **_QUIET,
+}  # fmt: skip
 """Of the small ensemble that looks for pairs of features."""
 
 

@@ -293,7 +293,7 @@ class PortfolioFit:
     def _boosted_trees(self, member: _Candidate, weight: float, features: Array, place: int) -> Trees:
         """The member fitted on all rows, several seeds averaged."""
         self._begin(TITLES[member.name])
-        seeds = self.plan.seeds(member.trees)
+        seeds = self.plan.seeds(self.aim.trees(member.trees))
         share, first = self.aim.share(weight) / seeds, self.aim.first(place) + self.aim.boosted
         made = []
         for seed in range(self.seed, self.seed + seeds):

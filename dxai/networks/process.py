@@ -14,6 +14,7 @@ from dxai.networks.fitted import Fitted
 
 _CLIPPED = 4.0
 _MOST_TUNED = 1_000
+_AT_ONCE = 32
 _FAR = 1e-12
 _MIXED = (0.4, 0.35, 0.25)
 """Shares of three rows; unequal ones, since on a grid the plain mean of a row and its neighbours is the row."""
@@ -185,7 +186,13 @@ def _noisy(x: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
-    """Covariance of two sets of scaled points ``[a, b]``."""
+    """Covariance of two sets of scaled points ``[a, b]``; of few rows at a time, which stay in the processor's cache."""
+    if torch.compiler.is_exporting() or lengths.requires_grad:
+        return _covariance(a, b, lengths, strengths)
+    return torch.cat([_covariance(rows, b, lengths, strengths) for rows in torch.split(a, _AT_ONCE)])
+
+
+def _covariance(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
     rough = math.sqrt(3) * square_root(_squares(a / lengths[0], b / lengths[0]) + _FAR)
     smooth = _squares(a / lengths[1], b / lengths[1])
     straight = (a / lengths[2]) @ (b / lengths[2]).T

@@ -175,7 +175,7 @@ def sequence() -> onnx.ModelProto:
 
 
 def rows_cubed() -> onnx.ModelProto:
-    """Harmless on eight rows: 4,096 make 69 thousand million numbers."""
+    """Harmless on eight rows: 1,024 make a thousand million numbers."""
     return graph(
         node("Unsqueeze", "x two", "column"), node("Unsqueeze", "x three", "cube"),
         node("Add", "x column", "square"), node("Add", "square cube"),
