@@ -17,7 +17,7 @@ from dxai.errors import ModelError
 Named = dict[str, NDArray[np.float32]]
 
 ROWS_AT_ONCE = 1024
-"""Rows, or series, of one call: with 4,096 a Gaussian process's kernel leaves the processor's cache, for half the speed."""
+"""Rows, or series, of one call: with 4,096 a Gaussian process leaves the processor's cache and is half as fast."""
 
 
 class Model:

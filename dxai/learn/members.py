@@ -28,7 +28,7 @@ TITLES: dict[Name, str] = {
 LEAST = 1e-7
 """Probability that is ever said."""
 Settings = dict[str, Any]
-_FEW_ROWS = 4_000
+_FEW_ROWS, _MANY_ROWS = 4_000, 15_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
 """Rows times columns: beyond the former fewer candidates, beyond the latter one inner fold and larger steps."""
 _LARGE_STEP = 0.1
@@ -150,7 +150,9 @@ def learning_rate(budget: Budget, rows: int, columns: int) -> float:
 
 def inner_folds(rows: int, columns: int) -> int:
     """Inner folds of five that are fitted: of many rows one tells as much as five of few."""
-    return 1 if is_vast(rows, columns) else 5
+    if is_vast(rows, columns):
+        return 1
+    return 2 if rows > _MANY_ROWS else 5
 
 
 def bearable_loss(rows: int, columns: int) -> float:

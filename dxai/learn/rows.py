@@ -33,12 +33,14 @@ from dxai.learn.transform import ColumnTransform, encode
 Array = NDArray[np.float32]
 Columns = Mapping[str, Tensor]
 
-_MOST_SHUFFLES, _MOST_ROWS = 150, 4_000
+_MOST_SHUFFLES, _MOST_ROWS = 150, 2_000
 """Behind the importance of all columns in all folds: hundreds of sensors would keep a person waiting for minutes."""
 _EXPLAINED = 300
 """Rows of the released model of which is kept what each column brings."""
 _MOST_GRID, _MOST_ASKED = 16, 100
 """Values of a column, and rows of a fold, behind a line of partial dependence."""
+_MANY_ROWS, _TWINS_OF_MANY = 10_000, 2
+"""Beyond so many rows so many random twins are enough to show the gap."""
 _MOST_CASES = 10_000
 """Rows of a parity case: a network holds hundreds of numbers for each cell of a wide table."""
 
@@ -196,6 +198,7 @@ class RowTask(Task[RowFold, P]):
         """Honest folds, then their random twins where rows belong together, then the released model's."""
         honest = splits.folds(self.table, self.contract, self.split)
         twins = splits.random_folds(self.table, self.contract, self.split)
+        twins = twins if len(self.table) <= _MANY_ROWS else twins[:_TWINS_OF_MANY]
         final = splits.whole(self.table)
         return [
             *(RowFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),

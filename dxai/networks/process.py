@@ -186,7 +186,7 @@ def _noisy(x: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
 
 
 def _kernel(a: Tensor, b: Tensor, lengths: Tensor, strengths: Tensor) -> Tensor:
-    """Covariance of two sets of scaled points ``[a, b]``; of few rows at a time, which stay in the processor's cache."""
+    """Covariance of two sets of scaled points ``[a, b]``, some rows at a time, which the processor's cache holds."""
     if torch.compiler.is_exporting() or lengths.requires_grad:
         return _covariance(a, b, lengths, strengths)
     return torch.cat([_covariance(rows, b, lengths, strengths) for rows in torch.split(a, _AT_ONCE)])
