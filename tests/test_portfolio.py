@@ -168,6 +168,25 @@ def test_a_set_direction_is_kept_against_the_rows(member: str) -> None:
             assert (sign * answers.diff()).min() >= -1e-5
 
 
+@pytest.mark.parametrize("member", ["boosted", "boosted_pairs", ""])
+def test_a_set_direction_is_kept_for_the_second_of_two_classes(member: str) -> None:
+    told, target = rows()
+    second = (target - told.inputs[0][:, 0] > target.median()).long()
+    names = (member,) if member else ()
+    made = Portfolio(numbers=3, cardinalities=[4], outputs=2, budget="quick", members=names, monotone=(1, 0, -1))
+    made.fit(FitRows(told.inputs, second, torch.nn.functional.cross_entropy, 0))
+    assert "logistic regression" not in made.members
+    grid = torch.linspace(-4, 4, 200)
+    for column, sign in ((0, 1), (2, -1)):
+        for row in range(20):
+            numbers, kinds = (part[row : row + 1].repeat(len(grid), 1) for part in told.inputs)
+            numbers[:, column] = grid
+            with torch.inference_mode():
+                answers = made(numbers, kinds)[:, 0, 1].exp()
+            assert (sign * answers.diff()).min() >= -1e-6
+            assert answers.max() < 1
+
+
 def test_a_direction_that_a_model_cannot_keep_is_refused(checkout: Path) -> None:
     contract, table = weights_of(CLASSES["two"])
     columns = [c.model_copy(update={"monotone": "up"}) if c.name == "pressure" else c for c in contract.columns]

@@ -100,7 +100,8 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     names, roles = list(contract.names), [c.role for c in contract.columns]
     bounds = [(c, -float("inf") if c.minimum is None else c.minimum, c.maximum) for c in contract.columns]
     backward = [c.name for c, low, high in bounds if high is not None and low > high]
-    of_rows = "series" not in roles and all(c.kind == "number" for c in contract.columns if c.role == "target")
+    targets = [c for c in contract.columns if c.role == "target"]
+    of_rows = "series" not in roles and all(c.kind == "number" or len(c.categories) == 2 for c in targets)
     followed = [c for c in contract.columns if c.monotone]
     aimless = [c.name for c in followed if not of_rows or c.role != "feature" or c.kind != "number"]
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
@@ -110,10 +111,10 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
         f"exactly one column has the role 'target', however: {roles.count('target')}": roles.count("target") == 1,
         f"group names columns, however: {sorted(set(contract.group) - set(names))}": set(contract.group) <= set(names),
         f"a minimum is not above its maximum, however: {backward}": not backward,
-        f"monotone is said of numbers that a number is predicted from, however: {aimless}": not aimless,
+        f"monotone is said of numbers that predict a number or one of two classes, however: {aimless}": not aimless,
         f"a range is one of numbers, however: {ranged}": not ranged,
         "a target of texts has two classes or more":
-            all(c.kind != "category" or len(c.categories) > 1 for c in contract.columns if c.role == "target"),
+            all(c.kind != "category" or len(c.categories) > 1 for c in targets),
     }  # fmt: skip
     needed, has = _NEEDS.get(contract.task, ("", lambda *_: True))
     rules[needed] = has(contract, roles)
