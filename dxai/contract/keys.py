@@ -62,8 +62,8 @@ COLUMN_PROPERTIES = Level(
             ko="사전에서의 뜻: ECLASS나 IEC 61360의 IRDI."),
         Key("monotone", "monotone", "up",
             en="How the predicted number, or the probability of the second of two classes, may follow this one, all "
-               "else equal: `up`, it never falls when this rises; `down`, it never rises. A model that cannot promise it is "
-               "refused.",
+               "else equal: `up`, it never falls when this rises; `down`, it never rises. A model that cannot promise "
+               "it is refused.",
             ko="다른 값이 같을 때 예측값(범주가 둘이면 둘째 범주의 확률)이 이 수를 따르는 방향: `up`은 이 수가 커져도 "
                "내려가지 않고, `down`은 올라가지 않습니다. 지킬 수 없는 모델은 거절합니다."),
     ),
