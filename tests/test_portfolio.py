@@ -252,6 +252,21 @@ def test_pairs_are_what_they_are_called() -> None:
     assert made[1, :5].tolist() == [1.0, 0.0, 0.0, 1.0, 1.0] and made[1, 5].isnan()
 
 
+def test_a_number_that_acts_in_another_way_in_each_category_gets_slopes() -> None:
+    draw = np.random.default_rng(0)
+    numbers, kinds = draw.normal(size=(2_000, 4)).astype(np.float32), draw.integers(0, 40, (2_000, 2))
+    target = (numbers[:, 2] * draw.normal(size=40)[kinds[:, 1]] + 0.1 * draw.normal(size=2_000))[:, None]
+    columns = RawColumns(numbers=4, cardinalities=[40, 40]).fit(numbers, kinds, target.astype(np.float32))
+    assert columns.sloped.tolist() == [[1, 2]]
+    assert columns.owners[-1] == (5, 2)
+    crossed = columns.crossed(numbers, kinds, target.astype(np.float32), np.arange(2_000) % 5)[:, -1]
+    assert np.corrcoef(crossed, target[:, 0])[0, 1] > 0.98
+    held = RawColumns(numbers=4, cardinalities=[40, 40]).fit(numbers, kinds, target.astype(np.float32), held=[2])
+    assert not len(held.sloped)
+    alike = RawColumns(numbers=4, cardinalities=[40, 40]).fit(numbers, kinds, numbers[:, :1])
+    assert not len(alike.sloped)
+
+
 def test_a_gaussian_process_follows_a_wave_better_than_a_line() -> None:
     x = np.linspace(-3, 3, 120, dtype=np.float32)[:, None]
     y = np.sin(2 * x[:, 0])

@@ -147,7 +147,7 @@ class PortfolioFit:
         own = self.portfolio.columns
         columns = RawColumns(numbers=own.numbers, cardinalities=own.cardinalities)
         parts = self.numbers[train], self.categories[train], self.coded[train]
-        columns.fit(*parts)
+        columns.fit(*parts, held=np.flatnonzero(self.portfolio.monotone).tolist())
         lots = np.random.default_rng(self.seed).permutation(len(train)) % FOLDS
         return columns, columns.crossed(*parts, lots)
 
@@ -313,12 +313,12 @@ class PortfolioFit:
         told = np.asarray(booster.predict(features, pred_contrib=True))
         told = told.reshape(len(told), -1, features.shape[1] + 1)[:, :, :-1]
         owners = own.columns.owners
-        places = [(owner, owner) for owner in owners]
-        places += [(owners[a], owners[b]) for a, b in own.pairs.all] if paired else []
+        places = [list(pair) for pair in owners]
+        places += [[*owners[a], *owners[b]] for a, b in own.pairs.all] if paired else []
         brought = np.zeros((len(told), self.width, told.shape[1]))
-        for feature, pair in enumerate(places):
-            for column in pair:
-                brought[:, column] += weight / 2 * told[:, :, feature]
+        for feature, columns in enumerate(places):
+            for column in columns:
+                brought[:, column] += weight / len(columns) * told[:, :, feature]
         before = own.contributions.numpy()
         own.keep(contributions=brought + before if before.size else brought, explained=rows)
 
