@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.training_loop import cases, settings_of
-from dxai.data.datamodule import Rows
+from dxai.data.batches import Rows
 from dxai.learn.devices import refuse_absent
 from dxai.learn.module import fit
 

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dxai.arithmetic import make_portable
 from dxai.config.settings import TrainerSettings
-from dxai.data.datamodule import Batches, Rows
+from dxai.data.batches import Batches, Rows
 from dxai.learn.losses import members_squared_error
 from dxai.learn.module import fit, warmup_cosine
 from dxai.networks.mlp import Mlp

@@ -73,9 +73,9 @@ def run(words: list[str], folder: Path) -> tuple[float, float, float]:
     return time.monotonic() - begun, spent, peak
 
 
-def table(rows: int) -> pl.DataFrame:
+def table(rows: int, seed: int = 0) -> pl.DataFrame:
     """Numbers and categories, and a target that hangs on seven of them."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     x, categories = draw.normal(size=(rows, 16)), [draw.integers(0, levels, rows) for levels in (3, 8, 40)]
     y = x[:, 0] * x[:, 1] + np.sin(2 * x[:, 2]) + 0.5 * x[:, 3] + 1.5 * (categories[0] == 1) + 0.2 * categories[1]
     y += 0.05 * categories[2] * x[:, 4] + 0.5 * draw.normal(size=rows)

@@ -47,7 +47,7 @@ def evaluate(run: Run, folder: Path, checkout: Path, now: RunSettings | None = N
     settings = run.settings_now(now)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
-    run.refuse_other_table(task.table)
+    run.refuse_other_table(task.table, task.data_on_disk)
     held_out, scores = run.held_out, task.scores(run.held_out)
     with whole_folder(folder) as work:
         (work / "figures").mkdir()
@@ -67,7 +67,7 @@ def _facts(task: AnyTask, run: Run, terms: Terms) -> Facts:
     settings, made_from = task.settings, run.provenance
     versions = ", ".join(f"{name} {number}" for name, number in made_from.packages.items())
     return (
-        ("data", f"{settings.data.name}: {len(task.table):,} rows{_left_out(task)}, {terms.licence}"),
+        ("data", f"{settings.data.name}: {task.told_rows}{_left_out(task)}, {terms.licence}"),
         ("source", terms.citation),
         ("rows, sha256", made_from.data),
         ("contract", f"{task.contract.id} {task.contract.version}"),

@@ -70,7 +70,7 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
     settle(settings.seed, settings.threads)
     _refuse_other_model(folder, contract_of(settings.data, checkout))
     task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
-    run.refuse_other_table(task.table)
+    run.refuse_other_table(task.table, task.data_on_disk)
     predictor = task.restored(run.state("final"))
     graph = export(predictor, task.contract, context=task.context)
     model = Model(graph, task.contract, context=task.context)

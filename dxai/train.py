@@ -68,7 +68,7 @@ def train(
     refuse_absent(settings.trainer)
     settle(settings.seed, settings.threads)
     task = task_of(settings, checkout)
-    made_from = provenance(task.table, task.contract.fingerprint())
+    made_from = provenance(task.table, task.contract.fingerprint(), task.data_on_disk)
     tracker = Tracker(checkout, settings.tracking)
     unfinished = UnfinishedRun(folder)
     with (

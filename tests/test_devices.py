@@ -12,7 +12,7 @@ from test_resume import TRAINER, Watched, run
 from dxai.cli.main import cli
 from dxai.config.compose import settings_from
 from dxai.config.settings import TrainerSettings
-from dxai.data.datamodule import Batches
+from dxai.data.batches import Batches
 from dxai.errors import ModelError, SettingsError
 from dxai.learn import module
 from dxai.learn.devices import refuse_absent

@@ -94,8 +94,8 @@ class RateTask(RowTask[RatePredictor]):
 
         return self.loss(likelihood)
 
-    def truth(self, predictor: RatePredictor, rows: Rows) -> Tensor:
-        return torch.as_tensor(self.values[rows])
+    def truth(self, predictor: RatePredictor, values: Array) -> Tensor:
+        return torch.as_tensor(values)
 
     def raw(self, predictor: RatePredictor, columns: Columns) -> Array:
         return predictor.predict(columns)[predictor.output_names[0]]

@@ -49,17 +49,30 @@ class PublishedData(Settings):
     recipe: Dotted | Literal[""] = ""
 
 
+ROWS_IN_MEMORY = 1_000_000
+"""Of a firm's own table, by default."""
+
+
 class OwnData(Settings):
     """A firm's own table with its contract; licence and usage stand in the contract.
 
     Attributes:
         name: Id of the contract, as a bundle may be called.
         path: Folder that holds contract.yaml and table.parquet.
+        rows_in_memory: Of a longer table a network is trained on all rows from disk, and so many, drawn at random, are
+            held in memory and scored.
     """
 
     kind: Literal["own"]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     path: str
+    rows_in_memory: Annotated[int, Field(ge=1_000)] = ROWS_IN_MEMORY
+
+    @model_serializer(mode="wrap")
+    def _without_what_changes_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As in `TrainerSettings`."""
+        found: dict[str, Any] = write(self)
+        return {key: value for key, value in found.items() if (key, value) != ("rows_in_memory", ROWS_IN_MEMORY)}
 
 
 class GroupedSplit(Settings):

@@ -54,15 +54,31 @@ def decoded(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     Raises:
         DataError: The file is broken.
     """
+    _refuse_unread(path)
+    table = pl.scan_parquet(path, glob=False)
+    yield table.head(0).collect()
+    yield from table.collect_batches(chunk_size=rows, maintain_order=True)
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a Parquet file.
+
+    Raises:
+        DataError: The file is broken.
+    """
+    _refuse_unread(path)
+    count: int = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+    return count
+
+
+def _refuse_unread(path: Path) -> None:
+    """Raise where a child finds the file broken; one that it came to the end of is not read by it again."""
     status = path.stat()
     state = (path.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)
     if state not in _decoded:
         _refuse_broken(path, status.st_size)
         if time.time_ns() - status.st_mtime_ns > _SETTLED:
             _decoded.append(state)
-    table = pl.scan_parquet(path, glob=False)
-    yield table.head(0).collect()
-    yield from table.collect_batches(chunk_size=rows, maintain_order=True)
 
 
 def _refuse_broken(path: Path, size: int) -> None:

@@ -13,14 +13,19 @@ from filelock import FileLock
 from dxai.config.settings import DataSettings, OwnData, PublishedData
 from dxai.contract import Contract, load_contract
 from dxai.contract.terms import Terms, terms_of
+from dxai.data import row_file
 from dxai.data.checks import Problems, cast
+from dxai.data.decoder import count_rows
 from dxai.data.header import CONVERT_FIRST, match_header
 from dxai.data.package import CONTRACT, TABLE
 from dxai.data.prepare import prepare
+from dxai.data.row_file import RowFile
 from dxai.data.sources import Progress, Source, fetch
-from dxai.data.tables import as_text, read_blocks
+from dxai.data.tables import as_text, format_of, read_blocks
 from dxai.files import write_whole
 
+ROWS = "table.rows"
+"""Folder beside a firm's own table, made of it where it is larger than memory; it can be deleted at any time."""
 _MADE_FROM = "dxai.made_from"
 
 
@@ -78,16 +83,43 @@ def prepared_table(data: DataSettings, checkout: Path) -> pl.DataFrame:
     return pl.read_parquet(path)
 
 
+def rows_on_disk(data: OwnData, checkout: Path) -> RowFile | None:
+    """The rows of a table that has more than `OwnData.rows_in_memory`, as numbers in a file; of others None.
+
+    Raises:
+        DataError: The table breaks its contract.
+        SettingsError: The folder of the table cannot be written.
+        NoSpaceError: The disk is full.
+    """
+    folder, contract, most = checkout / data.path, contract_of(data, checkout), data.rows_in_memory
+    table, rows = folder / TABLE, folder / ROWS
+    if format_of(table) != "parquet":
+        return None
+    with _one_at_a_time(checkout):
+        source = row_file.made_from(table, contract, most) if rows.exists() else ""
+        if known := row_file.known(rows, contract, source):
+            return known
+        if (count := count_rows(table)) <= most:
+            return None
+        source = source or row_file.made_from(table, contract, most)
+        row_file.write(rows, _checked_blocks(folder, contract), contract, source, rows=count, most=most)
+        return row_file.known(rows, contract, source)
+
+
 def _own_table(folder: Path, contract: Contract) -> pl.DataFrame:
-    where, blocks, problems, rows = str(folder / TABLE), list[pl.DataFrame](), Problems(), 0
+    return pl.concat(_checked_blocks(folder, contract))
+
+
+def _checked_blocks(folder: Path, contract: Contract) -> Iterator[pl.DataFrame]:
+    """Blocks of a firm's own table; problems are told together, after the last one."""
+    where, problems, rows = str(folder / TABLE), Problems(), 0
     for block in read_blocks(folder / TABLE):
         header = match_header(block.columns, contract, target=True, where=where, advice=CONVERT_FIRST)
         typed, found = cast(as_text(header.columns(block)), contract, first_row=rows + 2)
         problems.add(found)
-        blocks.append(typed)
+        yield typed
         rows += len(typed)
     problems.refuse(where)
-    return pl.concat(blocks)
 
 
 @contextmanager

@@ -55,9 +55,9 @@ class ClassTask(RowTask[ClassPredictor]):
             predictor.prior = torch.as_tensor(np.log(self._shares(self.values[rows])), dtype=torch.float32)
         return self.loss(MembersCrossEntropy(predictor.prior))
 
-    def truth(self, predictor: ClassPredictor, rows: Rows) -> Tensor:  # noqa: ARG002
+    def truth(self, predictor: ClassPredictor, values: NDArray[Any]) -> Tensor:  # noqa: ARG002
         """Class numbers ``[rows]``."""
-        return torch.as_tensor(self.values[rows])
+        return torch.as_tensor(values)
 
     def raw(self, predictor: ClassPredictor, columns: Columns) -> Array:
         """Logits ``[rows, classes]``."""

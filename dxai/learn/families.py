@@ -7,13 +7,16 @@ from typing import Any
 
 import polars as pl
 
-from dxai.config.settings import RunSettings
+from dxai.config.components import find
+from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
-from dxai.data.table import contract_of, prepared_table
+from dxai.data.table import contract_of, prepared_table, rows_on_disk
 from dxai.data.trainable import idle_roles, refuse
 from dxai.learn.classification import ClassTask
 from dxai.learn.demand import DemandTask
+from dxai.learn.fitting import FitsItself
 from dxai.learn.regression import RegressionTask
+from dxai.learn.rows import RowTask
 from dxai.learn.task import Task
 
 AnyTask = Task[Any, Any]
@@ -23,8 +26,28 @@ TASKS: dict[str, type[AnyTask]] = {"regression": RegressionTask, "classes": Clas
 
 
 def task_of(settings: RunSettings, checkout: Path) -> AnyTask:
-    """The table and the folds that the settings name."""
-    return task_for(contract_of(settings.data, checkout), prepared_table(settings.data, checkout), settings)
+    """The table and the folds that the settings name; of a table larger than memory a sample, and a file of all rows.
+
+    Models that fit themselves, ordered splits and fits of several processes have all rows in memory.
+    """
+    contract = contract_of(settings.data, checkout)
+    if _reads_blocks(contract, settings) and isinstance(settings.data, OwnData):
+        refuse(idle_roles(contract))
+        if stored := rows_on_disk(settings.data, checkout):
+            task = task_for(contract, stored.sample(), settings)
+            assert isinstance(task, RowTask)
+            task.stored, task.left_out = stored, stored.about.left_out
+            return task
+    return task_for(contract, prepared_table(settings.data, checkout), settings)
+
+
+def _reads_blocks(contract: Contract, settings: RunSettings) -> bool:
+    """Whether these fits need not have all rows at once."""
+    if not issubclass(TASKS[contract.family], RowTask) or settings.split.kind not in ("random", "grouped"):
+        return False
+    model = find(settings.model.target)
+    network = isinstance(model, type) and not issubclass(model, FitsItself)
+    return network and settings.trainer.devices == 1
 
 
 def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> AnyTask:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai.config.settings import TrainerSettings
+from dxai.data.batches import RowsOnDisk
 
 Loss = Callable[[Any, Tensor], Tensor]
 """(what the network answers, target) to one number."""
@@ -64,6 +65,23 @@ class FitRows:
     explained: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
+@dataclass(frozen=True)
+class FitFromDisk:
+    """What a network gets in place of `FitRows` where the table is larger than memory.
+
+    Attributes:
+        rows: To fit, read block by block.
+        loss: What the fit should make small.
+        seed: Fixes whatever is drawn at random.
+        on_step: To be told where the fit stands.
+    """
+
+    rows: RowsOnDisk
+    loss: Loss
+    seed: int
+    on_step: OnStep = unwatched
+
+
 @runtime_checkable
 class FitsItself(Protocol):
     """A model that brings its own fit: trees, a Gaussian process, an ensemble, a forecaster without training."""
@@ -74,7 +92,7 @@ class FitsItself(Protocol):
 
 def fit(
     network: nn.Module,
-    rows: FitRows,
+    rows: FitRows | FitFromDisk,
     watch: tuple[Tensor, ...] | None,
     settings: TrainerSettings,
     checkpoint: Path | None = None,
@@ -83,7 +101,7 @@ def fit(
 
     Args:
         network: Such a model, or a network for Lightning, perhaps within a module that scales.
-        rows: To fit.
+        rows: To fit; a model that fits itself has them in memory.
         watch: Rows that are scored each epoch and never trained on; None: there are none.
         settings: Of a network's training.
         checkpoint: As in `dxai.learn.module.fit`.
@@ -93,12 +111,13 @@ def fit(
     """
     inner = getattr(network, "network", network)
     if isinstance(inner, FitsItself):
+        assert isinstance(rows, FitRows)  # `task_of` sees to it
         inner.fit(rows)
         network.eval()
         return []
     from dxai.learn import module  # here, since Lightning takes seconds to load
 
-    told = (*rows.inputs, rows.target)
+    told = (*rows.inputs, rows.target) if isinstance(rows, FitRows) else rows.rows
     return module.fit(
         network, rows.loss, told, watch, settings, seed=rows.seed, on_step=rows.on_step, checkpoint=checkpoint
     )

@@ -18,12 +18,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dxai.config.components import Component, Settings
 from dxai.config.settings import TrainerSettings
-from dxai.data.datamodule import Rows, TensorData
+from dxai.data.batches import Rows, RowsOnDisk
+from dxai.data.datamodule import TensorData
 from dxai.errors import InterruptedRunError, ModelError, SettingsError
 from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint
 from dxai.learn.devices import Queued
 from dxai.learn.fitting import Epoch, Loss, OnStep, unwatched
 from dxai.learn.states import load, random_states, set_random_states
+
+_LOSSES_APART = 1_024
 
 
 class Regression(LightningModule):
@@ -46,8 +49,14 @@ class Regression(LightningModule):
     def training_step(self, batch: Rows, _: int) -> Tensor:
         """Loss of one batch of rows to fit."""
         loss = self.loss(self.network(*batch[:-1]), batch[-1])
-        self._fit_losses.append(loss.detach())
+        self._note(loss)
         return loss
+
+    def _note(self, loss: Tensor) -> None:
+        """Keep a loss for the mean of the epoch; of a long one many in one tensor, which takes a hundredth."""
+        self._fit_losses.append(loss.detach())
+        if len(self._fit_losses) > _LOSSES_APART:
+            self._fit_losses = [_joined(self._fit_losses)]
 
     def validation_step(self, batch: Rows, _: int) -> None:
         """Loss of one batch of watched rows."""
@@ -129,7 +138,7 @@ class SharedRegression(Regression):
         """Loss of this process's part, weighed so that the mean over the processes is that over the batch."""
         share = self.trainer.train_dataloader.share(number)  # type: ignore[union-attr]  # a `Batches`
         loss: Tensor = self.loss(self.network(*batch[:-1]), batch[-1]) * share
-        self._fit_losses.append(loss.detach())
+        self._note(loss)
         return loss
 
     def validation_step(self, batch: Rows, number: int) -> None:
@@ -153,7 +162,7 @@ class SharedRegression(Regression):
 
     def gathered(self, losses: list[Tensor]) -> float:
         """The mean over the processes too."""
-        mean = torch.stack(losses).mean() if losses else torch.tensor(math.nan, device=self.device)
+        mean = _joined(losses).mean() if losses else torch.tensor(math.nan, device=self.device)
         return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -193,7 +202,7 @@ def warmup_cosine(progress: float, warmup: float) -> float:
 def fit(
     network: nn.Module,
     loss: Loss,
-    rows: Rows,
+    rows: Rows | RowsOnDisk,
     watch: Rows | None,
     settings: TrainerSettings,
     *,
@@ -206,7 +215,7 @@ def fit(
     Args:
         network: Takes the inputs of a batch.
         loss: Of its answer against the batch's last tensor.
-        rows: To fit, inputs first, target last.
+        rows: To fit, inputs first, target last; on disk for one process alone.
         watch: Rows that are scored each epoch and never trained on; None: there are none.
         settings: Epochs, batch size, learning rate.
         seed: Fixes the order of the batches.
@@ -290,4 +299,8 @@ def _interrupted() -> InterruptedRunError:
 
 
 def _mean(losses: list[Tensor]) -> float:
-    return float(torch.stack(losses).mean()) if losses else math.nan
+    return float(_joined(losses).mean()) if losses else math.nan
+
+
+def _joined(losses: list[Tensor]) -> Tensor:
+    return torch.cat([loss.reshape(-1) for loss in losses])

@@ -44,9 +44,9 @@ class RegressionTask(RowTask[QualityPredictor]):
         predictor.scale.fit(self.values[rows])
         return self.loss(members_squared_error)
 
-    def truth(self, predictor: QualityPredictor, rows: Rows) -> Tensor:
+    def truth(self, predictor: QualityPredictor, values: NDArray[Any]) -> Tensor:
         """Scaled targets ``[rows]``."""
-        scaled: Tensor = predictor.scale(torch.as_tensor(self.values[rows]))
+        scaled: Tensor = predictor.scale(torch.as_tensor(values))
         return scaled
 
     def raw(self, predictor: QualityPredictor, columns: Columns) -> Array:

@@ -22,10 +22,12 @@ from dxai.config.settings import NoScaling, QualityEvaluation, RowSplit, RunSett
 from dxai.contract import Contract
 from dxai.data import splits
 from dxai.data.batch import Arrays, RowCodec
+from dxai.data.batches import RowsOnDisk
+from dxai.data.row_file import RowFile
 from dxai.data.trainable import constant_target, refuse
 from dxai.errors import SettingsError
 from dxai.learn.devices import processors
-from dxai.learn.fitting import Epoch, FitRows, Loss, OnStep, fit, unwatched
+from dxai.learn.fitting import Epoch, FitFromDisk, FitRows, Loss, OnStep, fit, unwatched
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
 from dxai.learn.transform import ColumnTransform, encode
@@ -43,6 +45,9 @@ _MANY_ROWS, _TWINS_OF_MANY = 10_000, 2
 """Beyond so many rows so many random twins are enough to show the gap."""
 _MOST_CASES = 10_000
 """Rows of a parity case: a network holds hundreds of numbers for each cell of a wide table."""
+
+_AT_ONCE = 65_536
+"""Rows that a network answers together: it holds hundreds of numbers of each."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class RowTask(Task[RowFold, P]):
     Attributes:
         table: The rows with a true value.
         values: Their true values ``[rows]``.
+        stored: All rows of a table that is larger than memory: networks are fitted on these, and ``table`` is a sample
+            of them, by which statistics are taken, answers calibrated and scored, figures drawn. None: it holds all.
 
     Raises:
         SettingsError: The settings are for another kind of task, or the split leaks.
@@ -95,6 +102,7 @@ class RowTask(Task[RowFold, P]):
     values: NDArray[Any]
     split: RowSplit
     evaluation: QualityEvaluation
+    stored: RowFile | None = None
 
     def __init__(self, contract: Contract, table: pl.DataFrame, settings: RunSettings) -> None:
         known = table.drop_nulls(contract.target.name)
@@ -123,8 +131,8 @@ class RowTask(Task[RowFold, P]):
         """Give the predictor what it must know of the true values of the rows to fit; returns the loss."""
 
     @abstractmethod
-    def truth(self, predictor: P, rows: splits.Rows) -> Tensor:
-        """True values as the loss wants them."""
+    def truth(self, predictor: P, values: NDArray[Any]) -> Tensor:
+        """True values ``[rows]`` as the loss wants them."""
 
     @abstractmethod
     def raw(self, predictor: P, columns: Columns) -> Array:
@@ -193,6 +201,17 @@ class RowTask(Task[RowFold, P]):
         made: Loss = default if named is None else named.build(**given)
         return made
 
+    @property
+    def data_on_disk(self) -> str:
+        """Of the numbers that are fitted on."""
+        return "" if self.stored is None else self.stored.about.data
+
+    @property
+    def told_rows(self) -> str:
+        """Of a sample, that it is one."""
+        told = super().told_rows
+        return told if self.stored is None else f"{self.stored.about.rows:,} rows, scored on {told} drawn at random"
+
     @cached_property
     def folds(self) -> list[RowFold]:
         """Honest folds, then their random twins where rows belong together, then the released model's."""
@@ -211,15 +230,20 @@ class RowTask(Task[RowFold, P]):
         torch.manual_seed(self.settings.seed)
         predictor, rows = self.predictor(), fold.rows.fit
         predictor.transform.fit(self._take(rows))
-        loss, batch = self.prepare(predictor, rows), self._batch(predictor, rows)
+        loss = self.prepare(predictor, rows)
+        told = self._told(predictor, fold, loss, on_step)
+        return predictor, fit(predictor.network, told, None, self.settings.trainer, checkpoint)
+
+    def _told(self, predictor: P, fold: RowFold, loss: Loss, on_step: OnStep) -> FitRows | FitFromDisk:
+        """What the model is fitted on."""
+        rows, seed = fold.rows.fit, self.settings.seed
+        if self.stored is not None:
+            return FitFromDisk(self._on_disk(self.stored, predictor, fold), loss, seed, on_step)
+        *inputs, target = self._batch(predictor, rows)
         groups = splits.groups_of(self.table, self.contract)[rows] if self.split.kind == "grouped" else None
         times = splits.times_of(self.table, self.contract)[rows] if self.split.kind == "ordered" else None
         explained = np.sort(np.random.default_rng(0).permutation(len(rows))[: 0 if fold.is_test else _EXPLAINED])
-        told = FitRows(
-            batch[:-1], batch[-1], loss, self.settings.seed, groups, times, on_step, private=self.own,
-            explained=explained,
-        )  # fmt: skip
-        return predictor, fit(predictor.network, told, None, self.settings.trainer, checkpoint)
+        return FitRows(tuple(inputs), target, loss, seed, groups, times, on_step, private=self.own, explained=explained)
 
     def calibrate(self, fitted: Mapping[str, P]) -> None:
         """By the tests of the other folds of its split: no row is lost to calibration.
@@ -230,7 +254,10 @@ class RowTask(Task[RowFold, P]):
         """
         for split in dict.fromkeys(fold.split for fold in self.folds if fold.is_test):
             tested = [fold for fold in self.folds if fold.split == split]
-            raw = [self.raw(fitted[fold.label], self._take(fold.rows.test)) for fold in tested]
+            raw = [
+                np.concatenate([self.raw(fitted[fold.label], self._take(part)) for part in _parts(fold.rows.test)])
+                for fold in tested
+            ]
             truth = [self.values[fold.rows.test] for fold in tested]
             for number, fold in enumerate(tested):
                 others = self._others(number, len(tested))
@@ -248,7 +275,8 @@ class RowTask(Task[RowFold, P]):
         """Truths and answers of the fold's test rows."""
         test = fold.rows.test
         place = {"split": [fold.split] * len(test), "fold": [fold.number] * len(test), "row": test}
-        answers = self.answers(predictor, self._take(test))
+        parts = [self.answers(predictor, self._take(part)) for part in _parts(test)]
+        answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return pl.DataFrame({**place, "truth": self.values[test], **answers})
 
     def fold_scores(self, predictor: P, fold: RowFold) -> dict[str, float]:
@@ -379,7 +407,35 @@ class RowTask(Task[RowFold, P]):
         return {name: values[torch.as_tensor(rows)] for name, values in self.columns.items()}
 
     def _batch(self, predictor: P, rows: splits.Rows) -> tuple[Tensor, ...]:
-        return (*predictor.transform(self._take(rows)), self.truth(predictor, rows))
+        return (*predictor.transform(self._take(rows)), self.truth(predictor, self.values[rows]))
+
+    def _on_disk(self, stored: RowFile, predictor: P, fold: RowFold) -> RowsOnDisk:
+        """All rows of the table that are no test of the fold."""
+        categories = {column.name for column in self.contract.categories}
+        fitted, count = self._fitted(stored, fold)
+
+        def read(block: int) -> tuple[Tensor, ...]:
+            rows = torch.as_tensor(stored.read(block)[fitted(block)])
+            columns = dict(zip(stored.about.columns[:-1], rows.T.contiguous(), strict=False))
+            columns = {name: values.long() if name in categories else values for name, values in columns.items()}
+            values = rows[:, -1].numpy().astype(self.values.dtype)
+            return (*predictor.transform(columns), self.truth(predictor, values))
+
+        return RowsOnDisk(count, stored.blocks, read)
+
+    def _fitted(self, stored: RowFile, fold: RowFold) -> tuple[Callable[[int], Any], int]:
+        """Which rows of a block, and how many of all, are no test of the fold."""
+        if not fold.is_test:
+            return lambda _: slice(None), stored.about.rows
+        split = self.split
+        assert split.kind != "ordered"  # such tables are held in memory
+        found = stored.fitted(fold.rows.test, fold.number, split.folds, split.seed, grouped=fold.split == "grouped")
+        bits = [np.packbits(found(block)) for block in range(stored.blocks)]  # said once, not every epoch
+
+        def fitted(block: int) -> NDArray[np.bool_]:
+            return np.unpackbits(bits[block], count=stored.rows_of(block)).view(np.bool_)
+
+        return fitted, sum(int(fitted(block).sum()) for block in range(stored.blocks))
 
     def _design(self, transform: nn.Module, rows: splits.Rows) -> Array:
         """Scaled numbers beside one-hot categories ``[rows, features]``."""
@@ -390,6 +446,11 @@ class RowTask(Task[RowFold, P]):
         ]
         design: Array = torch.cat([numbers, *one_hot], dim=1).numpy()
         return design
+
+
+def _parts(rows: splits.Rows) -> list[splits.Rows]:
+    """Rows of one answer: all of a table of usual size, whose bytes hang on it."""
+    return [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
 
 
 def row_cases(rows: pl.DataFrame, contract: Contract) -> dict[str, Arrays]:

@@ -189,6 +189,16 @@ class Task(ABC, Generic[F, P]):
             raise SettingsError(f"{model.target} is no torch.nn.Module.", where="model", fix=fix)
         return made
 
+    @property
+    def data_on_disk(self) -> str:
+        """sha256 of all rows of a table that is larger than memory, of which ``table`` is a sample; empty of others."""
+        return ""
+
+    @property
+    def told_rows(self) -> str:
+        """Rows that were trained on, in words."""
+        return f"{len(self.table):,} rows"
+
     def restored(self, state: Mapping[str, Any]) -> P:
         """The predictor of a fit, from its stored weights."""
         predictor = self.predictor()

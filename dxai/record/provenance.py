@@ -56,11 +56,11 @@ class Provenance(BaseModel):
     packages: dict[str, str]
 
 
-def provenance(table: pl.DataFrame, contract_fingerprint: str) -> Provenance:
-    """Collect the provenance of a run on ``table``."""
+def provenance(table: pl.DataFrame, contract_fingerprint: str, on_disk: str = "") -> Provenance:
+    """Collect the provenance of a run on ``table``, or on rows on disk of this sha256."""
     return Provenance(
         code=code_fingerprint(TRAINING_CODE),
-        data=table_fingerprint(table),
+        data=on_disk or table_fingerprint(table),
         contract=contract_fingerprint,
         packages={name: version(name).split("+")[0] for name in PACKAGES},
     )

@@ -72,9 +72,9 @@ class Run:
         """Predictions of rows that the fit which made them did not see."""
         return pl.read_parquet(self.folder / "held_out.parquet")
 
-    def refuse_other_table(self, table: pl.DataFrame) -> None:
-        """Raise a DataError when the table is not the one that the run was trained on."""
-        if table_fingerprint(table) != self.provenance.data:
+    def refuse_other_table(self, table: pl.DataFrame, on_disk: str = "") -> None:
+        """Raise a DataError when the table, or rows on disk of this sha256, are not what the run was trained on."""
+        if (on_disk or table_fingerprint(table)) != self.provenance.data:
             raise DataError(
                 f"The table {self.settings.data.name!r} has changed since this run was trained.",
                 where=str(self.folder),

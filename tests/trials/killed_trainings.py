@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from dxai.config.settings import TrainerSettings
-from dxai.data.datamodule import Rows
+from dxai.data.batches import Rows
 from dxai.errors import NoSpaceError
 from dxai.learn import checkpoints, states
 from dxai.learn.module import fit
