@@ -120,6 +120,27 @@ def test_early_stopping_without_watched_rows_is_refused() -> None:
         module.fit(torch.nn.Linear(3, 1), torch.nn.functional.mse_loss, rows, None, trainer, seed=1)
 
 
+@pytest.mark.parametrize("clip", [0.01, 1.0])
+def test_a_fit_without_hooks_has_the_bytes_of_one_with_them(clip: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = TRAINER.model_copy(update={"gradient_clip": clip})
+    curve, weights, batches = fitted(None, trainer=trainer)
+    monkeypatch.setattr(module.DirectRegression, "suits", lambda _: False)
+    hooked = fitted(None, trainer=trainer)
+    assert (hooked[0], hooked[2]) == (curve, batches)
+    assert torch.equal(hooked[1], weights)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_fit_that_died_with_hooks_goes_on_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    curve, weights, _ = fitted(None)
+    with monkeypatch.context() as patched, pytest.raises(Death):
+        patched.setattr(module.DirectRegression, "suits", lambda _: False)
+        fitted(tmp_path / "fit.ckpt", 9)
+    found = fitted(tmp_path / "fit.ckpt")
+    assert found[0] == curve
+    assert torch.equal(found[1], weights)
+
+
 def test_loggers_precision_accumulation_and_lightnings_own_arguments_reach_the_trainer(
     checkout: Path, tmp_path: Path
 ) -> None:

@@ -269,8 +269,8 @@ def fit(
         )  # fmt: skip
     if settings.devices > 1:
         checkpoint = None  # a fit of several processes begins anew
-    kind = DirectRegression if DirectRegression.suits(settings) else Regression
-    module = (SharedRegression if settings.devices > 1 else kind)(network, loss, settings, on_step)
+    plain = DirectRegression if DirectRegression.suits(settings) else Regression
+    module = (SharedRegression if settings.devices > 1 else plain)(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings, checkpoint, clips=module.automatic_optimization)
     begin = checkpoint if checkpoint and load(checkpoint) else None
