@@ -12,14 +12,14 @@ __version__ = "0.3.0.dev0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
-    from dxai.api import LoadedModel, load
+    from dxai.api import LoadedModel, forecast, load
 
-__all__ = ["LoadedModel", "__version__", "load"]
+__all__ = ["LoadedModel", "__version__", "forecast", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """``load`` and ``LoadedModel``, imported when they are asked for: the command line must start at once."""
-    if name in ("load", "LoadedModel"):
+    """``load``, ``LoadedModel`` and ``forecast``, imported when asked for: the command line must start at once."""
+    if name in ("load", "LoadedModel", "forecast"):
         from dxai import api
 
         return getattr(api, name)

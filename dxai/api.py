@@ -1,11 +1,12 @@
-"""dxai in Python: `load` a model, `predict` a frame."""
+"""dxai in Python: `load` a model, `predict` a frame, or `forecast` series without a model."""
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ import polars as pl
 from dxai.bundle.folder import Bundle
 from dxai.bundle.signing import read_public_key, verify
 from dxai.catalog.store import Store, open_bundle
-from dxai.contract import Contract
+from dxai.contract import Contract, Frequency
 from dxai.inference.loader import load_model
 from dxai.inference.model import Model
 from dxai.inference.predict import Counts, OnBadRows, Prediction
@@ -104,6 +105,49 @@ class LoadedModel:
             told = f"{count:,} rows have {value!r} in {column!r}, which the model never saw."
             warnings.warn(told, UnseenCategoryWarning, stacklevel=2)
         return cast(Rows, _like(rows, answer))
+
+
+class ForecastWarning(UserWarning):
+    """Values were changed before they were forecast: added up to longer steps, or left out."""
+
+
+def forecast(
+    rows: Rows, *, series: str | Sequence[str] = (), time: str = "", value: str = "", horizon: int = 0,
+    frequency: Frequency | Literal["auto"] = "auto", aggregate: Literal["", "sum", "mean"] = "",
+) -> Rows:  # fmt: skip
+    """Forecasts of own series from their history alone, without a model: `dxai forecast` in Python.
+
+    Args:
+        rows: A polars or pandas frame, or a mapping of column names to arrays: a row per series and date, or a column
+            per date. Gaps are missing values, not 0.
+        series: Columns that together name a series; without them the text columns that are needed.
+        time: Column of the dates; without it the only one that fits.
+        value: Column of what is forecast; without it the only one that fits.
+        horizon: Steps ahead; 0: 13 weeks, 12 months or 4 quarters.
+        frequency: Of the steps; ``auto``: as the dates say. Shorter steps are added up, with a `ForecastWarning`.
+        aggregate: How rows within one step become one value.
+
+    Returns:
+        The same kind of table: series, time, ``VALUE_mean``, and quantiles in order from ``VALUE_q2.5`` to
+        ``VALUE_q97.5``; ``VALUE_q50`` is the median. What was guessed goes to the log of ``dxai.forecast``.
+
+    Raises:
+        NotFoundError: A named column is not there.
+        SettingsError: A column or a frequency cannot be guessed, or the horizon is too long.
+        DataError: Dates or values cannot be read, or a series has two values in one step.
+    """
+    from dxai.forecaster.columns import Wanted
+    from dxai.forecaster.forecast import Forecast
+
+    names = (series,) if isinstance(series, str) and series else tuple(series)
+    made = Forecast(
+        [_frame(rows)], Wanted(names, time, value), horizon=horizon, frequency=frequency, aggregate=aggregate
+    )
+    for line in made.said:
+        logging.getLogger("dxai.forecast").info(line)
+    if made.histories.changed:
+        warnings.warn("; ".join(made.histories.changed), ForecastWarning, stacklevel=2)
+    return cast(Rows, _like(rows, pl.concat(list(made.blocks()))))
 
 
 def _frame(rows: Any) -> pl.DataFrame:

@@ -41,6 +41,10 @@ _FOLDERS = {
 _FILES = {
     "dxai/catalog/site/assets/icon.svg": "the icon in the browser's tab",
     "dxai/catalog/site/assets/site.css": "colours and layout, on screen and on paper",
+    **{
+        f"dxai/forecaster/{name}.onnx.xz": f"its graph for {steps}, made by `python -m pipelines.forecaster`"
+        for name, steps in (("weekly", "weeks"), ("monthly", "months"), ("quarterly", "quarters"))
+    },
     "dxai/catalog/site/assets/texts.json": "every text of the pages, in English and Korean",
 }
 """Files of kinds that can hold no comment where a reader of the tree would look."""

@@ -136,7 +136,7 @@ def released(trained: tuple[Path, str]) -> tuple[Path, Path, str]:
 
 def test_help_lists_every_verb(tmp_path: Path) -> None:
     output = succeeds(tmp_path, "--help")
-    member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve")
+    member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve", "forecast")
     for verb in (*member, "train", "sweep", "evaluate", "release", "publish", "keys", "catalog", "completion"):
         assert re.search(rf"^  {verb} ", output, re.MULTILINE), verb
     assert succeeds(tmp_path, "-h") == output
@@ -151,6 +151,7 @@ def test_help_lists_every_verb(tmp_path: Path) -> None:
         ("predict", ("MODEL", "ROWS", "--output", "--on-bad-rows", "--threads", "--key", "--unsigned", "NAME@VERSION")),
         ("check", ("MODEL", "ROWS", "--report", "--key", "--unsigned")),
         ("serve", ("MODELS", "--host", "127.0.0.1", "--port")),
+        ("forecast", ("FILE", "--output", "--series", "--time", "--value", "--horizon", "--frequency", "--aggregate")),
         ("inspect", ("BUNDLE", "--key", "--unsigned")),
         ("verify", ("BUNDLE", "--key", "--root")),
         ("search", ("WORD", "--from", "--root", "--offline")),

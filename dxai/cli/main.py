@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from dxai import __version__
-from dxai.cli import models, publishing, running, sweeping, training
+from dxai.cli import forecasting, models, publishing, running, sweeping, training
 from dxai.cli.data import data
 from dxai.cli.doctor import doctor
 from dxai.cli.message import one_message
@@ -19,6 +19,7 @@ DOORS = {
         models.search, models.pull, models.list_models, models.remove, models.verify, models.inspect,
         running.check, running.predict, running.serve,
     ),
+    "Member firms: forecast own series without a model (base install)": (forecasting.forecast,),
     "Member firms and data scientists: bring own data": (data,),
     "Data scientists: make a model (in a checkout, with the training extra)": (
         training.train, sweeping.sweep, training.evaluate, training.release, new,

@@ -41,6 +41,21 @@ def row_bar(path: Path) -> Iterator[Counted]:
         yield counted
 
 
+@contextmanager
+def series_bar(series: int, *, per_row: int) -> Iterator[Counted]:
+    """The same over blocks of forecasts, of which each series has so many rows."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("series", total=series)
+
+        def counted(blocks: Iterable[_Rows]) -> Iterator[_Rows]:
+            for block in blocks:
+                yield block
+                bar.advance(task, len(block) // per_row)
+
+        yield counted
+
+
 def _rows(path: Path) -> int | None:
     """About the number of rows: the lines of a text; None for other files and for one that cannot be read."""
     try:

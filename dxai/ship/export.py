@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,26 @@ def export(predictor: Predictor, contract: Contract, *, context: int = 0) -> byt
     for column in contract.categories:
         _prepend_label_encoder(model, column.name, column.categories)
     _order_inputs(model, names)
-    return _finish(model, contract)
+    labels = {c.name: {"en": c.title_en, "ko": c.title_ko, "unit": c.unit} for c in contract.columns}
+    properties = {
+        "dxai.contract": f"{contract.id} {contract.version}",
+        "dxai.columns": json.dumps(labels, ensure_ascii=False, sort_keys=True),
+    }
+    return _finish(model, contract.id.replace("-", "_"), properties)
+
+
+def export_forecaster(network: nn.Module, *, name: str, properties: Mapping[str, str]) -> bytes:
+    """The graph of a network from histories ``[series, time]`` to quantiles and a mean, without a contract.
+
+    Args:
+        network: Gives quantiles ``[series, horizon, level]`` and the mean ``[series, horizon]`` in the history's unit.
+        name: Of the graph.
+        properties: What the file says of itself.
+    """
+    shapes = ({0: torch.export.Dim("series", min=1), 1: torch.export.Dim("time", min=1)},)
+    model = _export(network, (torch.ones(3, 50),), ["history"], ["quantiles", "mean"], shapes)
+    _order_inputs(model, ["history"])
+    return _finish(model, name, properties)
 
 
 def _example(tensor: Declared, context: int) -> Tensor:
@@ -100,7 +119,7 @@ def _export(
     example: tuple[Tensor, ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
-    shapes: dict[str, Any],
+    shapes: dict[str, Any] | tuple[Any, ...],
 ) -> onnx.ModelProto:
     module.eval()
     loud = logging.getLogger("torch.onnx")
@@ -220,7 +239,7 @@ def _order_inputs(model: onnx.ModelProto, names: Sequence[str]) -> None:
     model.graph.input.extend(kept)
 
 
-def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
+def _finish(model: onnx.ModelProto, name: str, properties: Mapping[str, str]) -> bytes:
     _rename(model)
     _strip(model)
     domains = {op.domain or "": op.version for op in model.opset_import}
@@ -230,12 +249,8 @@ def _finish(model: onnx.ModelProto, contract: Contract) -> bytes:
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, domains[domain]) for domain in sorted(used))
     model.ir_version, model.producer_name, model.producer_version = IR_VERSION, "dxai", ""
-    model.graph.name = contract.id.replace("-", "_")
-    labels = {c.name: {"en": c.title_en, "ko": c.title_ko, "unit": c.unit} for c in contract.columns}
-    helper.set_model_props(model, {
-        "dxai.contract": f"{contract.id} {contract.version}",
-        "dxai.columns": json.dumps(labels, ensure_ascii=False, sort_keys=True),
-    })  # fmt: skip
+    model.graph.name = name
+    helper.set_model_props(model, dict(properties))
     _refuse_static(model)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,63 @@
+"""The forecaster of a frequency: its graph in ONNX Runtime, as this package carries it."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from dxai.contract import Frequency
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Of every step ahead: the mean ``[series, horizon]`` and quantiles ``[series, horizon, level]``."""
+
+    mean: Array
+    quantiles: Array
+
+
+def packed_graph(frequency: Frequency) -> bytes:
+    """The ONNX file of a frequency. `python -m pipelines.forecaster` makes it."""
+    return lzma.decompress(files(__package__).joinpath(f"{frequency}.onnx.xz").read_bytes())
+
+
+class Forecaster:
+    """Histories to forecasts.
+
+    Attributes:
+        frequency: Of the steps.
+        season: Steps of a year.
+        horizon: Steps ahead at most.
+        levels: Of the quantiles, in order.
+    """
+
+    def __init__(self, frequency: Frequency, *, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 4
+        self._session = onnxruntime.InferenceSession(
+            packed_graph(frequency), options, providers=["CPUExecutionProvider"]
+        )
+        told = json.loads(self._session.get_modelmeta().custom_metadata_map["dxai.forecaster"])
+        self.frequency, self.season, self.horizon = frequency, int(told["season"]), int(told["horizon"])
+        self.levels = tuple(told["levels"])
+
+    def forecast(self, history: Array, horizon: int) -> Forecasts:
+        """Forecasts of the steps that follow.
+
+        Args:
+            history: NaN where a value is missing and before a series begins; the last step at the right
+                ``[series, time]``.
+            horizon: Steps ahead.
+        """
+        assert horizon <= self.horizon, "the horizon was checked"
+        quantiles, mean = self._session.run(["quantiles", "mean"], {"history": history.astype(np.float32)})
+        return Forecasts(mean[:, :horizon], quantiles[:, :horizon])
