@@ -151,6 +151,10 @@ def test_base_install_publishes_fetches_verifies_tries_and_runs_a_model(
     assert "report: check.html" in verdict
     assert (tmp_path / "check.html").read_text("utf-8").lstrip().lower().startswith("<!doctype html>")
     run(tmp_path, dxai, "remove", name, **home)
+    sales = "".join(f"20{20 + i // 12}-{i % 12 + 1:02d},{100 + i}\n" for i in range(48))
+    (tmp_path / "sales.csv").write_text("month,sales\n" + sales, "utf-8")
+    run(tmp_path, dxai, "forecast", "sales.csv", "-o", "forecast.csv", "--report", "forecast.html", **home)
+    assert len(pl.read_csv(tmp_path / "forecast.csv")) == 12
 
 
 def test_base_install_has_all_that_serving_and_the_pages_import(base: Path, bundle: Path, tmp_path: Path) -> None:

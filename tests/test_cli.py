@@ -264,12 +264,14 @@ def test_printed_commands_lead_from_run_to_prediction(released: tuple[Path, Path
 
 
 def test_firm_s_verbs_import_no_training_package(tiny: Path, firm: Path, tmp_path: Path) -> None:
-    rows = str(tiny / "golden/rows.csv")
+    rows, sales = str(tiny / "golden/rows.csv"), tmp_path / "sales.csv"
+    sales.write_text("month,sales\n" + "".join(f"2024-{month:02d},{month}\n" for month in range(1, 13)), "utf-8")
     for words in (
         ("inspect", str(tiny), "--unsigned"), ("list",),
         ("search", "--from", str(firm / "catalog"), "--root", str(firm / "keys/root.json")),
         ("predict", str(tiny), rows, "-o", str(tmp_path / "o.csv"), "--unsigned"),
         ("check", str(tiny), rows, "--report", str(tmp_path / "r.html"), "--unsigned"),
+        ("forecast", str(sales), "-o", str(tmp_path / "f.csv"), "--report", str(tmp_path / "f.html")),
     ):  # fmt: skip
         assert modules_after(tmp_path, TRAINING_STACK, *words) == [], words
     assert (tmp_path / "o.csv").is_file()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import lzma
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -40,12 +42,7 @@ class Forecaster:
     """
 
     def __init__(self, frequency: Frequency, *, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(
-            packed_graph(frequency), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(frequency, threads)
         told = json.loads(self._session.get_modelmeta().custom_metadata_map["dxai.forecaster"])
         self.frequency, self.season, self.horizon = frequency, int(told["season"]), int(told["horizon"])
         self.levels = tuple(told["levels"])
@@ -61,3 +58,12 @@ class Forecaster:
         assert horizon <= self.horizon, "the horizon was checked"
         quantiles, mean = self._session.run(["quantiles", "mean"], {"history": history.astype(np.float32)})
         return Forecasts(mean[:, :horizon], quantiles[:, :horizon])
+
+
+@cache
+def _session(frequency: Frequency, threads: int) -> Any:
+    """To unpack and prepare a graph takes longer than to forecast some series: once in a process."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(packed_graph(frequency), options, providers=["CPUExecutionProvider"])
