@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from dxai.config.compose import find_checkout
+from dxai.contract import Frequency
 from dxai.files import write_whole
+from dxai.forecaster.forecast import HORIZONS
 from dxai.networks.experts import Experts
 from dxai.networks.experts.intervals import QUANTILES
 from dxai.ship.export import export_forecaster
 
 FOLDER = Path("dxai/forecaster")
-GRAPHS = {"weekly": (52, 26), "monthly": (12, 24), "quarterly": (4, 8)}
+GRAPHS: dict[Frequency, tuple[int, int]] = {"weekly": (52, 26), "monthly": (12, 24), "quarterly": (4, 8)}
 """Steps of a year, and steps ahead at most, by frequency."""
 LEVELS = tuple(QUANTILES)
 
@@ -39,13 +41,15 @@ class InUnits(nn.Module):
         return quantiles * size[:, :, None], mean * size
 
 
-def network(frequency: str) -> InUnits:
-    """The experts of a frequency."""
+def network(frequency: Frequency) -> InUnits:
+    """The experts of a frequency, weighed by the steps that are usually asked for."""
     season, horizon = GRAPHS[frequency]
-    return InUnits(Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season)).eval()
+    context = Experts.context_of(season, horizon)
+    experts = Experts(context=context, horizon=horizon, season=season, validated=HORIZONS[frequency])
+    return InUnits(experts).eval()
 
 
-def graph(frequency: str) -> bytes:
+def graph(frequency: Frequency) -> bytes:
     """The ONNX file of a frequency, which says its season, its horizon and the levels of its quantiles."""
     season, horizon = GRAPHS[frequency]
     told = {"frequency": frequency, "season": season, "horizon": horizon, "levels": LEVELS}

@@ -347,6 +347,38 @@ def test_interval_holds_eight_of_ten_of_series_that_nobody_learnt_from(model: Ex
     assert 0.7 < inside[:, : HORIZON // 3].mean() < 0.9 and 0.7 < inside[:, -HORIZON // 3 :].mean() < 0.9
 
 
+@pytest.mark.parametrize("weeks", [91, 104, 106, 117])
+def test_two_years_of_noise_are_no_season_of_weeks(weeks: int) -> None:
+    """With one value a phase, noise is told from a season by the neighbouring weeks."""
+    series = 100 + np.random.default_rng(6).normal(0, 20, (300, weeks + 13))
+    weekly = Experts(context=Experts.context_of(52, 13), horizon=13, season=52).eval()
+    made, truth = distribution(weekly, series[:, :weeks]), series[:, weeks:]
+    assert np.abs(truth - made[..., 4]).mean() < 18.5  # the level alone errs by 16
+    assert 0.65 < ((made[..., 0] <= truth) & (truth <= made[..., -1])).mean() < 0.9
+    width = (made[..., -1] - made[..., 0]).mean(axis=0)
+    assert width[0] > 0.7 * width[-1]  # an error of the next week is nearly as large as one of the next quarter
+
+
+def test_a_season_of_weeks_is_seen_in_two_years() -> None:
+    time = np.arange(117)
+    series = 100 + 30 * np.sin(2 * np.pi * time / 52) + np.random.default_rng(7).normal(0, 4, (50, 117))
+    weekly = Experts(context=Experts.context_of(52, 13), horizon=13, season=52).eval()
+    made, truth = distribution(weekly, series[:, :104]), series[:, 104:]
+    assert np.abs(truth - made[..., 4]).mean() < 8
+
+
+@pytest.mark.parametrize("season", [4, 12])
+def test_a_shorter_validation_gives_the_forecast_of_the_shorter_horizon(season: int) -> None:
+    histories = torch.as_tensor(walks(3, 90), dtype=torch.float32)
+    short = Experts(context=Experts.context_of(season, 6), horizon=6, season=season).eval()
+    long = Experts(context=Experts.context_of(season, 15), horizon=15, season=season, validated=6).eval()
+    with torch.inference_mode():
+        expected, made = (each.distribution(histories, LEVELS) for each in (short, long))
+    np.testing.assert_allclose(made[0][:, :6], expected[0], rtol=1e-4)
+    np.testing.assert_allclose(made[1][:, :6], expected[1], rtol=1e-4)
+    assert made[0].isfinite().all()
+
+
 def test_median_is_the_forecast_and_the_interval_grows_with_noise_and_with_the_series(model: Experts) -> None:
     calm = np.array(WAVE[:60]) + np.random.default_rng(0).normal(0, 1, 60)
     wild = np.array(WAVE[:60]) + np.random.default_rng(0).normal(0, 6, 60)

@@ -374,12 +374,30 @@ def test_graphs_are_those_of_the_code(frequency: str) -> None:
     np.testing.assert_allclose(made.quantiles, quantiles.numpy(), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.slow(seconds=60)
+@pytest.mark.slow(seconds=100)
 def test_the_same_code_gives_the_bytes_of_the_graph() -> None:
     pytest.importorskip("torch")
     from pipelines.forecaster import graph
 
-    assert graph("quarterly") == packed_graph("quarterly")
+    same = graph("quarterly") == packed_graph("quarterly")
+    assert same, "python -m pipelines.forecaster"
+
+
+@pytest.mark.slow(seconds=10)
+def test_a_shorter_forecast_is_that_of_a_graph_of_its_own() -> None:
+    torch = pytest.importorskip("torch")
+    from dxai.networks.experts import Experts
+    from pipelines.forecaster import InUnits
+
+    history = np.random.default_rng(3).gamma(2.0, 50.0, (4, 80)).astype(np.float32)
+    for frequency in FREQUENCIES:
+        whole, horizon = Forecaster(frequency), HORIZONS[frequency]
+        context = Experts.context_of(whole.season, horizon)
+        alone = InUnits(Experts(context=context, horizon=horizon, season=whole.season)).eval()
+        with torch.inference_mode():
+            quantiles, _ = alone(torch.tensor(history))
+        made = whole.forecast(history, horizon).quantiles
+        np.testing.assert_allclose(made, quantiles.numpy(), rtol=1e-4, atol=1e-3)
 
 
 def test_graphs_use_no_operator_beyond_two_years_old_runtimes() -> None:

@@ -57,7 +57,9 @@ class Forecaster:
         """
         assert horizon <= self.horizon, "the horizon was checked"
         quantiles, mean = self._session.run(["quantiles", "mean"], {"history": history.astype(np.float32)})
-        return Forecasts(mean[:, :horizon], quantiles[:, :horizon])
+        # the runtime adds up in an order of its own, so that equal quantiles may cross in their last digit
+        ordered = np.maximum.accumulate(quantiles[:, :horizon], axis=2)
+        return Forecasts(mean[:, :horizon], ordered)
 
 
 @cache

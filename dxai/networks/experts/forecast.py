@@ -25,10 +25,12 @@ class Experts(nn.Module):
 
     takes_raw = True
 
-    def __init__(self, *, context: int, horizon: int, season: int) -> None:
-        """``context``: as `context_of` says."""
+    def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
+        """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
-        self.network = Combination(season=season, horizon=horizon, context=context - horizon)
+        self.network = Combination(
+            season=season, horizon=horizon, context=context - horizon, validated=validated
+        )  # fmt: skip
 
     @staticmethod
     def context_of(season: int, horizon: int) -> int:

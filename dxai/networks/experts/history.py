@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dxai.networks.experts.seasons import Season, indices, moving_average
+from dxai.networks.experts.seasons import Season, indices, moving_average, powers
 
 SMALLEST = 1e-3
 """Share of the series' scale below which a value counts as that share in logarithms and ratios."""
@@ -72,7 +72,7 @@ class History:
         context = self.values.shape[1]
         time = torch.arange(1 - context, 1 + self.horizon, dtype=self.values.dtype)[None, :]
         past, future = time[:, :context], time[:, context:]
-        weight = self.begun * discount**-past
+        weight = self.begun * powers(discount, context, past.dtype)
         total = weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
         centre = (past * weight).sum(dim=1, keepdim=True) / total
         mean = (self.values * weight).sum(dim=1, keepdim=True) / total

@@ -66,8 +66,8 @@ def _shares(weight: Tensor) -> Tensor:
 
 
 def _by_age(length: int) -> Tensor:
-    age = torch.arange(length - 1, -1, -1, dtype=torch.get_default_dtype())
-    return (1 + age / MEMORY) ** -3
+    ages = range(length - 1, -1, -1)
+    return torch.tensor([(1 + age / MEMORY) ** -3 for age in ages])  # Python's powers: as in `seasons.powers`
 
 
 def _by_phase(length: int, season: int, horizon: int) -> Tensor:

@@ -42,7 +42,7 @@ class Validation(NamedTuple):
         weights: ``[series, expert]``.
         forecast: Their combination ``[origin, series, horizon]``.
         truth: NaN where it is not known ``[origin, series, horizon]``.
-        aligned: The history, NaN where a value is missing ``[series, context + horizon]``.
+        aligned: The history, NaN where a value is missing ``[series, context + validated]``.
         scale: ``[series, 1]``.
     """
 
@@ -67,6 +67,7 @@ class Combination(nn.Module):
         season: int,
         horizon: int,
         context: int,
+        validated: int = 0,
         sharpness: float = 1.5,
         trim: float = 0.2,
         discount: float = 0.7,
@@ -80,6 +81,7 @@ class Combination(nn.Module):
             season: Steps of one season.
             horizon: Steps ahead.
             context: Newest steps that are looked at, a multiple of the season.
+            validated: Steps ahead by whose errors the experts are weighed; 0: the whole horizon.
             sharpness: How strongly lower validation errors raise a weight; 0 weighs all experts alike.
             trim: Share of the weight that is left out at either end.
             discount: Weight of a season's index against that of a season later, in both thetas.
@@ -91,7 +93,9 @@ class Combination(nn.Module):
         assert context % season == 0 and context >= 2 * season, "a context is two whole seasons or more"
         self.season, self.horizon, self.context = season, horizon, context
         self.sharpness, self.trim = sharpness, trim
-        self.origins = sorted({0, -(-horizon // 3), -(-2 * horizon // 3), horizon})
+        self.validated = validated or horizon
+        assert self.validated <= horizon, "no step beyond the horizon is forecast"
+        self.origins = sorted({0, -(-self.validated // 3), -(-2 * self.validated // 3), self.validated})
         size = Size(context, horizon, season)
         self.complex = ComplexSmoothing(size, discount=mild, rows=complex_rows)
         self.theta = Theta(size, discount=discount, ratio=False)
@@ -115,7 +119,7 @@ class Combination(nn.Module):
     def validation(self, history: Tensor) -> Validation:
         """Every expert from every origin, the end of the history first, and their combination."""
         aligned, scale = self.aligned(history)
-        ends = [self.horizon - origin for origin in self.origins]
+        ends = [self.validated - origin for origin in self.origins]
         looks = torch.cat([aligned[:, end : end + self.context] for end in ends])
         after = functional.pad(aligned, (0, self.horizon), value=torch.nan)
         truth = torch.stack([after[:, end + self.context :][:, : self.horizon] for end in ends])
@@ -125,8 +129,8 @@ class Combination(nn.Module):
         return Validation(experts, weight, forecast, truth, aligned, scale)
 
     def aligned(self, history: Tensor) -> tuple[Tensor, Tensor]:
-        """The newest steps over their mean size ``[series, context + horizon]``, and that size ``[series, 1]``."""
-        length = self.context + self.horizon
+        """The newest steps over their mean size ``[series, context + validated]``, and that size ``[series, 1]``."""
+        length = self.context + self.validated
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, length)
         newest = torch.cat([missing, history], 1)[:, -length:]
         size = torch.where(newest.isnan(), 0.0, newest).abs().sum(dim=1, keepdim=True)

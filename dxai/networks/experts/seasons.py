@@ -14,6 +14,8 @@ from torch.nn import functional
 
 TINY = 1e-12
 """Least divisor; values are over the scale of their series."""
+ALIKE = 13
+"""Steps of a season for each observation that neighbouring phases are worth: 4 of weeks, none of months."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,24 @@ def moving_average(values: Tensor, begun: Tensor, season: int) -> tuple[Tensor, 
     return means[:, 0], (means[:, 1] > 1 - 1e-4).to(values.dtype)
 
 
+def powers(base: float, count: int, dtype: torch.dtype) -> Tensor:
+    """Powers of a base from ``count - 1`` down to 0: weights by age, the newest last.
+
+    They are Python's, because vectorised powers differ in the last digit from processor to processor, and an exported
+    graph holds them.
+
+    >>> powers(0.5, 3, torch.float32).tolist()
+    [0.25, 0.5, 1.0]
+    """
+    return torch.tensor([base**age for age in range(count - 1, -1, -1)], dtype=dtype)
+
+
 def indices(relative: Tensor, counted: Tensor, *, season: int, horizon: int, discount: float, neutral: float) -> Season:
     """Weighted mean of each phase, shrunk towards none (James and Stein 1961).
 
     The shrinkage is 1 - noise variance / variance of the indices, not below 0: it takes the place of a test for
-    seasonality. A series without a value in some phase has no season.
+    seasonality. Two seasons give one value a phase, which says nothing of the noise; where a season has many steps,
+    neighbouring phases do (von Neumann 1941). A series without a value in some phase has no season.
 
     Args:
         relative: Values over, or less, their moving average ``[series, context]``.
@@ -59,9 +74,8 @@ def indices(relative: Tensor, counted: Tensor, *, season: int, horizon: int, dis
     """
     context = relative.shape[1]
     years = context // season
-    age = torch.arange(years - 1, -1, -1, dtype=relative.dtype)[None, :, None]
     values, counts = relative.reshape(-1, years, season), counted.reshape(-1, years, season)
-    weight = counts * discount**age
+    weight = counts * powers(discount, years, relative.dtype)[None, :, None]
     total = weight.sum(dim=1).clamp_min(TINY)  # [series, season]
     mean = (values * weight).sum(dim=1) / total
     centre = mean.mean(dim=1, keepdim=True)
@@ -69,6 +83,10 @@ def indices(relative: Tensor, counted: Tensor, *, season: int, horizon: int, dis
     seen = counts.sum(dim=(1, 2))
     variance = variance * seen / (seen - season).clamp_min(1.0)  # a mean of each phase is estimated
     noise = variance[:, None] * ((weight * weight).sum(dim=1) / (total * total)).mean(dim=1, keepdim=True)
+    if alike := season // ALIKE:
+        free = (seen - season).clamp_min(0.0)[:, None]
+        rough = ((mean - mean.roll(1, dims=1)) ** 2).mean(dim=1, keepdim=True) / 2
+        noise = (free * noise + alike * rough) / (free + alike)
     spread = ((mean - centre) ** 2).mean(dim=1, keepdim=True)
     whole = (counts.sum(dim=1).amin(dim=1, keepdim=True) > 0).to(relative.dtype)
     kept = (1 - noise / spread.clamp_min(TINY)).clamp_min(0.0) * whole
