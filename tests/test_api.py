@@ -76,7 +76,7 @@ def test_loaded_model_says_what_it_is(model: LoadedModel) -> None:
     assert model.contract.target.unit == "{HV}"
     assert [c.name for c in model.contract.features] == ["pressure", "melt", "plant"]
     assert isinstance(model, LoadedModel)
-    assert set(dxai.__all__) == {"LoadedModel", "__version__", "load"}
+    assert set(dxai.__all__) == {"LoadedModel", "__version__", "forecast", "load"}
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         _ = dxai.lod  # type: ignore[attr-defined]
 
