@@ -19,8 +19,8 @@ from dxai.cli.main import cli
 from dxai.errors import DataError, DxaiError, NotFoundError, SettingsError
 from dxai.forecaster.backtest import BackTest, Scores
 from dxai.forecaster.columns import QUARTER, read_dates
-from dxai.forecaster.forecast import AT_ONCE, HORIZONS
-from dxai.forecaster.graph import Forecaster, packed_graph
+from dxai.forecaster.forecast import HORIZONS
+from dxai.forecaster.graph import AT_ONCE, Forecaster, packed_graph
 from dxai.forecaster.steps import FREQUENCIES
 
 pytestmark = pytest.mark.filterwarnings("error")

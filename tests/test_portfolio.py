@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,8 @@ def test_a_set_direction_is_kept_against_the_rows(member: str) -> None:
     made.fit(turned)
     assert "extremely randomised trees" not in made.members
     assert "Gaussian process" not in made.members
-    grid = torch.linspace(-4, 4, 200)
-    for column, sign in ((0, 1), (2, -1)):
-        for row in range(20):
-            numbers, kinds = (part[row : row + 1].repeat(len(grid), 1) for part in turned.inputs)
-            numbers[:, column] = grid
-            with torch.inference_mode():
-                answers = made(numbers, kinds).mean(dim=1)[:, 0]
-            assert (sign * answers.diff()).min() >= -1e-5
+    for sign, answers in answers_along_held(made, turned.inputs):
+        assert (sign * answers.mean(dim=1)[:, 0].diff()).min() >= -1e-5
 
 
 @pytest.mark.parametrize("member", ["boosted", "boosted_pairs", ""])
@@ -176,15 +171,20 @@ def test_a_set_direction_is_kept_for_the_second_of_two_classes(member: str) -> N
     made = Portfolio(numbers=3, cardinalities=[4], outputs=2, budget="quick", members=names, monotone=(1, 0, -1))
     made.fit(FitRows(told.inputs, second, torch.nn.functional.cross_entropy, 0))
     assert "logistic regression" not in made.members
+    for sign, answers in answers_along_held(made, told.inputs):
+        assert (sign * answers[:, 0, 1].diff()).min() >= -1e-6
+        assert answers[:, 0, 1].max() < 0
+
+
+def answers_along_held(made: Portfolio, inputs: tuple[Tensor, ...]) -> Iterator[tuple[int, Tensor]]:
+    """Direction of each held column, and the answers of rows along it."""
     grid = torch.linspace(-4, 4, 200)
     for column, sign in ((0, 1), (2, -1)):
         for row in range(20):
-            numbers, kinds = (part[row : row + 1].repeat(len(grid), 1) for part in told.inputs)
+            numbers, kinds = (part[row : row + 1].repeat(len(grid), 1) for part in inputs)
             numbers[:, column] = grid
             with torch.inference_mode():
-                answers = made(numbers, kinds)[:, 0, 1].exp()
-            assert (sign * answers.diff()).min() >= -1e-6
-            assert answers.max() < 1
+                yield sign, made(numbers, kinds)
 
 
 def test_a_direction_that_a_model_cannot_keep_is_refused(checkout: Path) -> None:

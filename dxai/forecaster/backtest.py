@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dxai.contract.signature import LEVELS
 from dxai.data.naive import forecast as naive_forecast
-from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.graph import AT_ONCE, LONGEST, Forecaster
 from dxai.forecaster.steps import Histories
 from dxai.metrics import pinball, scaled_error
 
@@ -17,8 +17,6 @@ MOST = 2000
 """Series of a back-test; of more, as many are drawn evenly."""
 _FEWEST = 4
 """Known steps before the last horizon of a series that is scored."""
-_AT_ONCE = 256
-_LONGEST = 400
 FEW = 10
 """Series below which chance may decide."""
 NARROW = 0.7
@@ -77,16 +75,21 @@ class BackTest:
         return tuple(lines)
 
 
-def compared(ours: float, theirs: float) -> str:
+IN_ENGLISH = ("nothing to compare", "as good", "better", "worse")
+"""What `compared` may say."""
+
+
+def compared(ours: float, theirs: float, words: tuple[str, str, str, str] = IN_ENGLISH) -> str:
     """A loss beside another one in words.
 
     >>> compared(0.9, 1.0), compared(1.2, 1.0), compared(0.0, 0.0)
     ('10 % better', '20 % worse', 'nothing to compare')
     """
+    nothing, equal, better, worse = words
     if not (np.isfinite(ours) and theirs > 0):
-        return "nothing to compare"
+        return nothing
     change = round(100 * (1 - ours / theirs))
-    return "as good" if change == 0 else f"{abs(change)} % {'better' if change > 0 else 'worse'}"
+    return equal if change == 0 else f"{abs(change)} % {better if change > 0 else worse}"
 
 
 def back_test(histories: Histories, forecaster: Forecaster, horizon: int) -> BackTest:
@@ -102,8 +105,8 @@ def back_test(histories: Histories, forecaster: Forecaster, horizon: int) -> Bac
     usable = codes[lengths >= horizon + _FEWEST]
     drawn = usable[np.linspace(0, len(usable) - 1, MOST).astype(int)] if len(usable) > MOST else usable
     sums = _Sums()
-    for first in range(0, len(drawn), _AT_ONCE):
-        sums.add(histories, forecaster, drawn[first : first + _AT_ONCE], horizon)
+    for first in range(0, len(drawn), AT_ONCE):
+        sums.add(histories, forecaster, drawn[first : first + AT_ONCE], horizon)
     ours, naive = (Scores(sums.mase(i), sums.wql(i)) for i in (0, 1))
     covered = sums.covered / sums.known if sums.known else float("nan")
     return BackTest(sums.series, len(histories), horizon, ours, naive, covered, len(drawn) < len(usable))
@@ -118,7 +121,7 @@ class _Sums:
 
     def add(self, histories: Histories, forecaster: Forecaster, codes: NDArray[np.int64], horizon: int) -> None:
         """Score some series."""
-        whole = histories.panel(codes, longest=_LONGEST + horizon).astype(np.float64)
+        whole = histories.panel(codes, longest=LONGEST + horizon).astype(np.float64)
         past, truth = whole[:, :-horizon], whole[:, -horizon:]
         enough = np.isfinite(past).sum(axis=1) >= _FEWEST
         past, truth = past[enough], truth[enough]

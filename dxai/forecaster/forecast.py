@@ -15,7 +15,7 @@ from dxai.data.tables import as_text
 from dxai.errors import SettingsError
 from dxai.forecaster.backtest import BackTest, back_test
 from dxai.forecaster.columns import Columns, Wanted, columns_of
-from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.graph import AT_ONCE, LONGEST, Forecaster
 from dxai.forecaster.rows import DatedValues
 from dxai.forecaster.steps import Aggregate, Histories, by_step
 
@@ -24,11 +24,7 @@ HORIZONS: dict[Frequency, int] = {"weekly": 13, "monthly": 12, "quarterly": 4}
 SHOWN = (0.025, 0.1, 0.5, 0.9, 0.975)
 """Levels of the quantiles in the answer; .5 is the median."""
 GUESSED = Wanted()
-AT_ONCE = 256
-"""Series of one call: the memory stays bounded."""
 _SAMPLE = 20_000
-_LONGEST = 400
-"""Steps of history that any graph looks at, and more."""
 
 
 class Forecast:
@@ -90,7 +86,7 @@ class Forecast:
 
     def answer(self, codes: NDArray[np.int64]) -> pl.DataFrame:
         """The same of some series."""
-        made = self.forecaster.forecast(self.histories.panel(codes, longest=_LONGEST), self.horizon)
+        made = self.forecaster.forecast(self.histories.panel(codes, longest=LONGEST), self.horizon)
         ids = self.histories.ids
         rows = ids[np.repeat(codes, self.horizon)] if ids.width else pl.DataFrame()
         levels = self.forecaster.levels

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from dxai.contract import Frequency
 
 Array = NDArray[np.float32]
+AT_ONCE = 256
+"""Series of one call: the memory stays bounded."""
+LONGEST = 400
+"""Steps of history that any graph looks at, and more."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dxai.files import write_whole
-from dxai.forecaster.backtest import FEW, BackTest, figure
+from dxai.forecaster.backtest import FEW, IN_ENGLISH, BackTest, compared, figure
 from dxai.forecaster.forecast import SHOWN, Forecast
-from dxai.forecaster.graph import Array
+from dxai.forecaster.graph import LONGEST, Array
 from dxai.inference.fit import pictures
 from dxai.inference.fit.record import Fan
 
@@ -21,6 +21,7 @@ LARGEST = 5
 """Series that are drawn, beside their total."""
 _PAST_SHOWN = 4
 """Horizons of history before a fan."""
+_IN_KOREAN = ("비교할 수 없음", "같음", "낮음(좋음)", "높음(나쁨)")
 Language = Literal["en", "ko"]
 _STEPS = {"weekly": ("weeks", "주"), "monthly": ("months", "개월"), "quarterly": ("quarters", "분기")}
 
@@ -69,13 +70,7 @@ class _Page:
 
     def compared(self, ours: float, theirs: float) -> str:
         """A loss beside that of seasonal naive."""
-        if not (np.isfinite(ours) and theirs > 0):
-            return self.t("nothing to compare", "비교할 수 없음")
-        change = round(100 * (1 - ours / theirs))
-        if change == 0:
-            return self.t("as good", "같음")
-        way = self.t("better", "낮음(좋음)") if change > 0 else self.t("worse", "높음(나쁨)")
-        return f"{abs(change)} % {way}"
+        return compared(ours, theirs, _IN_KOREAN if self.language == "ko" else IN_ENGLISH)
 
     def fans(self) -> list[Markup]:
         """The total, where there are several series, and the largest ones."""
@@ -86,7 +81,7 @@ class _Page:
             [] if len(histories) == 1 else [self._fan(self.t("total of all series", "전체 합계"), histories.total())]
         )
         for code in largest:
-            history = histories.panel(np.array([code]), longest=max(longest, 400))
+            history = histories.panel(np.array([code]), longest=max(longest, LONGEST))
             ids = histories.ids
             told = " / ".join(map(str, ids.row(int(code)))) if ids.width else self.made.columns.value
             drawn.append(self._fan(told, history))

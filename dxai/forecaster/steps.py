@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,8 +18,15 @@ Aggregate = Literal["", "sum", "mean"]
 Source = Literal["hourly", "daily", "irregular", "weekly", "monthly", "quarterly", "yearly"]
 
 FREQUENCIES: tuple[Frequency, ...] = ("weekly", "monthly", "quarterly")
-_ORDER: dict[str, int] = {"hourly": 0, "daily": 1, "irregular": 1, "weekly": 2, "monthly": 3, "quarterly": 4}
-_ORDER["yearly"] = 5
+_ORDER: dict[Source, int] = {
+    "hourly": 0, "daily": 1, "irregular": 1, "weekly": 2, "monthly": 3, "quarterly": 4, "yearly": 5,
+}  # fmt: skip
+_MONTHS: dict[Frequency, int] = {"monthly": 1, "quarterly": 3}
+"""Of a step."""
+_SPANS: dict[Source, tuple[int, int]] = {
+    "daily": (1, 4), "monthly": (25, 35), "quarterly": (84, 98), "yearly": (350, 380),
+}  # fmt: skip
+"""Days from one date to the next, where dates are not those of a calendar."""
 _FEW = 4
 """Rows of a series up to which their distance proves nothing."""
 _STEPS: dict[Frequency, str] = {"weekly": "weeks", "monthly": "months", "quarterly": "quarters"}
@@ -92,8 +99,8 @@ class Histories:
         )
         if self.frequency == "weekly":
             return last.select(pl.col("last") + pl.duration(days=7 * pl.col("k"))).to_series().cast(pl.Date)
-        months = 1 if self.frequency == "monthly" else 3
-        moved = pl.col("last").dt.offset_by(pl.concat_str(months * pl.col("k"), pl.lit("mo")))
+        months = _MONTHS[self.frequency] * pl.col("k")
+        moved = pl.col("last").dt.offset_by(pl.concat_str(months, pl.lit("mo")))
         return last.select(moved.dt.month_end() if self.month_ends else moved).to_series()
 
 
@@ -163,9 +170,7 @@ def source_of(table: pl.DataFrame, *, clock: bool = False) -> Source | None:
     off = (gap - (gap / 7).round().cast(pl.Int32) * 7).abs()
     if median >= 6 and ((off == 0).all() or (median <= 14 and ((off <= 1) & (gap >= 5)).mean() > _MOSTLY)):  # type: ignore[operator]
         return "weekly"
-    spans: dict[Source, tuple[int, int]] = {"daily": (1, 4), "monthly": (25, 35), "quarterly": (84, 98)}
-    spans["yearly"] = (350, 380)
-    for name, (least, most) in spans.items():
+    for name, (least, most) in _SPANS.items():
         if gap.is_between(least, most).mean() > _MOSTLY:  # type: ignore[operator]
             return name
     return "irregular"
@@ -198,7 +203,7 @@ def _numbering(table: pl.DataFrame, frequency: Frequency) -> Callable[[pl.Series
         usual, share = int(weekday.row(0)[0]), int(weekday.row(0)[1]) / len(table)
         first = usual - 3 if share > _MOSTLY else _SUNDAY - 6
         return lambda days: (days - first) // 7
-    months = 1 if frequency == "monthly" else 3
+    months = _MONTHS[frequency]
 
     def number(days: pl.Series) -> pl.Series:
         dates = days.cast(pl.Date)
@@ -212,7 +217,7 @@ def _period(step: pl.Series, frequency: Frequency) -> tuple[pl.Series, pl.Series
     if frequency == "weekly":
         first = step * 7 + _SUNDAY - 6
         return first, first + 6
-    months = 1 if frequency == "monthly" else 3
+    months = _MONTHS[frequency]
 
     def begin(number: pl.Series) -> pl.Series:
         month = number * months
@@ -289,7 +294,7 @@ def _with_words(made: Histories, dated: Dated, table: pl.DataFrame) -> Histories
     said += [f"{ended:,} series ended earlier: their forecasts begin after their own last step"] * bool(ended)
     lost = max(1, len(dated.ids)) - len(made) + dated.empty
     said += [f"{lost:,} series without a value are left out"] * bool(lost)
-    return Histories(**{**vars(made), "said": (*made.changed, *said)})
+    return replace(made, said=(*made.changed, *said))
 
 
 def _dated(day: int, frequency: Frequency) -> str:
