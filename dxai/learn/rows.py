@@ -28,6 +28,7 @@ from dxai.data.trainable import constant_target, refuse
 from dxai.errors import SettingsError
 from dxai.learn.devices import processors
 from dxai.learn.fitting import Epoch, FitFromDisk, FitRows, Loss, OnStep, fit, unwatched
+from dxai.learn.members import is_vast
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
 from dxai.learn.transform import ColumnTransform, encode
@@ -41,6 +42,8 @@ _EXPLAINED = 300
 """Rows of the released model of which is kept what each column brings."""
 _MOST_GRID, _MOST_ASKED = 16, 100
 """Values of a column, and rows of a fold, behind a line of partial dependence."""
+_FOLDS_OF_VAST = 2
+"""Fitted and scored of a vast table's: hundreds of thousands of rows ask, and a fit takes minutes."""
 _MANY_ROWS, _TWINS_OF_MANY = 10_000, 2
 """Beyond so many rows so many random twins are enough to show the gap."""
 _MOST_CASES = 10_000
@@ -219,8 +222,11 @@ class RowTask(Task[RowFold, P]):
         twins = splits.random_folds(self.table, self.contract, self.split)
         twins = twins if len(self.table) <= _MANY_ROWS else twins[:_TWINS_OF_MANY]
         final = splits.whole(self.table)
+        kept = range(len(honest))
+        if is_vast(len(self.table), len(self.contract.features)):
+            kept = kept[-_FOLDS_OF_VAST:]  # of a split by time the later ones
         return [
-            *(RowFold(self.split.kind, i, rows) for i, rows in enumerate(honest)),
+            *(RowFold(self.split.kind, i, honest[i]) for i in kept),
             *(RowFold("random", i, rows) for i, rows in enumerate(twins)),
             RowFold("final", 0, final),
         ]

@@ -50,7 +50,7 @@ def score_table(task: RowTask[Any], scores: dict[str, Any]) -> Table:
     named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     if "random_split" in scores:
         named["this model, random split (leaks)"] = scores["random_split"]
-    first = f"mean of {task.split.folds} {task.split.kind} folds"
+    first = f"mean of {len(task.honest)} {task.split.kind} folds"
     return Table.of_scores(first, task.metrics, named, task.contract.target.unit)
 
 
