@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,32 +26,27 @@ class Counted(Protocol):
 _BLOCK = 1 << 20
 
 
-@contextmanager
-def row_bar(path: Path) -> Iterator[Counted]:
+def row_bar(path: Path) -> AbstractContextManager[Counted]:
     """Show a bar while the block runs; gives a function that passes blocks of rows on and counts them."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(path.name, total=_rows(path) if console.is_terminal else None)
+    return _bar(path.name, lambda: _rows(path))
 
-        def counted(blocks: Iterable[_Rows]) -> Iterator[_Rows]:
-            for block in blocks:
-                yield block
-                bar.advance(task, len(block))
 
-        yield counted
+def series_bar(series: int, *, per_row: int) -> AbstractContextManager[Counted]:
+    """The same over blocks of forecasts, of which each series has so many rows."""
+    return _bar("series", lambda: series, rows=per_row)
 
 
 @contextmanager
-def series_bar(series: int, *, per_row: int) -> Iterator[Counted]:
-    """The same over blocks of forecasts, of which each series has so many rows."""
+def _bar(told: str, total: Callable[[], int | None], *, rows: int = 1) -> Iterator[Counted]:
+    """A bar on a terminal, one step for so many rows; the total is only counted where there is one."""
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("series", total=series)
+        task = bar.add_task(told, total=total() if console.is_terminal else None)
 
         def counted(blocks: Iterable[_Rows]) -> Iterator[_Rows]:
             for block in blocks:
                 yield block
-                bar.advance(task, len(block) // per_row)
+                bar.advance(task, len(block) // rows)
 
         yield counted
 

@@ -31,7 +31,8 @@ Settings = dict[str, Any]
 _FEW_ROWS, _MANY_ROWS = 4_000, 15_000
 _MANY_CELLS, _MOST_CELLS = 300_000, 3_000_000
 """Rows times columns: beyond the former fewer candidates, beyond the latter one inner fold and larger steps."""
-_LARGE_STEP = 0.1
+_LARGE_STEP, _MOST_TREES = 0.2, 500
+"""Of a vast table's boosted members."""
 WEIGHED_ROWS = 200_000
 """Of a vast table, on which candidates are weighed; the chosen ones are fitted on all rows."""
 _SUBSETS: Settings = {"bagging_fraction": 0.7, "bagging_freq": 1, "feature_fraction": 0.5, "lambda_l2": 1.0}
@@ -146,6 +147,12 @@ def learning_rate(budget: Budget, rows: int, columns: int) -> float:
     if is_vast(rows, columns):
         return max(plan.many_rate, _LARGE_STEP)
     return plan.many_rate if rows > _FEW_ROWS else plan.learning_rate
+
+
+def most_trees(budget: Budget, rows: int, columns: int) -> int:
+    """That a boosted member may have: a tree of a vast table takes a tenth of a second and more."""
+    trees = PLANS[budget].trees
+    return min(trees, _MOST_TREES) if is_vast(rows, columns) else trees
 
 
 def inner_folds(rows: int, columns: int) -> int:

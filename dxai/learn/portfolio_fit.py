@@ -35,6 +35,7 @@ from dxai.learn.members import (
     inner_folds,
     is_vast,
     learning_rate,
+    most_trees,
     suits,
 )
 from dxai.networks.columns import Pairs, RawColumns
@@ -78,6 +79,7 @@ class PortfolioFit:
         self.count, self.width = len(self.target), self.numbers.shape[1] + self.categories.shape[1]
         self.plan, self.seed = PLANS[portfolio.budget], rows.seed + 1
         self.rate = learning_rate(portfolio.budget, self.count, self.width)
+        self.most_trees = most_trees(portfolio.budget, self.count, self.width)
         self.tuned: GaussianProcess | None = None
         self.folds = self._folds()
         self.held = any(portfolio.monotone)
@@ -158,7 +160,7 @@ class PortfolioFit:
         rows = lightgbm.Dataset(known, self.target[train], free_raw_data=True)
         watch = lightgbm.Dataset(asked, self.target[test], reference=rows)
         booster = lightgbm.train(
-            self._parameters(member.name, known.shape[1], seed=self.seed), rows, self.plan.trees, [watch],
+            self._parameters(member.name, known.shape[1], seed=self.seed), rows, self.most_trees, [watch],
             callbacks=[
                 lightgbm.early_stopping(self.plan.patience, verbose=False), lightgbm.record_evaluation(told)
             ],

@@ -94,8 +94,8 @@ class RawColumns(Fitted):
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         """``[rows, numbers]`` and category numbers ``[rows, categories]`` to ``[rows, features]``."""
         parts = []
+        known = torch.where(numbers.isinf(), torch.nan, numbers)
         if self.numbers:
-            known = torch.where(numbers.isinf(), torch.nan, numbers)
             known = torch.where(known.abs() <= _TINY, 0.0, known)
             parts.append(torch.where(known.isnan(), self.fill, known))
         parts += [(categories[:, i : i + 1] == torch.arange(c)).float() for i, c in self.few]
@@ -106,8 +106,8 @@ class RawColumns(Fitted):
         if len(self.slopes):
             category, number = self.sloped.T
             first = torch.arange(len(category)) * (max(self.cardinalities) + 1)
-            known = torch.where(numbers.isinf(), torch.nan, numbers)[:, number] - self.median[number]
-            parts.append((self.slopes[categories[:, category] + first] * known[:, :, None]).flatten(1))
+            about = known[:, number] - self.median[number]
+            parts.append((self.slopes[categories[:, category] + first] * about[:, :, None]).flatten(1))
         return torch.cat(parts, dim=1)
 
     def filled(self, features: Tensor) -> Tensor:
