@@ -304,6 +304,17 @@ def _refitted(process: GaussianProcess, x: NDArray[np.float32], y: NDArray[np.fl
         return points, torch.linalg.solve(covariance, torch.as_tensor(y, dtype=torch.float64))
 
 
+def test_two_folds_of_a_vast_table_are_fitted(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [fold.label for fold in task_of("number", checkout).folds]
+    monkeypatch.setattr(members, "_MOST_CELLS", 100)
+    task = task_of("number", checkout)
+    assert [fold.label for fold in task.folds] == every[-3:]
+    fitted = {fold.label: task.fit(fold)[0] for fold in task.folds}
+    task.calibrate(fitted)
+    held_out = pl.concat([task.held_out(fitted[fold.label], fold) for fold in task.honest])
+    assert task.scores(held_out)["model"]["coverage"] > 0.5
+
+
 def test_members_of_a_vast_table_are_weighed_on_a_sample_and_fitted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "_MOST_CELLS", 2_000)
     monkeypatch.setattr(portfolio_fit, "WEIGHED_ROWS", 400)
