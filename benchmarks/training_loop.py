@@ -57,7 +57,7 @@ def main() -> None:
 def cases(rows: int = 8192, scale: int = 1) -> dict[str, Case]:
     """Networks as configs/model has them, with their loss, rows and batch size; ``scale`` multiplies their width."""
     torch.manual_seed(0)
-    table = (torch.randn(rows, 8), torch.zeros(rows, 0, dtype=torch.int64), torch.randn(rows, 1))
+    table = (torch.randn(rows, 8), torch.zeros(rows, 0, dtype=torch.int64), torch.randn(rows))
     windows = (torch.randn(rows, 52), torch.ones(rows, 52), torch.randn(rows, 13, 4), torch.randn(rows, 13))
     embedded = {"embedding": 8, "frequencies": 16, "frequency_scale": 0.2, "width": 128 * scale, "blocks": 2}
     columns = {"numbers": 8, "cardinalities": (), "dropout": 0.1, **embedded}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,25 @@ def test_a_run_of_two_processes_scores_as_one(workplace: Path) -> None:
     for column, kind in one.schema.items():
         if kind.is_float():
             assert two[column].to_list() == pytest.approx(one[column].to_list(), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.slow(seconds=30)
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_fit_has_the_curve_of_a_plain_one() -> None:
+    plain, weights, _ = fitted(TRAINER)
+    compiled, others, _ = fitted(TRAINER.model_copy(update={"compile": True}))
+    assert others == pytest.approx(weights, abs=1e-5)
+    assert [e.fit_loss for e in compiled] == pytest.approx([e.fit_loss for e in plain], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["device=ddp_cpu", "trainer.compile=true"], "compile is for one process"),
+        (["trainer.precision=tf32"], "tf32 is a GPU's arithmetic"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(words: list[str], said: str, checkout: Path) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings_from(["model=mlp", *words], checkout=checkout)
+    assert settings_from(["device=gpu", "trainer.precision=tf32"], checkout=checkout).trainer.precision == "tf32"

@@ -179,7 +179,10 @@ class TrainerSettings(Settings):
         accelerator: What a network is trained on; whatever comes of it returns to the processor.
         devices: Processes that share every batch, on GPUs each with one of its own.
         accumulate: Batches whose gradients make one step.
-        precision: Of the network's arithmetic while it is trained: 32 bits, or bfloat16 where Lightning's mix has it.
+        precision: Of the network's arithmetic while it is trained: 32 bits, on a GPU with products of 19 bits
+            (tf32), or bfloat16 where Lightning's mix has it.
+        compile: Whether torch makes few kernels of the network and its loss, on a GPU recorded as CUDA graphs; it takes
+            half a minute at the start of a fit.
         early_stopping: Epochs without a better loss on watched rows after which a fit ends; null: it never does.
         callbacks: Of Lightning, each under a name of its own.
         loggers: Of Lightning, likewise; MLflow is told anyway.
@@ -197,10 +200,19 @@ class TrainerSettings(Settings):
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: PositiveInt = 1
     accumulate: PositiveInt = 1
-    precision: Literal[32, "bf16-mixed"] = 32
+    precision: Literal[32, "tf32", "bf16-mixed"] = 32
+    compile: bool = False
     early_stopping: PositiveInt | None = None
     loggers: Settings = Settings()
     lightning: LightningArguments = LightningArguments()
+
+    @model_validator(mode="after")
+    def _together(self) -> TrainerSettings:
+        if self.compile and self.devices > 1:
+            raise ValueError("compile is for one process: set trainer.devices=1, or trainer.compile=false")
+        if self.precision == "tf32" and self.accelerator == "cpu":
+            raise ValueError("tf32 is a GPU's arithmetic: set device=gpu, or trainer.precision=32")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_what_changes_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -211,6 +223,7 @@ class TrainerSettings(Settings):
             "devices": 1,
             "accumulate": 1,
             "precision": 32,
+            "compile": False,
             "early_stopping": None,
             "loggers": {},
             "lightning": {},

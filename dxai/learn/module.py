@@ -6,7 +6,7 @@ import logging
 import math
 import multiprocessing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Regression(LightningModule):
         super().__init__()
         self.network, self.loss, self.settings, self.on_step = network, loss, settings, on_step
         self.logs = settings.loggers != Settings()
+        self._compiled: Callable[[Rows], Tensor] | None = None
         self.curve: list[Epoch] = []
         self._fit_losses: list[Tensor] = []
         self._watch_losses: list[Tensor] = []
@@ -46,21 +47,37 @@ class Regression(LightningModule):
         """While the fit goes on, ``on_step`` is told of it."""
         yield
 
+    def setup(self, stage: str) -> None:  # noqa: ARG002  # Lightning's hook
+        """Choose a GPU's matrix products, and have the loss of a batch compiled where that is asked for."""
+        torch.set_float32_matmul_precision("high" if self.settings.precision == "tf32" else "highest")
+        if self.settings.compile:
+            mode = "default" if self.settings.accelerator == "cpu" else "reduce-overhead"  # CUDA graphs
+            self._compiled = torch.compile(self._error, mode=mode, dynamic=False)
+
     def training_step(self, batch: Rows, _: int) -> Tensor:
         """Loss of one batch of rows to fit."""
-        loss = self.loss(self.network(*batch[:-1]), batch[-1])
+        loss = self.error(batch)
         self._note(loss)
         return loss
 
+    def error(self, batch: Rows) -> Tensor:
+        """Loss of a batch; the last one of an epoch is smaller, and no second shape is compiled for it."""
+        if self._compiled and len(batch[-1]) == self.settings.batch_size:
+            return self._compiled(batch)
+        return self._error(batch)
+
+    def _error(self, batch: Rows) -> Tensor:
+        return self.loss(self.network(*batch[:-1]), batch[-1])
+
     def _note(self, loss: Tensor) -> None:
         """Keep a loss for the mean of the epoch; of a long one many in one tensor, which takes a hundredth."""
-        self._fit_losses.append(loss.detach())
+        self._fit_losses.append(loss.detach().clone())  # the next replay of a CUDA graph writes to the same place
         if len(self._fit_losses) > _LOSSES_APART:
             self._fit_losses = [_joined(self._fit_losses)]
 
     def validation_step(self, batch: Rows, _: int) -> None:
         """Loss of one batch of watched rows."""
-        self._watch_losses.append(self.loss(self.network(*batch[:-1]), batch[-1]))
+        self._watch_losses.append(self._error(batch))
 
     def on_train_epoch_end(self) -> None:
         """Note both losses; stop at the first that is not a finite number."""
@@ -106,7 +123,9 @@ class Regression(LightningModule):
             {"params": weights, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        fused = self.settings.precision == 32  # Lightning clips no gradients of a fused optimiser in mixed precision
+        fused = (
+            self.settings.precision != "bf16-mixed"
+        )  # Lightning clips no gradients of a fused optimiser in mixed precision
         optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step / max(1, steps), self.settings.warmup))
@@ -127,7 +146,7 @@ class DirectRegression(Regression):
     def suits(settings: TrainerSettings) -> bool:
         """Whether nothing is asked for that Lightning does around a step."""
         hooks = (settings.callbacks, settings.loggers) != (Settings(), Settings()) or settings.lightning.given
-        return not hooks and (settings.devices, settings.accumulate, settings.precision) == (1, 1, 32)
+        return not hooks and (settings.devices, settings.accumulate) == (1, 1) and settings.precision != "bf16-mixed"
 
     def on_train_start(self) -> None:
         """Also find what every step moves: the parameters in the optimiser's order, in which their norms are summed."""
@@ -139,7 +158,7 @@ class DirectRegression(Regression):
     def training_step(self, batch: Rows, _: int) -> None:  # type: ignore[override]  # no loss for Lightning
         """One step."""
         self._optimizer.zero_grad()
-        loss = self.loss(self.network(*batch[:-1]), batch[-1])
+        loss = self.error(batch)
         self._note(loss)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._weights, self.settings.gradient_clip)
@@ -171,14 +190,14 @@ class SharedRegression(Regression):
     def training_step(self, batch: Rows, number: int) -> Tensor:
         """Loss of this process's part, weighed so that the mean over the processes is that over the batch."""
         share = self.trainer.train_dataloader.share(number)  # type: ignore[union-attr]  # a `Batches`
-        loss: Tensor = self.loss(self.network(*batch[:-1]), batch[-1]) * share
+        loss = self.error(batch) * share
         self._note(loss)
         return loss
 
     def validation_step(self, batch: Rows, number: int) -> None:
         """The same of watched rows."""
         share = self.trainer.val_dataloaders.share(number)  # type: ignore[union-attr]
-        self._watch_losses.append(self.loss(self.network(*batch[:-1]), batch[-1]) * share)
+        self._watch_losses.append(self._error(batch) * share)
 
     def on_train_start(self) -> None:
         """Dropout of its own in every process."""
@@ -306,7 +325,7 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None, *, clips:
         deterministic=True if settings.accelerator == "cpu" else "warn",  # of some operators CUDA has no other
         logger=[logger.build() for logger in named(settings.loggers)] or False,
         accumulate_grad_batches=settings.accumulate,
-        precision=settings.precision,
+        precision="bf16-mixed" if settings.precision == "bf16-mixed" else 32,
         enable_checkpointing=checkpoint is not None,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -43,12 +43,15 @@ def random_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(), "python": random.getstate(),
         "numpy": [name, torch.as_tensor(np.asarray(keys, np.int64)), *rest],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }  # fmt: skip
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
     """Let them go on from there."""
     torch.set_rng_state(states["torch"])
+    if torch.cuda.is_available() and states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
     random.setstate(states["python"])
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
