@@ -95,11 +95,10 @@ def measured(
     name: str, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], rows: Rows, batch: int
 ) -> list[dict[str, Any]]:
     """A line for each way to train, then what holds of all of them."""
-    lines, fitted = [], dict[str, nn.Module]()
+    lines, fitted, speeds = [], dict[str, nn.Module](), dict[str, float]()
     few = tuple(tensor[: batch * 4] for tensor in rows)
     ways = {"cpu": (few, _settings(batch, "cpu"))}
     ways |= {way: (rows, _settings(batch, "gpu").model_copy(update=more)) for way, more in WAYS.items()}
-    base = 0.0
     for way, (given, settings) in ways.items():
         fitted[way] = copy.deepcopy(network)
         torch.cuda.reset_peak_memory_stats()
@@ -111,15 +110,15 @@ def measured(
 
         last = fit(fitted[way], loss, given, None, settings, seed=0, on_step=on_step)[-1].fit_loss
         speed = (EPOCHS - 1) * len(given[0]) / (ends[-1] - ends[1])
-        base = base or speed
+        speeds[way] = speed
         lines.append({
             "way": way,
             "device": f"{torch.get_num_threads()} threads" if way == "cpu" else torch.cuda.get_device_name(),
-            "rows": len(given[0]), "rows_per_second": round(speed), "times_the_processor": round(speed / base, 1),
+            "rows": len(given[0]), "rows_per_second": round(speed),
+            "times_the_processor": round(speed / speeds["cpu"], 1),
             "first_epoch_seconds": round(ends[1] - ends[0], 1), "loss": round(last, 5),
             "peak_megabytes": round(torch.cuda.max_memory_allocated() / 1e6) if way != "cpu" else None,
         })  # fmt: skip
-    speeds = {line["way"]: line["rows_per_second"] for line in lines}
     lines.append({"ratio_to_a_bare_loop": round(speeds["gpu"] / bare_speed(network, loss, rows, batch), 3)})
     lines.append(_losses(network, loss, few, batch))
     difference = parity(fitted["gpu compiled"], tuple(tensor[:256] for tensor in rows[:-1]))

@@ -190,7 +190,7 @@ class SharedRegression(Regression):
     def training_step(self, batch: Rows, number: int) -> Tensor:
         """Loss of this process's part, weighed so that the mean over the processes is that over the batch."""
         share = self.trainer.train_dataloader.share(number)  # type: ignore[union-attr]  # a `Batches`
-        loss = self.error(batch) * share
+        loss: Tensor = self.error(batch) * share
         self._note(loss)
         return loss
 

@@ -43,7 +43,7 @@ def random_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(), "python": random.getstate(),
         "numpy": [name, torch.as_tensor(np.asarray(keys, np.int64)), *rest],
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }  # fmt: skip
 
 
