@@ -200,6 +200,14 @@ def test_a_direction_that_a_model_cannot_keep_is_refused(checkout: Path) -> None
     assert task_for(held, table, settings(checkout, "model=portfolio")).predictor().network.monotone == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "said"), [(1, "logistic cannot predict a number"), (2, "ridge cannot predict 2 classes")]
+)
+def test_a_member_that_is_not_made_for_the_target_is_told(outputs: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Portfolio(numbers=3, cardinalities=[4], outputs=outputs, members=("ridge", "logistic", "boosted"))
+
+
 @pytest.mark.parametrize(("member", "count"), [("gaussian_process", 2_001), ("extra_trees", 10_001)])
 def test_a_part_that_is_too_slow_for_so_many_rows_is_left_out(member: str, count: int) -> None:
     made = Portfolio(numbers=3, cardinalities=[4], outputs=1, members=("ridge", member))

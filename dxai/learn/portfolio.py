@@ -71,17 +71,17 @@ class Portfolio(Fitted):
             monotone: For each number 1 where the prediction never falls when it rises, -1 where it never rises, else 0.
 
         Raises:
-            ValueError: No member is made for such a target.
+            ValueError: A member is not made for such a target.
         """
         super().__init__(
             shares=torch.float32, line=torch.float32, weights=torch.float32, explained=torch.int64,
             contributions=torch.float32,
         )  # fmt: skip
         self.outputs, self.budget, self.monotone = outputs, budget, tuple(monotone)
-        self.candidates = tuple(name for name in members if suits(name, outputs))
-        if members and not self.candidates:
-            kind = "a number" if outputs == 1 else "classes"
-            raise ValueError(f"{', '.join(members)} cannot predict {kind}")
+        self.candidates = tuple(members)
+        if unsuited := [name for name in members if not suits(name, outputs)]:
+            kind = "a number" if outputs == 1 else f"{outputs} classes"
+            raise ValueError(f"{', '.join(unsuited)} cannot predict {kind}")
         self.columns, self.pairs = RawColumns(numbers=numbers, cardinalities=cardinalities), Pairs()
         self.plain, self.paired, self.hard = (TreeEnsemble(outputs=1) for _ in range(3))
         self.forest = TreeEnsemble(outputs=outputs)
