@@ -102,7 +102,7 @@ def demand_predictor(
     """An untrained predictor; ``noise`` shakes its weights so that its answers are wild."""
     torch.manual_seed(0)
     scale = SeriesScale(context=CONTEXT, horizon=HORIZON, season=SEASON, residual=residual, recency=6, floor=0.01)
-    calendar = Calendar(horizon=HORIZON, step_days=30.4, harmonics=harmonics, dropout=0.5)
+    calendar = Calendar(horizon=HORIZON, step=30.4, harmonics=harmonics, dropout=0.5)
     head = QuantileHead(len(LEVELS), median=0.6, gap=0.25, mean=0.9)
     predictor = DemandPredictor(
         demand_contract(minimum), ScaledForecast(scale, calendar, forecast_network(kind, harmonics), head)
@@ -147,7 +147,7 @@ def test_examples_in_docstrings_are_true(name: str) -> None:
 
 
 def test_examples_are_found_in_every_part() -> None:
-    assert {"dxai.errors", "dxai.data.windows", "dxai.record.report", "dxai.learn.conformal"} <= set(WITH_EXAMPLES)
+    assert {"dxai.errors", "dxai.data.steps", "dxai.record.report", "dxai.learn.conformal"} <= set(WITH_EXAMPLES)
     assert any(name.startswith("dxai.networks.") for name in WITH_EXAMPLES)
 
 

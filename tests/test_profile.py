@@ -159,7 +159,7 @@ def test_series_features_are_what_their_names_say(monthly: Contract) -> None:
 def test_only_the_level_knows_the_size_of_a_firm(monthly: Contract) -> None:
     random = np.random.default_rng(0)
     one = panel(*random.gamma(2, 50, (40, 60)).tolist())
-    large = Panel(one.ids, one.values * 1000, one.last_day)
+    large = Panel(one.ids, one.values * 1000, one.last)
     small, big = (profile_panel(p, monthly).columns for p in (one, large))
     assert set(small) == {"level", "zeros", "variation", "trend"}
     assert [name for name in small if small[name] != big[name]] == ["level"]

@@ -48,7 +48,7 @@ def golden(name: str, checkout: Path) -> tuple[Arrays, Arrays]:
         inputs = dict(RowCodec(contract).encode(rows).arrays)
     else:
         panel = to_panel(rows, contract, where="golden rows")
-        inputs = {"history": panel.history(context), "last_day": panel.last_day}
+        inputs = {"history": panel.history(context), "last_day": panel.last}
         inputs["history"][0, :5] = np.nan  # before the series began
     return inputs, dict(Model(bundle.read(MODEL), contract, context=context).run(inputs))
 

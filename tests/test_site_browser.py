@@ -10,10 +10,9 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -26,11 +25,12 @@ from dxai.catalog.site.build import build_site
 from dxai.catalog.site.onnxruntime_web import WasmSource
 from dxai.catalog.site.program import page_data
 from dxai.catalog.site.words import texts
-from dxai.contract import Contract
+from dxai.contract import Contract, Frequency
 from dxai.data.checks import cast
 from dxai.data.header import match_header
 from dxai.data.readers import read_csv
-from dxai.data.windows import shift_day, to_panel
+from dxai.data.steps import dates_of, moments, shifted
+from dxai.data.windows import to_panel
 from dxai.errors import DataError, NotFoundError
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
@@ -727,6 +727,9 @@ def test_headers_are_matched_as_in_python(visit: Callable[..., Any], shelf: dict
         assert got == expected, header
 
 
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
+
+
 def demand_tables() -> Iterator[tuple[Contract, pl.DataFrame]]:
     """Histories of random length with gaps, on every grid, both kinds of absent steps."""
     random = np.random.default_rng(0)
@@ -744,16 +747,21 @@ def demand_tables() -> Iterator[tuple[Contract, pl.DataFrame]]:
         {"name": "units", "kind": "number", "role": "target"},
     ]
     titled: Any = [{**c, "title_en": c["name"], "title_ko": c["name"]} for c in columns]
-    for frequency in ("weekly", "monthly", "quarterly"):
+    for frequency in FREQUENCIES:
         for absent in ("zero", "missing"):
-            contract = Contract(**template, columns=titled, frequency=frequency, minimum_history=1, absent=absent)
-            start = (date(1999, 12, 31) if frequency != "weekly" else date(2000, 1, 2)) - date(1970, 1, 1)
+            kinds: Any = [
+                {**c, "kind": "timestamp"} if c["kind"] == "date" and frequency == "hourly" else c for c in titled
+            ]
+            contract = Contract(**template, columns=kinds, frequency=frequency, minimum_history=1, absent=absent)
+            start = {"hourly": 262_990, "daily": 10_958, "weekly": 10_958}.get(
+                frequency, 10_956
+            )  # some day of 1999 or 2000
             rows = [
-                (f"{item}", shift_day(start.days, int(step), frequency), float(np.round(random.uniform(0, 1e6), 3)))
+                (f"{item}", shifted(start, int(step), frequency), float(np.round(random.uniform(0, 1e6), 3)))
                 for item in ("b", "a", "가", "B1")
                 for step in random.choice(40, random.integers(1, 30), replace=False)
             ]
-            days = [date(1970, 1, 1) + timedelta(days=day) for _, day, _ in rows]
+            days = dates_of(pl.Series([moment for _, moment, _ in rows]), frequency)
             values = [None if random.random() < 0.1 and i else row[2] for i, row in enumerate(rows)]
             frame = pl.DataFrame({"item": [row[0] for row in rows], "day": days, "units": values})
             known = frame.group_by("item").agg(pl.col("units").count()).filter(pl.col("units") > 0)["item"]
@@ -762,17 +770,19 @@ def demand_tables() -> Iterator[tuple[Contract, pl.DataFrame]]:
 
 def test_histories_are_laid_out_as_in_python(visit: Callable[..., Any]) -> None:
     script = """async ([rows, contract]) => {
-      const { toPanel, shiftDay } = await import("/assets/panel.js");
+      const { toPanel, shifted } = await import("/assets/panel.js");
       const { series, left } = toPanel(rows, contract);
       const told = series.map((s) => ({ ...s, values: [...s.values].map((v) => Number.isNaN(v) ? null : v),
-        later: [1, 2, 7].map((steps) => shiftDay(s.lastDay, steps, contract.frequency)) }));
+        later: [1, 2, 7].map((steps) => shifted(s.last, steps, contract.frequency)) }));
       return { series: told, left };
     }"""
     page = visit()
     for contract, frame in demand_tables():
         rows = [
-            {"row": i, "series": item, "day": (day - date(1970, 1, 1)).days, "value": value}
-            for i, (item, day, value) in enumerate(frame.iter_rows())
+            {"row": i, "series": item, "at": at, "value": value}
+            for i, (item, at, value) in enumerate(
+                frame.with_columns(moments(frame["day"], contract.frequency)).iter_rows()
+            )
         ]
         told = page.evaluate(script, [rows, contract.model_dump(include={"frequency", "absent", "minimum_history"})])
         panel = to_panel(frame, contract, where="")
@@ -781,6 +791,6 @@ def test_histories_are_laid_out_as_in_python(visit: Callable[..., Any]) -> None:
             own = panel.values[i, -len(series["values"]) :]
             np.testing.assert_array_equal(np.array(series["values"], dtype=np.float32), own)
             assert np.isnan(panel.values[i, : -len(series["values"])]).all()
-            assert series["lastDay"] == panel.last_day[i]
+            assert series["last"] == panel.last[i]
             assert contract.frequency is not None
-            assert series["later"] == [shift_day(int(panel.last_day[i]), s, contract.frequency) for s in (1, 2, 7)]
+            assert series["later"] == [shifted(int(panel.last[i]), s, contract.frequency) for s in (1, 2, 7)]

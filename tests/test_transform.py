@@ -218,7 +218,7 @@ def test_scale_has_a_floor() -> None:
 
 
 def test_calendar_turns_once_a_year_and_knows_the_steps_ahead() -> None:
-    calendar = Calendar(horizon=12, step_days=365.2425 / 12, harmonics=2, dropout=0.0)
+    calendar = Calendar(horizon=12, step=365.2425 / 12, harmonics=2, dropout=0.0)
     out = calendar(torch.tensor([0, 100]))
     assert out.shape == (2, 12, 4)
     assert bool((out.abs() <= 1).all())
@@ -228,12 +228,12 @@ def test_calendar_turns_once_a_year_and_knows_the_steps_ahead() -> None:
 
 
 def test_no_harmonics_leave_the_date_out() -> None:
-    assert Calendar(horizon=3, step_days=7, harmonics=0, dropout=0.0)(torch.tensor([0, 5])).shape == (2, 3, 0)
+    assert Calendar(horizon=3, step=7, harmonics=0, dropout=0.0)(torch.tensor([0, 5])).shape == (2, 3, 0)
 
 
 def test_calendar_is_blanked_for_some_training_series_and_for_none_after() -> None:
     torch.manual_seed(0)
-    calendar: nn.Module = Calendar(horizon=3, step_days=7, harmonics=1, dropout=0.5)
+    calendar: nn.Module = Calendar(horizon=3, step=7, harmonics=1, dropout=0.5)
     blank = (calendar(torch.arange(400)) == 0).all(dim=2).all(dim=1)
     assert 120 < int(blank.sum()) < 280
     assert not bool((calendar.eval()(torch.arange(400)) == 0).all(dim=2).any())

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import get_args
 
 import numpy as np
 import polars as pl
 import pytest
 
 from dxai.contract import Contract, Frequency
-from dxai.data.windows import Panel, shift_day, to_panel, training_windows
+from dxai.data.steps import shifted
+from dxai.data.windows import Panel, to_panel, training_windows
 from dxai.errors import DataError
 
 NAN = float("nan")
-FREQUENCIES: tuple[Frequency, ...] = ("weekly", "monthly", "quarterly")
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
 
 
 def contract(frequency: Frequency, *, absent: str = "missing", minimum_history: int = 1, horizon: int = 2) -> Contract:
@@ -22,26 +24,31 @@ def contract(frequency: Frequency, *, absent: str = "missing", minimum_history: 
 
     return Contract.model_validate({
         "id": "x", "version": "1", "title_en": "x", "title_ko": "엑스", "purpose": "test", "task": "demand",
-        "columns": [column("item", "category", "series"), column("day", "date", "time"),
+        "columns": [column("item", "category", "series"), column("day", "timestamp" if frequency == "hourly" else "date", "time"),
                     column("units", "number", "target")],
         "frequency": frequency, "horizon": horizon, "minimum_history": minimum_history, "absent": absent,
     })  # fmt: skip
 
 
 def number_of(day: date) -> int:
+    if isinstance(day, datetime):
+        return int((day - datetime(1970, 1, 1)) / timedelta(hours=1))
     return (day - date(1970, 1, 1)).days
 
 
 def step_days(count: int, frequency: Frequency) -> list[date]:
     """The first ``count`` steps from the start of 2023 on, by the calendar module's own arithmetic."""
-    if frequency == "weekly":
-        return [date(2023, 1, 1) + timedelta(weeks=i) for i in range(count)]
-    months = [i + 1 if frequency == "monthly" else 3 * (i + 1) for i in range(count)]
+    if frequency == "hourly":
+        return [datetime(2023, 1, 1, 20) + timedelta(hours=i) for i in range(count)]
+    if frequency in ("daily", "weekly"):
+        return [date(2023, 1, 1) + timedelta(days=i * (7 if frequency == "weekly" else 1)) for i in range(count)]
+    months = [(i + 1) * {"monthly": 1, "quarterly": 3, "yearly": 12}[frequency] for i in range(count)]
     return [date(2023 + m // 12, m % 12 + 1, 1) - timedelta(days=1) for m in months]
 
 
 def frame_of(*rows: tuple[str, date, float]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema={"item": pl.String, "day": pl.Date, "units": pl.Float64}, orient="row")
+    day = pl.Datetime("us") if isinstance(rows[0][1], datetime) else pl.Date
+    return pl.DataFrame(rows, schema={"item": pl.String, "day": day, "units": pl.Float64}, orient="row")
 
 
 def gappy(frequency: Frequency, steps: int = 8) -> pl.DataFrame:
@@ -72,7 +79,7 @@ def test_absent_steps_are_zero_where_the_contract_says_so(frequency: Frequency) 
     assert panel.ids == ("a", "b", "c", "d")
     assert panel.values.dtype == np.float32
     np.testing.assert_array_equal(panel.values, expected)
-    assert panel.last_day.tolist() == [number_of(step_days(8, frequency)[-1])] * 4
+    assert panel.last.tolist() == [number_of(step_days(8, frequency)[-1])] * 4
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
@@ -86,20 +93,20 @@ def test_absent_steps_are_missing_where_the_contract_says_so(frequency: Frequenc
     ]
     np.testing.assert_array_equal(panel.values, expected)
     days = step_days(8, frequency)
-    assert panel.last_day.tolist() == [number_of(day) for day in (days[7], days[7], days[7], days[5])]
+    assert panel.last.tolist() == [number_of(day) for day in (days[7], days[7], days[7], days[5])]
 
 
 def test_one_series_of_one_step_is_a_panel() -> None:
     panel = to_panel(frame_of(("a", date(2024, 2, 29), 5)), contract("monthly"), where="x")
     np.testing.assert_array_equal(panel.values, [[5]])
-    assert panel.last_day.tolist() == [number_of(date(2024, 2, 29))]
+    assert panel.last.tolist() == [number_of(date(2024, 2, 29))]
 
 
 def test_weeks_may_end_on_any_weekday_and_lie_before_1970() -> None:
     days = [date(1969, 12, 24) + timedelta(weeks=i) for i in range(4)]
     panel = to_panel(frame_of(*(("a", day, float(i)) for i, day in enumerate(days))), contract("weekly"), where="x")
     np.testing.assert_array_equal(panel.values, [[0, 1, 2, 3]])
-    assert panel.last_day.tolist() == [number_of(days[-1])]
+    assert panel.last.tolist() == [number_of(days[-1])]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +115,8 @@ def test_weeks_may_end_on_any_weekday_and_lie_before_1970() -> None:
         ("weekly", date(2023, 1, 17), "one weekday"),
         ("monthly", date(2024, 2, 28), "the last day of a month"),
         ("quarterly", date(2023, 4, 30), "the last day of a quarter"),
+        ("yearly", date(2026, 6, 30), "the last day of a year"),
+        ("hourly", datetime(2023, 1, 2, 3, 30), "full hours"),
     ],
 )
 def test_date_off_the_grid_is_named_with_its_row(frequency: Frequency, off: date, grid: str) -> None:
@@ -158,7 +167,7 @@ def test_panel_until_takes_off_each_series_own_last_steps(frequency: Frequency) 
 def same_panel(one: Panel, other: Panel) -> None:
     assert one.ids == other.ids
     np.testing.assert_array_equal(one.values, other.values)
-    np.testing.assert_array_equal(one.last_day, other.last_day)
+    np.testing.assert_array_equal(one.last, other.last)
 
 
 def test_history_is_padded_on_the_left() -> None:
@@ -179,6 +188,9 @@ def test_history_is_padded_on_the_left() -> None:
         (date(1900, 1, 31), 1, "monthly", date(1900, 2, 28)),
         (date(2024, 3, 31), -15, "monthly", date(2022, 12, 31)),
         (date(2023, 11, 30), 0, "monthly", date(2023, 11, 30)),
+        (date(2024, 2, 28), 2, "daily", date(2024, 3, 1)),
+        (date(2023, 12, 31), 2, "yearly", date(2025, 12, 31)),
+        (datetime(2024, 2, 28, 23), 25, "hourly", datetime(2024, 3, 1, 0)),
         (date(2023, 12, 31), 1, "quarterly", date(2024, 3, 31)),
         (date(2024, 3, 31), 1, "quarterly", date(2024, 6, 30)),
         (date(1970, 3, 31), -2, "quarterly", date(1969, 9, 30)),
@@ -187,7 +199,7 @@ def test_history_is_padded_on_the_left() -> None:
     ],
 )
 def test_shifted_day_keeps_to_the_grid(day: date, steps: int, frequency: Frequency, expected: date) -> None:
-    assert shift_day(number_of(day), steps, frequency) == number_of(expected)
+    assert shifted(number_of(day), steps, frequency) == number_of(expected)
 
 
 @pytest.mark.parametrize("context", [3, 20])

@@ -26,7 +26,7 @@ def _known_task(name: str) -> str:
 Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": TASKS, "type": "string"})]
 Kind = Literal["number", "category", "date", "timestamp"]
 Role = Literal["feature", "target", "series", "time", "group", "known_future", "static", "provider", "ignore"]
-Frequency = Literal["weekly", "monthly", "quarterly"]
+Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
 SplitRule = Literal["", "random", "grouped", "ordered", "rolling"]
 
 

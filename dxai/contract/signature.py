@@ -124,6 +124,11 @@ def of_classes(contract: Contract) -> Signature:
     return of_rows(contract, *(f"{contract.target.name}_{part}" for part in parts), texts=classes)
 
 
+def last_of(contract: Contract) -> Literal["last_day", "last_hour"]:
+    """Name of the input that says when each history ends, by what it counts since 1970-01-01."""
+    return "last_hour" if contract.frequency == "hourly" else "last_day"
+
+
 def of_histories(contract: Contract) -> Signature:
     """The past of a series in; mean, interval and quantiles of every step of the horizon out."""
     target, steps = contract.target.name, ("series", contract.horizon)
@@ -132,7 +137,7 @@ def of_histories(contract: Contract) -> Signature:
         "series", contract.columns,
         inputs=(
             Tensor("history", "float", ("series", "context"), target),
-            Tensor("last_day", "int64", ("series",), contract.only("time").name),
+            Tensor(last_of(contract), "int64", ("series",), contract.only("time").name),
         ),
         outputs=(
             Tensor("quantiles", "float", (*steps, len(LEVELS))),

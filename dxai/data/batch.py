@@ -12,12 +12,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Contract
-from dxai.contract.signature import Grain, signature_of
-from dxai.data.windows import Panel, shift_day, to_panel
+from dxai.contract.signature import Grain, last_of, signature_of
+from dxai.data.steps import dates_of, moments, shifted
+from dxai.data.windows import Panel, to_panel
 from dxai.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
-"""By the name of a graph's input: float32 with NaN for missing, text with ``""`` for missing, int64 days."""
+"""By the name of a graph's input: float32 with NaN for missing, text with ``""`` for missing, int64 days or hours."""
 
 _CONTEXT = 10_000
 
@@ -31,7 +32,7 @@ class Batch:
 
     Attributes:
         arrays: First axis: cases, which are rows or series.
-        cases: One row per case: of a series its name and the day of its last step, of a row nothing.
+        cases: One row per case: of a series its name and the day or hour of its last step, of a row nothing.
         count: Number of cases.
     """
 
@@ -140,27 +141,28 @@ class SeriesCodec(Codec):
         return self.encode_panel(to_panel(frame, self.contract, where=where))
 
     def encode_panel(self, panel: Panel) -> Batch:
-        """Histories ``[series, context]`` and the days of their last steps ``[series]``."""
-        ids, days = pl.Series("series", panel.ids, dtype=pl.String), pl.Series("last_day", panel.last_day)
-        arrays: Arrays = {"history": panel.history(self.context), "last_day": panel.last_day}
-        return Batch(arrays, pl.DataFrame([ids, days]), len(ids))
+        """Histories ``[series, context]`` and the days or hours of their last steps ``[series]``."""
+        ids, last = pl.Series("series", panel.ids, dtype=pl.String), pl.Series("last", panel.last)
+        arrays: Arrays = {"history": panel.history(self.context), last_of(self.contract): panel.last}
+        return Batch(arrays, pl.DataFrame([ids, last]), len(ids))
 
     def cells(self, frame: pl.DataFrame) -> int:
-        """Series times days, of which a panel has no more steps."""
-        days = frame[self.contract.only("time").name].to_physical()
-        span = int(days.max()) - int(days.min())  # type: ignore[arg-type]
+        """Series times days or hours, of which a panel has no more steps."""
+        assert self.contract.frequency is not None  # checked when the contract was read
+        found = moments(frame[self.contract.only("time").name], self.contract.frequency)
+        span = int(found.max()) - int(found.min())  # type: ignore[arg-type]
         return frame[self.contract.only("series").name].n_unique() * max(span, self.context)
 
     def keys(self, batch: Batch) -> dict[str, pl.Series]:
         """Series and date of every step ahead."""
         contract, horizon = self.contract, self.contract.horizon
         assert contract.frequency is not None  # checked when the contract was read
-        last = batch.cases["last_day"]
-        ahead = {d: [shift_day(d, s, contract.frequency) for s in range(1, horizon + 1)] for d in set(last.to_list())}
+        last = batch.cases["last"]
+        ahead = {m: [shifted(m, s, contract.frequency) for s in range(1, horizon + 1)] for m in set(last.to_list())}
         series, time = (contract.only(role).name for role in ("series", "time"))
         ids = batch.cases["series"].gather(np.repeat(np.arange(batch.count), horizon)).alias(series)
-        days = pl.Series(time, [d for day in last.to_list() for d in ahead[day]], dtype=pl.Int32).cast(pl.Date)
-        return {series: ids, time: days}
+        steps = pl.Series(time, [step for moment in last.to_list() for step in ahead[moment]], dtype=pl.Int64)
+        return {series: ids, time: dates_of(steps, contract.frequency)}
 
 
 CODECS: dict[Grain, Callable[[Contract, int], Codec]] = {

@@ -16,6 +16,8 @@ from dxai.errors import NotFoundError, SettingsError
 from dxai.files import whole_file
 
 STANDARD = Path("-")
+TIMES = "%Y-%m-%d %H:%M:%S%.f"
+"""How CSV writes them: as it is read; parts of a second where there are any."""
 
 
 def write_table(blocks: Iterable[pl.DataFrame], target: Path) -> None:
@@ -51,7 +53,7 @@ def _opened(target: Path) -> Iterator[BinaryIO]:
 
 def _write_csv(blocks: Iterable[pl.DataFrame], out: BinaryIO) -> None:
     for number, block in enumerate(blocks):
-        block.write_csv(out, include_header=number == 0)
+        block.write_csv(out, include_header=number == 0, datetime_format=TIMES)
 
 
 def _write_parquet(blocks: Iterable[pl.DataFrame], out: BinaryIO) -> None:

@@ -9,10 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Contract, Frequency
+from dxai.data.steps import LENGTHS, moment_of, numbered, shifted
 from dxai.errors import DataError
-
-STEP_DAYS: dict[Frequency, float] = {"weekly": 7.0, "monthly": 365.2425 / 12, "quarterly": 365.2425 / 4}
-"""Mean length of one step in days."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +20,19 @@ class Panel:
     Attributes:
         ids: Series names ``[series]``.
         values: ``[series, time]`` in the target's unit; NaN before a series begins and where a value is missing.
-        last_day: Date of the last step ``[series]``, days since 1970-01-01.
+        last: Of the last step ``[series]``: days since 1970-01-01, hours where steps are hours.
     """
 
     ids: tuple[str, ...]
     values: NDArray[np.float32]
-    last_day: NDArray[np.int64]
+    last: NDArray[np.int64]
 
     def until(self, steps_before_end: int, frequency: Frequency) -> Panel:
         """The panel as it stood ``steps_before_end`` steps before its end."""
         if steps_before_end == 0:
             return self
-        last = np.array([shift_day(int(day), -steps_before_end, frequency) for day in np.unique(self.last_day)])
-        return Panel(
-            self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last_day, return_inverse=True)[1]]
-        )
+        last = np.array([shifted(int(moment), -steps_before_end, frequency) for moment in np.unique(self.last)])
+        return Panel(self.ids, self.values[:, :-steps_before_end], last[np.unique(self.last, return_inverse=True)[1]])
 
     @property
     def known_steps(self) -> NDArray[np.int64]:
@@ -46,26 +42,12 @@ class Panel:
 
     def only(self, series: NDArray[np.bool_]) -> Panel:
         """The marked series."""
-        return Panel(tuple(np.array(self.ids, dtype=object)[series]), self.values[series], self.last_day[series])
+        return Panel(tuple(np.array(self.ids, dtype=object)[series]), self.values[series], self.last[series])
 
     def history(self, context: int) -> NDArray[np.float32]:
         """The last ``context`` steps ``[series, context]``, padded with NaN on the left."""
         held = self.values[:, -context:]
         return np.pad(held, ((0, 0), (context - held.shape[1], 0)), constant_values=np.nan)
-
-
-def shift_day(day: int, steps: int, frequency: Frequency) -> int:
-    """The day ``steps`` steps later; month and quarter steps keep to month ends.
-
-    >>> shift_day(0, 2, "weekly")
-    14
-    >>> shift_day(30, 1, "monthly") - 30
-    28
-    """
-    if frequency == "weekly":
-        return day + 7 * steps
-    month = np.datetime64(day, "D").astype("datetime64[M]") + steps * (1 if frequency == "monthly" else 3)
-    return int(((month + 1).astype("datetime64[D]") - 1).astype(np.int64))
 
 
 def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
@@ -95,8 +77,8 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     values[row, length - 1 - (last[row] - table["step"].to_numpy())] = table["value"].to_numpy()
     ids = tuple(ends["series"].to_list())
     _refuse_short(ids, values, contract, where)
-    day = {step: _day(step, contract.frequency, dates) for step in set(last.tolist())}
-    return Panel(ids, values, np.array([day[step] for step in last.tolist()], dtype=np.int64))
+    moment = {step: moment_of(step, contract.frequency, dates) for step in set(last.tolist())}
+    return Panel(ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64))
 
 
 def numbered_steps(frame: pl.DataFrame, contract: Contract, *, where: str) -> pl.DataFrame:
@@ -116,45 +98,12 @@ def numbered_steps(frame: pl.DataFrame, contract: Contract, *, where: str) -> pl
         if gaps := frame[name].null_count():
             told = f"{gaps:,} rows have no {name!r}."
             raise DataError(told, where=f"column {name}", fix="Fill them in, or leave those rows out.")
-    steps = _steps(frame[time], contract.frequency, where)
+    steps = numbered(frame[time], contract.frequency, where)
     table = frame.select(
         pl.col(series).alias("series"), pl.col(time).alias("day"), steps.alias("step"), pl.col(target).alias("value")
     ).sort("series", "step")
     _refuse_repeats(table, where)
     return table
-
-
-def _steps(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
-    """Number of each date on the frequency's grid; the grid goes through the first date of the table."""
-    if frequency == "weekly":
-        days = dates.cast(pl.Int32) - _first_day(dates)
-        off, steps = days % 7 != 0, days // 7
-    else:
-        off = dates != dates.dt.month_end()
-        steps = dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32)
-        if frequency == "quarterly":
-            off, steps = off | (dates.dt.month() % 3 != 0), steps // 3
-    if off.any():
-        first = off.arg_true().head(3).to_list()
-        rows = ", ".join(f"row {i + 2}: {dates[i]}" for i in first)
-        grid = {"weekly": "one weekday", "monthly": "the last day of a month", "quarterly": "the last day of a quarter"}
-        raise DataError(
-            f"{int(off.sum())} dates are not on the {frequency} grid ({rows}).",
-            where=f"{where}, column {dates.name!r}",
-            fix=f"Use dates on {grid[frequency]} throughout: add up what lies between, or name another frequency.",
-        )  # fmt: skip
-    return steps
-
-
-def _day(step: int, frequency: Frequency, dates: pl.Series) -> int:
-    if frequency == "weekly":
-        return _first_day(dates) + 7 * step
-    month = np.datetime64("0000-01") + (step * (3 if frequency == "quarterly" else 1) - 1)
-    return shift_day(int(month.astype("datetime64[D]").astype(np.int64)), 0, "monthly")
-
-
-def _first_day(dates: pl.Series) -> int:
-    return int(dates.cast(pl.Int32).to_numpy().min())
 
 
 def _refuse_repeats(table: pl.DataFrame, where: str) -> None:
@@ -193,8 +142,8 @@ def training_windows(
     """Every (series, origin) of a panel with enough history before and at least one known step after.
 
     Returns:
-        Histories ``[windows, context]`` and targets ``[windows, horizon]``, NaN where unknown, and the day of each
-        origin's last step ``[windows]``, to a few days where steps are months or quarters.
+        Histories ``[windows, context]`` and targets ``[windows, horizon]``, NaN where unknown, and the last step of
+        each origin ``[windows]``, to a few days where steps are months or longer.
     """
     assert contract.frequency is not None  # checked when the contract was read
     steps, horizon = panel.values.shape[1], contract.horizon
@@ -204,5 +153,5 @@ def training_windows(
     within_horizon = np.pad(known, ((0, 0), (0, horizon)), mode="edge")[:, horizon:]
     row, step = np.nonzero((known >= contract.minimum_history) & (within_horizon > known))
     chosen = windows[row, step + 1]
-    days = panel.last_day[row] - np.round((steps - 1 - step) * STEP_DAYS[contract.frequency]).astype(np.int64)
-    return chosen[:, :context], days, chosen[:, context:]
+    ends = panel.last[row] - np.round((steps - 1 - step) * LENGTHS[contract.frequency]).astype(np.int64)
+    return chosen[:, :context], ends, chosen[:, context:]

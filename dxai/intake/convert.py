@@ -253,7 +253,9 @@ class _Conversion:
         dates = read_dates(cells, written, self.contract.time_zone or "UTC")
         what, is_day = f"date written as {written}", self.column.kind == "date"
         period = self.mapped.period
-        if period in ("week", "month"):
+        if period == "day":
+            dates, what = dates.dt.truncate("1d"), f"{what}, to its day"
+        elif period in ("week", "month"):
             dates = week_end(dates) if period == "week" else dates.dt.month_end()
             what = f"{what}, to the last day of its {period}"
         elif self.column.role == "time" and (period == "start" or names_period(written)):
@@ -279,16 +281,16 @@ class _Conversion:
 def added_up(
     tables: Iterable[pl.DataFrame], contract: Contract, step: str, log: ConversionLog
 ) -> Iterator[pl.DataFrame]:
-    """Demand of days as demand of weeks, dated by their Sundays, or of months, dated by their last days.
+    """Demand of hours or days as demand of days, of weeks, dated by their Sundays, or of months, by their last days.
 
-    Steps that the file holds a part of, at its ends, are left out. A step is unknown where no day of it is known; of
+    Steps that the file holds a part of, at its ends, are left out. A step is unknown where no part of it is known; of
     other columns its last value is kept. One block.
     """
     table = pl.concat(tables)
     names = {role: contract.only(role).name for role in ("series", "time", "target")}
     time, target = pl.col(names["time"]), pl.col(names["target"])
-    end = time.dt.month_end() if step == "monthly" else week_end(time)
-    begin = end.dt.truncate("1mo" if step == "monthly" else "1w")
+    end = {"daily": time, "weekly": week_end(time), "monthly": time.dt.month_end()}[step]
+    begin = end.dt.truncate({"daily": "1d", "weekly": "1w", "monthly": "1mo"}[step])
     whole = (begin >= time.min()) & (end <= time.max())
     log.note(
         names["target"], f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item())

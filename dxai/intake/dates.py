@@ -9,10 +9,11 @@ import polars as pl
 from dxai.contract import Frequency
 from dxai.intake import cells
 
-_STEP_DAYS: dict[Frequency, tuple[int, int]] = {"weekly": (7, 7), "monthly": (28, 31), "quarterly": (90, 92)}
-SEASONS: dict[Frequency, int] = {"weekly": 52, "monthly": 12, "quarterly": 4}
-"""Steps of a year."""
-
+_STEP_HOURS: dict[Frequency, tuple[int, int]] = {
+    "hourly": (1, 1), "daily": (24, 24), "weekly": (168, 168), "monthly": (28 * 24, 31 * 24),
+    "quarterly": (90 * 24, 92 * 24), "yearly": (365 * 24, 366 * 24),
+}  # fmt: skip
+_PERIODS: dict[Frequency, str] = {"monthly": "1mo", "quarterly": "1q", "yearly": "1y"}
 _FEWEST_STEPS = 8
 _Dates = TypeVar("_Dates", pl.Series, pl.Expr)
 
@@ -40,12 +41,9 @@ def names_period(written: str) -> bool:
 
 
 def period_end(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
-    """Last day of the month or quarter of each date, which a demand table is dated by; other dates as they are."""
-    if frequency == "monthly":
-        return dates.dt.month_end()
-    if frequency == "quarterly":
-        return dates.dt.truncate("1q").dt.offset_by("1q").dt.offset_by("-1d")
-    return dates
+    """Last day of each date's month, quarter or year, which a demand table is dated by; other dates as they are."""
+    every = _PERIODS.get(frequency) if frequency else None
+    return dates.dt.truncate(every).dt.offset_by(every).dt.offset_by("-1d") if every else dates
 
 
 def week_end(dates: _Dates) -> _Dates:
@@ -54,18 +52,19 @@ def week_end(dates: _Dates) -> _Dates:
 
 
 def begins_period(dates: pl.Series, frequency: Frequency | None) -> pl.Series:
-    """Whether each date is the first day of its month or quarter."""
-    every = {"monthly": "1mo", "quarterly": "1q"}.get(frequency or "")
+    """Whether each date is the first day of its month, quarter or year."""
+    every = _PERIODS.get(frequency) if frequency else None
     return dates == dates.dt.truncate(every) if every else pl.repeat(False, len(dates), eager=True)
 
 
 def frequency_of(dates: pl.Series) -> Frequency | None:
     """The step between most neighbouring dates; None where they keep to none."""
-    days = dates.drop_nulls().unique().sort().dt.date().diff().dt.total_days().drop_nulls()
-    if not len(days):
+    apart = dates.drop_nulls().cast(pl.Datetime("us")).unique().sort().diff().drop_nulls()
+    if not len(apart):
         return None
-    for frequency, (least, most) in _STEP_DAYS.items():
-        if days.is_between(least, most).mean() > 0.5:  # type: ignore[operator]
+    hours = apart.dt.total_seconds() / 3600
+    for frequency, (least, most) in _STEP_HOURS.items():
+        if hours.is_between(least, most).mean() > 0.5:  # type: ignore[operator]
             return frequency
     return None
 

@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import time
 from typing import Any, Literal, NamedTuple
 
 import jinja2
@@ -16,9 +17,10 @@ import yaml
 from dxai.contract import Frequency, Role
 from dxai.contract.model import SplitRule
 from dxai.data.dialect import Dialect
+from dxai.data.steps import SEASONS
 from dxai.errors import SettingsError
 from dxai.intake.cells import plainly_signed
-from dxai.intake.dates import SEASONS, begins_period, frequency_of, has_offset, names_period, read_dates, step
+from dxai.intake.dates import begins_period, frequency_of, has_offset, names_period, read_dates, step
 from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, ColumnDescription, Description
 from dxai.intake.describe.words import TYPES, listed, shortened
 from dxai.intake.ids import ascii_ids
@@ -52,8 +54,8 @@ def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None
     Raises:
         SettingsError: The time column holds no dates, or dates of no step that is known.
     """
+    frequency = frequency_by(look) if look.choices.kind == "demand" else None
     columns, split, seen, dialect = columns_of(look), split_of(look), look.seen, dialect or Dialect()
-    frequency = _frequency(look) if look.choices.kind == "demand" else None
     decisions = list(_of_table(look, columns))
     values = {
         "look": look, "seen": seen, "choices": look.choices, "columns": columns, "split": split, "version": VERSION,
@@ -139,7 +141,12 @@ def _decimal(seen: Description) -> str:
     return "," if marks[","] > marks["."] else "."
 
 
-def _frequency(look: Look) -> Frequency:
+def frequency_by(look: Look) -> Frequency:
+    """Step of a demand table: as a person says, or as its dates follow each other.
+
+    Raises:
+        SettingsError: They keep to no step.
+    """
     if look.choices.frequency:
         return look.choices.frequency
     time = look.choices.time
@@ -149,7 +156,7 @@ def _frequency(look: Look) -> Frequency:
         raise SettingsError(
             f"The dates of {time!r} keep to no step that dxai forecasts: most follow each other by {step(dates)}.",
             where=look.seen.where,
-            fix="Add them up: --add-up weekly, or monthly. Or say what their steps are: --frequency.",
+            fix="Add them up: --add-up daily, weekly or monthly. Or say what their steps are: --frequency.",
         )
     return found
 
@@ -287,7 +294,9 @@ def _logical(seen: ColumnDescription, role: Role, look: Look) -> str:
     of_classes = seen.type not in ("integer", "number") or (seen.type == "integer" and seen.distinct == 2)
     if of_words or role in ("series", "group") or (role == "target" and not demand and of_classes):
         return "string"
-    return "date" if role == "time" and demand else _LOGICAL.get(seen.type, seen.type)
+    if role == "time" and demand:
+        return "timestamp" if frequency_by(look) == "hourly" else "date"
+    return _LOGICAL.get(seen.type, seen.type)
 
 
 def _classes(texts: pl.Series, seen: ColumnDescription) -> list[str]:
@@ -309,11 +318,15 @@ def _thousands(texts: pl.Series, seen: ColumnDescription, decimal: str) -> str:
     return next((mark for mark, pattern in patterns.items() if texts.str.contains(pattern).any()), "")
 
 
-def _period(texts: pl.Series, seen: ColumnDescription, choices: Choices) -> Literal["", "start", "week", "month"]:
-    """Whether dates are the first days of their steps, or any day of a week or a month, such as a closing day."""
-    if choices.kind == "quality" or choices.add_up or not seen.date_formats or names_period(seen.date_formats[0]):
+def _period(
+    texts: pl.Series, seen: ColumnDescription, choices: Choices
+) -> Literal["", "start", "day", "week", "month"]:
+    """Whether dates are the first days of their steps, or any time of a day, or day of a week or a month."""
+    if choices.kind == "quality" or not seen.date_formats or names_period(seen.date_formats[0]):
         return ""
     dates = read_dates(texts, seen.date_formats[0]).drop_nulls()
+    if choices.add_up:
+        return "day" if (dates.dt.time() != time()).any() else ""
     frequency = frequency_of(dates)
     if frequency == "weekly":
         return "week" if dates.dt.weekday().n_unique() > 1 else ""

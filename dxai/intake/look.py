@@ -44,7 +44,7 @@ class Choices:
     group: tuple[str, ...] = ()
     frequency: Frequency | Literal[""] = ""
     horizon: int = 12
-    add_up: Literal["", "weekly", "monthly"] = ""
+    add_up: Literal["", "daily", "weekly", "monthly"] = ""
     units: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
 
@@ -153,7 +153,9 @@ def _refuse_unknown(headers: Iterable[str], names: list[str], where: str) -> Non
             raise NotFoundError(f"The file has no column {header!r}.", where=where, fix=fix)
 
 
-_STEP_NAMES: dict[Frequency, str] = {"weekly": "week", "monthly": "month", "quarterly": "quarter"}
+_STEP_NAMES: dict[Frequency, str] = {
+    "hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "quarterly": "quarter", "yearly": "year",
+}  # fmt: skip
 
 
 def _lengthened(

@@ -62,8 +62,9 @@ class ColumnMapping(BaseModel):
         censored: What a limit in place of a number (``<0.5``) becomes: the ``limit``, ``half`` of it where the number
             is below it, or a ``gap``; empty: such cells are refused.
         date: How dates are written in the file, as in ``strptime``, ``serial`` as Excel counts days; empty: ISO 8601.
-        period: ``start`` where a date is the first day of a month or quarter that the contract dates by its last day;
-            ``week`` and ``month`` where it is any day of one, which is dated by its last day.
+        period: ``start`` where a date is the first day of a month, quarter or year that the contract dates by its last
+            day; ``day`` where it is any time of one; ``week`` and ``month`` where it is any day of one, which is dated
+            by its last day.
         missing: Texts that mean a gap, beside those of the whole file.
         values: Texts of the file, by what the contract says instead.
     """
@@ -80,7 +81,7 @@ class ColumnMapping(BaseModel):
     full_width: bool = False
     censored: Literal["", "limit", "half", "gap"] = ""
     date: str = ""
-    period: Literal["", "start", "week", "month"] = ""
+    period: Literal["", "start", "day", "week", "month"] = ""
     missing: tuple[str, ...] = ()
     values: dict[str, str] = {}
 
@@ -123,7 +124,7 @@ class Mapping(BaseModel):
         wide: Where a row of the file holds many steps of time.
         missing: Texts that mean a gap in any column.
         leave_out: Texts of a column of the file, such as ``합계``, whose rows are no rows of the table.
-        add_up: Step, ``weekly`` or ``monthly``, to which the target of a demand table is added up, series by series.
+        add_up: Step, ``daily``, ``weekly`` or ``monthly``, to which the target of a demand table is added up by series.
         columns: By id of the contract's column.
         unused: Columns of the file that are left out on purpose.
     """
@@ -136,7 +137,7 @@ class Mapping(BaseModel):
     wide: Wide | None = None
     missing: tuple[str, ...] = ()
     leave_out: dict[str, tuple[str, ...]] = {}
-    add_up: Literal["", "weekly", "monthly"] = ""
+    add_up: Literal["", "daily", "weekly", "monthly"] = ""
     columns: dict[str, ColumnMapping]
     unused: tuple[str, ...] = ()
 

@@ -18,12 +18,13 @@ from dxai.bundle.profile import Profile, profile_panel
 from dxai.config.components import find
 from dxai.config.settings import DemandEvaluation, ForecastScaling, RollingSplit, RunSettings
 from dxai.contract import Contract
-from dxai.contract.signature import LEVELS
+from dxai.contract.signature import LEVELS, last_of
 from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
 from dxai.data.naive import Forecast
+from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
-from dxai.data.windows import STEP_DAYS, Panel, to_panel, training_windows
+from dxai.data.windows import Panel, to_panel, training_windows
 from dxai.errors import SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
@@ -151,8 +152,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             residual=scaling.residual, recency=scaling.recency, floor=scaling.floor,
         )  # fmt: skip
         calendar = Calendar(
-            horizon=contract.horizon, step_days=STEP_DAYS[self.frequency],
-            harmonics=scaling.harmonics, dropout=scaling.calendar_dropout,
+            horizon=contract.horizon, step=LENGTHS[self.frequency], day=units_of_a_day(self.frequency),
+            harmonics=scaling.harmonics, cycles=cycles(self.frequency), dropout=scaling.calendar_dropout,
         )  # fmt: skip
         # Starting points near what scaled demand looks like: a fit begins with plausible quantiles.
         start = (
@@ -162,7 +163,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )
         head = QuantileHead(len(LEVELS), **start)
         network = self.network(
-            context=scaling.context, horizon=contract.horizon, calendar=2 * scaling.harmonics, channels=len(LEVELS) + 1
+            context=scaling.context, horizon=contract.horizon, calendar=calendar.width, channels=len(LEVELS) + 1
         )  # fmt: skip
         return DemandPredictor(contract, ScaledForecast(scale, calendar, network, head))
 
@@ -260,7 +261,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def parity_cases(self) -> dict[str, Arrays]:
         """Real histories and awkward ones."""
-        return history_cases(self.panel, self.context)
+        return history_cases(self.panel, self.context, self.contract)
 
     def golden_rows(self) -> pl.DataFrame:
         """Whole histories of some series; of own ones every date's values dealt out among the series, without names."""
@@ -279,7 +280,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def _inputs(self, past: Panel) -> tuple[torch.Tensor, torch.Tensor]:
         arrays = self._arrays(past)
-        return torch.as_tensor(arrays["history"]), torch.as_tensor(arrays["last_day"])
+        return torch.as_tensor(arrays["history"]), torch.as_tensor(arrays[last_of(self.contract)])
 
     def _steps_after(self, past: Panel, steps_before_end: int) -> Array:
         """The horizon that follows a panel which ends so many steps before the table ``[series, horizon]``."""
@@ -291,9 +292,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )
 
 
-def history_cases(panel: Panel, context: int) -> dict[str, Arrays]:
+def history_cases(panel: Panel, context: int, contract: Contract) -> dict[str, Arrays]:
     """Histories as they are, few of them, longer and shorter ones, with gaps, all zero, from other days of the year."""
-    history, days, steps = panel.history(context), panel.last_day, max(1, context // 4)
+    history, last, steps = panel.history(context), panel.last, max(1, context // 4)
     gaps, short = history.copy(), history.copy()
     gaps[:, ::3] = np.nan
     short[:, :-steps] = np.nan
@@ -307,8 +308,9 @@ def history_cases(panel: Panel, context: int) -> dict[str, Arrays]:
         "gaps": gaps,
         "all zero": np.zeros_like(history),
     }
-    cases: dict[str, Arrays] = {n: {"history": h, "last_day": days[: len(h)]} for n, h in histories_of.items()}
-    return cases | {"other seasons": {"history": history, "last_day": days + 91}}
+    name, quarter = last_of(contract), 91 * units_of_a_day(contract.frequency)
+    cases: dict[str, Arrays] = {n: {"history": h, name: last[: len(h)]} for n, h in histories_of.items()}
+    return cases | {"other seasons": {"history": history, name: last + quarter}}
 
 
 def _as_arrays(made: Forecast) -> dict[str, Array]:

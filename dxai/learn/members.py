@@ -91,7 +91,7 @@ class Plan:
         members: Candidates.
         wide: Candidates for a table of many cells.
         learning_rate: Of boosted members.
-        many_rate: The same for many rows: they bear more trees.
+        many_rate: The same for thousands of rows, which bear more trees than hundreds.
         trees: The most that one may have.
         patience: Trees without gain after which boosting ends.
         averaged: Trees that the fits of one boosted member on all rows have together, up to three seeds: where each is
@@ -142,11 +142,11 @@ def is_vast(rows: int, columns: int) -> bool:
 
 
 def learning_rate(budget: Budget, rows: int, columns: int) -> float:
-    """Of boosted members; of a vast table each tree learns so much that larger steps lose little."""
+    """Of boosted members; the more rows a tree learns from, the less do larger steps lose."""
     plan = PLANS[budget]
     if is_vast(rows, columns):
         return max(plan.many_rate, _LARGE_STEP)
-    return plan.many_rate if rows > _FEW_ROWS else plan.learning_rate
+    return plan.many_rate if _FEW_ROWS < rows <= _MANY_ROWS else plan.learning_rate
 
 
 def most_trees(budget: Budget, rows: int, columns: int) -> int:

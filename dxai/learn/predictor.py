@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dxai.arithmetic import square_root
 from dxai.contract import Contract
-from dxai.contract.signature import signature_of
+from dxai.contract.signature import last_of, signature_of
 from dxai.data.batch import Arrays, Outputs
 from dxai.learn.transform import Calendar, ColumnTransform, RawTransform, SeriesScale, TargetScale, encode
 
@@ -156,14 +156,14 @@ class ScaledForecast(nn.Module):
         super().__init__()
         self.scale, self.calendar, self.network, self.head = scale, calendar, network, head
 
-    def forward(self, history: Tensor, last_day: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """History ``[series, time]`` and day numbers ``[series]`` to scaled forecasts.
+    def forward(self, history: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """History ``[series, time]`` and numbers of days or hours ``[series]`` to scaled forecasts.
 
         Returns:
             Quantiles ``[series, horizon, level]``, mean ``[series, horizon]``, scale ``[series, 1]``.
         """
         past, known, scale, base = self.scale(history)
-        quantiles, mean = self.head(self.network(past, known, self.calendar(last_day)))
+        quantiles, mean = self.head(self.network(past, known, self.calendar(last)))
         return quantiles + base[:, :, None], mean + base, scale
 
 
@@ -174,7 +174,7 @@ class RawForecast(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, history: Tensor, last_day: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
+    def forward(self, history: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
         """As `ScaledForecast`."""
         quantiles, mean, scale = self.network(history)
         return quantiles, mean, scale
@@ -187,16 +187,16 @@ class DemandPredictor(Predictor):
 
     def __init__(self, contract: Contract, scaled: ScaledForecast | RawForecast) -> None:
         super().__init__(contract)
-        self.floor, self.scaled = contract.target.minimum, scaled
+        self.floor, self.last, self.scaled = contract.target.minimum, last_of(contract), scaled
         self.register_buffer("offset", torch.zeros(()))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``history [series, time]`` (NaN: missing, any length) and ``last_day [series]`` in epoch days to forecasts.
+        """``history [series, time]`` (NaN: missing, any length) and when each ends to forecasts.
 
         Returns:
             Quantiles ``[series, horizon, level]``; mean, lower and upper ``[series, horizon]``.
         """
-        quantiles, mean, scale = self.scaled(inputs["history"], inputs["last_day"])
+        quantiles, mean, scale = self.scaled(inputs["history"], inputs[self.last])
         # The calibrated bounds stay outside the next inner quantiles, whatever the sign of the offset.
         lower = torch.minimum(quantiles[..., 0] - self.offset, quantiles[..., 1])
         upper = torch.maximum(quantiles[..., -1] + self.offset, quantiles[..., -2])

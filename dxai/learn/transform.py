@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,26 +182,47 @@ class SeriesScale(nn.Module):
 
 
 class Calendar(nn.Module):
-    """Sines and cosines of the year for every future step, from the date of the last known one."""
+    """Sines and cosines of the year, and of the day and the week where steps are shorter, for every future step."""
 
     ahead: Tensor
     turns: Tensor
 
-    def __init__(self, *, horizon: int, step_days: float, harmonics: int, dropout: float) -> None:
-        """``dropout``: share of training series whose calendar is blanked."""
-        super().__init__()
-        self.dropout = dropout
-        self.register_buffer("ahead", torch.arange(1, horizon + 1).float() * step_days, persistent=False)
-        self.register_buffer("turns", torch.arange(1, harmonics + 1).float() * (2 * math.pi), persistent=False)
+    def __init__(
+        self, *, horizon: int, step: float, harmonics: int, dropout: float, day: int = 1,
+        cycles: Sequence[tuple[int, int]] = (),
+    ) -> None:  # fmt: skip
+        """A calendar for steps of one frequency.
 
-    def forward(self, last_day: Tensor) -> Tensor:
-        """Days since 1970-01-01 ``[series]`` to ``[series, horizon, 2 * harmonics]``."""
-        years = (last_day.float()[:, None] + self.ahead) / 365.2425
-        angle = (years - years.floor())[:, :, None] * self.turns
+        Args:
+            horizon: Future steps.
+            step: Mean length of a step, in days or hours.
+            harmonics: Waves of the year.
+            dropout: Share of training series whose calendar is blanked.
+            day: Length of a day, in the same unit.
+            cycles: Other lengths, in the unit, and the waves of each.
+        """
+        super().__init__()
+        self.dropout, self.year, self.cycles = dropout, 365.2425 * day, tuple(cycles)
+        self.width = 2 * (harmonics + sum(waves for _, waves in self.cycles))
+        self.register_buffer("ahead", torch.arange(1, horizon + 1).float() * step, persistent=False)
+        self.register_buffer("turns", _turns(harmonics), persistent=False)
+
+    def forward(self, last: Tensor) -> Tensor:
+        """Days or hours since 1970-01-01 ``[series]`` to ``[series, horizon, width]``."""
+        years = (last.float()[:, None] + self.ahead) / self.year
+        angles = [(years - years.floor())[:, :, None] * self.turns]
+        for length, waves in self.cycles:
+            share = (torch.remainder(last, length).float()[:, None] + self.ahead) / length  # exact: no large float
+            angles.append(share[:, :, None] * _turns(waves))
+        angle = torch.cat(angles, dim=2)
         features = torch.cat([angle.sin(), angle.cos()], dim=2)
         if self.training and self.dropout:
             features = features * (torch.rand(len(features), 1, 1) >= self.dropout)
         return features
+
+
+def _turns(waves: int) -> Tensor:
+    return torch.arange(1, waves + 1).float() * (2 * math.pi)
 
 
 def _spread(values: Tensor) -> Tensor:

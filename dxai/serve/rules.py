@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dxai.contract import Column, Contract
-from dxai.contract.signature import signature_of
+from dxai.contract.signature import last_of, signature_of
+from dxai.data.steps import units_of_a_day
 from dxai.serve.refusal import Refusal
 from dxai.serve.tensors import Array
 
@@ -55,17 +56,18 @@ class Rules:
 
     def _in_histories(self, inputs: Mapping[str, Array]) -> Iterable[str]:
         history: NDArray[np.float32] = inputs["history"]
-        last_day: NDArray[np.int64] = inputs["last_day"]
+        name, units = last_of(self.contract), units_of_a_day(self.contract.frequency)
+        last: NDArray[np.int64] = inputs[name]
         missing = np.isnan(history)
         kept: NDArray[np.bool_] = np.all((history >= self._lowest) & (history <= self._highest) | missing, axis=1)
         short: NDArray[np.bool_] = np.count_nonzero(~missing, axis=1) < self.contract.minimum_history
-        no_date = (last_day < _FIRST_DAY) | (last_day > _LAST_DAY)
+        no_date = (last < _FIRST_DAY * units) | (last >= (_LAST_DAY + 1) * units)
         if not kept.all():
             yield _told("history", ~kept, _rule(self.contract.target, missing=False))
         if short.any():
             yield _told("history", short, f"must have {self.contract.minimum_history} known steps")
         if no_date.any():
-            yield _told("last_day", no_date, "must be the day of the last step, counted from 1970-01-01")
+            yield _told(name, no_date, f"must be the {name[5:]} of the last step, counted from 1970-01-01")
 
 
 def _bounds(limits: Iterable[float | None], otherwise: float) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import polars as pl
 
+from dxai.data.output import TIMES
 from dxai.data.tables import read_blocks, spooled
 from dxai.errors import DataError
 from dxai.inference.predict import OnBadRows, Prediction
@@ -53,7 +54,7 @@ def predict_table(
     if as_json:
         table.write_json(out)
     else:
-        table.write_csv(out)
+        table.write_csv(out, datetime_format=TIMES)
     kind = "application/json" if as_json else "text/csv; charset=utf-8"
     return Answer(out.getvalue(), {"content-type": kind, **headers}, counts["read"])
 

@@ -222,7 +222,7 @@ def right_cases(address: tuple[str, int]) -> list[Case]:
     demand, forecaster = _loaded(DEMAND)
     long = pl.read_csv(demand.read(GOLDEN_ROWS), infer_schema=False)
     panel = to_panel(cast(long, demand.contract)[0], demand.contract, where="golden rows")
-    series = {"history": panel.history(demand.manifest.context), "last_day": panel.last_day}
+    series = {"history": panel.history(demand.manifest.context), "last_day": panel.last}
     cases = []
     for name, of, arrays, size, binary, weight in [
         (QUALITY, model, rows, 1, False, 40), (QUALITY, model, rows, 1, True, 30), (QUALITY, model, rows, 32, True, 10),

@@ -75,8 +75,8 @@ def span(low: float | None, high: float | None) -> str:
 
 
 def _admissible(column: Column) -> Text:
-    if column.kind == "date":
-        return say("inputs.date")
+    if column.kind in ("date", "timestamp"):
+        return say(f"inputs.{column.kind}")
     told = ", ".join(column.categories) if column.kind == "category" else span(column.minimum, column.maximum)
     return Text(en=told, ko=told) if told else say("inputs.any" if column.kind == "category" else "inputs.number")
 

@@ -34,9 +34,14 @@ _LISTED = 40
 @click.option("--time", default="", help="Column of the dates. Of a wide table: its name.")
 @click.option("--group", multiple=True, help="Rows that share this column stay on one side of a split; repeatable.")
 @click.option(
-    "--frequency", type=click.Choice(["weekly", "monthly", "quarterly"]), help="[default: as the dates follow]"
+    "--frequency",
+    type=click.Choice(["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]),
+    help="[default: as the dates follow]",
 )
-@click.option("--add-up", type=click.Choice(["weekly", "monthly"]), help="Demand of days: the step to add it up to.")
+@click.option(
+    "--add-up", type=click.Choice(["daily", "weekly", "monthly"]),
+    help="Demand of hours or days: the step to add it up to.",
+)  # fmt: skip
 @click.option("--horizon", type=click.IntRange(1, 1000), default=12, show_default=True, help="Demand: steps ahead.")
 @click.option("--name", default="", help="Id of the contract. [default: from the file's name]")
 @click.option("--to", "folder", type=FOLDER, help="Folder to write to. [default: the name]")
@@ -46,7 +51,7 @@ _LISTED = 40
 def init(
     file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"],
     series: tuple[str, ...], time: str, group: tuple[str, ...], frequency: Frequency | None,
-    add_up: Literal["weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None, force: bool,
+    add_up: Literal["daily", "weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None, force: bool,
     yes: bool, sheet: str, header_row: int | None, encoding: str,
 ) -> None:  # fmt: skip
     """Draft a contract and a mapping for a FILE; a comment stands wherever a person has to decide.

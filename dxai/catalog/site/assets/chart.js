@@ -1,6 +1,6 @@
 // Pictures of predictions, drawn as SVG; colours and line widths stand in the style sheet.
 
-import { dateOf } from "./rows.js";
+import { textOf } from "./rows.js";
 import { element } from "./texts.js";
 
 const HEIGHT = 300;
@@ -9,28 +9,28 @@ const MARGIN = { top: 12, right: 12, bottom: 28, left: 56 };
 /**
  * History, interval band, median and mean of one series.
  *
- * `past` holds `{day, value}`, `future` holds `{day, lower, upper, median, mean}`; the element with the
+ * `past` holds `{at, value}`, `future` holds `{at, lower, upper, median, mean}`; the element with the
  * id `label` says what it shows.
  */
-export function forecastChart(width, past, future, label) {
+export function forecastChart(width, past, future, frequency, label) {
   const known = past.filter(({ value }) => !Number.isNaN(value));
-  const days = [...past, ...future].map(({ day }) => day);
+  const moments = [...past, ...future].map(({ at }) => at);
   const highest = Math.max(...known.map(({ value }) => value), ...future.map(({ upper }) => upper));
   const lowest = Math.min(0, ...known.map(({ value }) => value), ...future.map(({ lower }) => lower));
   const ticks = niceTicks(lowest, highest);
-  const x = scale(Math.min(...days), Math.max(...days), MARGIN.left, width - MARGIN.right);
+  const x = scale(Math.min(...moments), Math.max(...moments), MARGIN.left, width - MARGIN.right);
   const y = scale(Math.min(lowest, ticks[0]), Math.max(highest, ticks.at(-1)), HEIGHT - MARGIN.bottom, MARGIN.top);
-  const line = (name, points) => element("path", { class: name, d: path(points.map(([day, value]) => [x(day), y(value)])) });
-  const edges = [...future.map((f) => [f.day, f.upper]), ...[...future].reverse().map((f) => [f.day, f.lower])];
+  const line = (name, points) => element("path", { class: name, d: path(points.map(([at, value]) => [x(at), y(value)])) });
+  const edges = [...future.map((f) => [f.at, f.upper]), ...[...future].reverse().map((f) => [f.at, f.lower])];
   return element(
     "svg",
     { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-labelledby": label },
     ...ticks.map((value) => gridLine(y(value), width, value)),
-    ...dayTicks(past, future, width).map((day) => words(x(day), HEIGHT - 8, "middle", dateOf(day))),
-    element("path", { class: "band", d: `${path(edges.map(([day, value]) => [x(day), y(value)]))}Z` }),
-    ...runs(past).map((run) => line("past", run.map((p) => [p.day, p.value]))),
-    line("median", future.map((f) => [f.day, f.median])),
-    line("mean", future.map((f) => [f.day, f.mean])),
+    ...ticksOf(moments, width).map((at) => words(x(at), HEIGHT - 8, "middle", textOf(at, frequency))),
+    element("path", { class: "band", d: `${path(edges.map(([at, value]) => [x(at), y(value)]))}Z` }),
+    ...runs(past).map((run) => line("past", run.map((p) => [p.at, p.value]))),
+    line("median", future.map((f) => [f.at, f.median])),
+    line("mean", future.map((f) => [f.at, f.mean])),
   );
 }
 
@@ -66,11 +66,10 @@ function words(x, y, anchor, text) {
 }
 
 /** A few dates of the grid, as many as fit. */
-function dayTicks(past, future, width) {
-  const days = [...past, ...future].map(({ day }) => day);
+function ticksOf(moments, width) {
   const count = Math.max(2, Math.floor((width - MARGIN.left) / 130));
-  const every = Math.max(1, Math.ceil(days.length / count));
-  return days.filter((_, i) => i % every === Math.floor(every / 2));
+  const every = Math.max(1, Math.ceil(moments.length / count));
+  return moments.filter((_, i) => i % every === Math.floor(every / 2));
 }
 
 /** About five round values that span the range. */

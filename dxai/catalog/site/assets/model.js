@@ -1,8 +1,8 @@
 // Who predicts: ONNX Runtime inside this page, or the server that the page comes from. Both answer the same questions.
 
 import { decode, format, parse } from "./csv.js";
-import { dateOf, dayOf } from "./rows.js";
-import { shiftDay } from "./panel.js";
+import { dayOf, textOf } from "./rows.js";
+import { shifted } from "./panel.js";
 
 let opened = null;
 
@@ -60,7 +60,7 @@ class BrowserModel {
 
   #histories(series) {
     const { Tensor } = this.runtime;
-    const { context } = this.page;
+    const { context, frequency } = this.page;
     const history = new Float32Array(series.length * context).fill(NaN);
     series.forEach(({ values }, i) => {
       const held = values.slice(-context);
@@ -68,7 +68,9 @@ class BrowserModel {
     });
     return {
       history: new Tensor("float32", history, [series.length, context]),
-      last_day: new Tensor("int64", BigInt64Array.from(series, ({ lastDay }) => BigInt(lastDay)), [series.length]),
+      [frequency === "hourly" ? "last_hour" : "last_day"]: new Tensor(
+        "int64", BigInt64Array.from(series, ({ last }) => BigInt(last)), [series.length],
+      ),
     };
   }
 
@@ -103,7 +105,7 @@ class ServerModel {
     const [id, time, target] = ["series", "time", "target"].map((role) => columns.find((c) => c.role === role));
     const records = series.flatMap((one) =>
       [...one.values].flatMap((value, i) => {
-        const date = dateOf(shiftDay(one.lastDay, i + 1 - one.values.length, frequency));
+        const date = textOf(shifted(one.last, i + 1 - one.values.length, frequency), frequency);
         return Number.isNaN(value) && target.required ? [] : [[one.id, date, Number.isNaN(value) ? "" : value]];
       }),
     );

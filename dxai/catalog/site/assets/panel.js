@@ -1,57 +1,59 @@
 // Long demand rows to histories side by side, as dxai/data/windows.py does it.
 
 import { TableError } from "./csv.js";
-import { dateOf } from "./rows.js";
+import { textOf } from "./rows.js";
 
 const DAY = 86_400_000;
-const MONTHS = { monthly: 1, quarterly: 3 };
+const UNITS = { hourly: 1, daily: 1, weekly: 7 };
+const MONTHS = { monthly: 1, quarterly: 3, yearly: 12 };
 
-/** The day `steps` steps later; month and quarter steps keep to month ends. */
-export function shiftDay(day, steps, frequency) {
-  if (frequency === "weekly") {
-    return day + 7 * steps;
+/** The day, or hour where steps are hours, `steps` steps later; months and longer steps keep to their last days. */
+export function shifted(moment, steps, frequency) {
+  if (frequency in UNITS) {
+    return moment + UNITS[frequency] * steps;
   }
-  const date = new Date(day * DAY);
+  const date = new Date(moment * DAY);
   return monthEnd(date.getUTCFullYear(), date.getUTCMonth() + steps * MONTHS[frequency]);
 }
 
 /**
- * Checked rows `{row, series, day, value}` to histories; a null value counts as missing.
+ * Checked rows `{row, series, at, value}` to histories; a null value counts as missing.
  *
- * Returns the series in order, each `{id, values, lastDay}`, and those that cannot be forecast, each
+ * Returns the series in order, each `{id, values, last}`, and those that cannot be forecast, each
  * `{id, key, values}` with a text of texts.json. A date off the grid refuses the whole table.
  */
 export function toPanel(rows, contract) {
   const grid = gridOf(rows, contract.frequency);
   refuseOffGrid(rows, grid, contract.frequency);
-  const newest = rows.reduce((most, { day }) => Math.max(most, grid.stepOf(day)), -Infinity);
+  const newest = rows.reduce((most, { at }) => Math.max(most, grid.stepOf(at)), -Infinity);
   const series = [];
   const left = [];
   for (const [id, own] of bySeries(rows)) {
-    const steps = own.map(({ day }) => grid.stepOf(day));
+    const steps = own.map(({ at }) => grid.stepOf(at));
     const last = contract.absent === "zero" ? newest : Math.max(...steps);
     const values = history(steps, own, last, contract.absent === "zero" ? 0 : NaN);
     const reason = whyLeft(steps, own, values, contract.minimum_history);
     if (reason) {
       left.push({ id, ...reason });
     } else {
-      series.push({ id, values, lastDay: grid.dayOf(last) });
+      series.push({ id, values, last: grid.momentOf(last) });
     }
   }
   return { series, left };
 }
 
-/** Numbers of the steps; the weekly grid goes through the first date of the table. */
+/** Numbers of the steps; that of weeks goes through the first date of the table. */
 function gridOf(rows, frequency) {
-  if (frequency === "weekly") {
-    const first = rows.reduce((least, { day }) => Math.min(least, day), Infinity);
-    return { stepOf: (day) => Math.floor((day - first) / 7), dayOf: (step) => first + 7 * step };
+  if (frequency in UNITS) {
+    const length = UNITS[frequency];
+    const first = Math.floor(rows.reduce((least, { at }) => Math.min(least, at), Infinity));
+    return { stepOf: (at) => Math.floor((at - first) / length), momentOf: (step) => first + length * step };
   }
   const months = MONTHS[frequency];
   const monthOf = (date) => date.getUTCFullYear() * 12 + date.getUTCMonth();
   return {
     stepOf: (day) => Math.floor(monthOf(new Date(day * DAY)) / months),
-    dayOf: (step) => monthEnd(0, (step + 1) * months - 1),
+    momentOf: (step) => monthEnd(0, (step + 1) * months - 1),
   };
 }
 
@@ -60,9 +62,9 @@ function monthEnd(year, month) {
 }
 
 function refuseOffGrid(rows, grid, frequency) {
-  const off = rows.filter(({ day }) => grid.dayOf(grid.stepOf(day)) !== day);
+  const off = rows.filter(({ at }) => grid.momentOf(grid.stepOf(at)) !== at);
   if (off.length) {
-    const examples = off.slice(0, 3).map(({ row, day }) => ({ row, date: dateOf(day) }));
+    const examples = off.slice(0, 3).map(({ row, at }) => ({ row, date: textOf(at, frequency) }));
     throw new TableError(["table.grid", { count: off.length, rows: examples }], [`inputs.grid.${frequency}`]);
   }
 }

@@ -2,8 +2,8 @@
 
 import { TableError, format, trimmed } from "./csv.js";
 import { openModel } from "./model.js";
-import { bySeries, rowNumbers, shiftDay, toPanel } from "./panel.js";
-import { cautions, check, dateOf, matchHeader, reason } from "./rows.js";
+import { bySeries, rowNumbers, shifted, toPanel } from "./panel.js";
+import { cautions, check, matchHeader, reason, textOf } from "./rows.js";
 
 const PROBLEM = "dxai_problem";
 
@@ -63,7 +63,7 @@ export async function forecastTable({ header, rows }, page) {
   }
   const [series, time, target] = ["series", "time", "target"].map((role) => page.columns.find((c) => c.role === role).name);
   const marked = problems.map((found, i) => ({
-    row: i + 2, series: values.get(series)[i], day: values.get(time)[i], value: values.get(target)[i], bad: found.length > 0,
+    row: i + 2, series: values.get(series)[i], at: values.get(time)[i], value: values.get(target)[i], bad: found.length > 0,
   }));
   const panel = toPanel(marked.filter(({ bad }) => !bad), page);
   const broken = new Map(bySeries(marked.filter(({ bad, series: id }) => bad && id !== null)));
@@ -74,7 +74,7 @@ export async function forecastTable({ header, rows }, page) {
   for (const some of slices(kept, model.most.series)) {
     forecasts.push(...(await model.forecast(some)));
   }
-  const answers = kept.map((one, i) => ({ ...one, forecast: forecasts[i], days: daysAfter(one.lastDay, page) }));
+  const answers = kept.map((one, i) => ({ ...one, forecast: forecasts[i], ahead: stepsAfter(one.last, page) }));
   const flagged = flags(marked, problems, panel.left, { header, places, series, frequency: page.frequency });
   return { header, rows, places, problems, left, flagged, series: answers };
 }
@@ -99,8 +99,8 @@ function brokenSeries(id, own) {
   return { id, key: "series.bad", values: { rows: rowNumbers(own) } };
 }
 
-function daysAfter(lastDay, { horizon, frequency }) {
-  return Array.from({ length: horizon }, (_, i) => shiftDay(lastDay, i + 1, frequency));
+function stepsAfter(last, { horizon, frequency }) {
+  return Array.from({ length: horizon }, (_, i) => shifted(last, i + 1, frequency));
 }
 
 /** The forecasts as CSV text, beside them own columns that hold one value per series. */
@@ -109,9 +109,9 @@ export function forecastCsv({ header, rows, places, series, flagged }, page) {
   const names = page.answers.map(({ column }) => column);
   const own = ownColumns(header, rows, places, id).filter(({ name }) => !names.includes(name));
   const records = series.flatMap((one) =>
-    one.days.map((day, step) => {
+    one.ahead.map((moment, step) => {
       const numbers = names.map((name) => shortest(one.forecast.get(name)[step]));
-      return [one.id, dateOf(day), ...numbers, ...own.map(({ values }) => values.get(one.id)), null];
+      return [one.id, textOf(moment, page.frequency), ...numbers, ...own.map(({ values }) => values.get(one.id)), null];
     }),
   );
   const head = [header[places.get(id)], header[places.get(time)], ...names, ...own.map(({ name }) => name), PROBLEM];

@@ -1,9 +1,9 @@
 // Answers as tables, pictures and one sentence for a screen reader.
 
 import { forecastChart, intervalBar, shareBar } from "./chart.js";
-import { shiftDay } from "./panel.js";
+import { shifted } from "./panel.js";
 import { forecastCsv, rowsCsv, shortest } from "./predict.js";
-import { dateOf } from "./rows.js";
+import { textOf } from "./rows.js";
 import { both, element, listed, say, text, uniqueId } from "./texts.js";
 
 const ROWS_SHOWN = 200;
@@ -170,19 +170,19 @@ function chooser(series, page, show) {
   return element("div", { class: "field" }, element("label", { for: select.id }, say("result.choose")), select);
 }
 
-function oneSeries({ id, values, lastDay, days, forecast }, page) {
+function oneSeries({ id, values, last, ahead, forecast }, page) {
   const target = page.columns.find((c) => c.role === "target");
   const held = [...values.slice(-PAST_SHOWN * page.horizon)];
-  const past = held.map((value, i) => ({ value, day: shiftDay(lastDay, i + 1 - held.length, page.frequency) }));
+  const past = held.map((value, i) => ({ value, at: shifted(last, i + 1 - held.length, page.frequency) }));
   const outputs = { lower: "lower", upper: "upper", median: "quantiles", mean: "mean" };
   const steps = Object.entries(outputs).map(([name, output]) => [name, stepsOf(forecast, page, output)]);
-  const future = days.map((day, i) => ({ day, ...Object.fromEntries(steps.map(([name, values]) => [name, values[i]])) }));
+  const future = ahead.map((at, i) => ({ at, ...Object.fromEntries(steps.map(([name, values]) => [name, values[i]])) }));
   const caption = { series: id, horizon: page.horizon, frequency: page.frequency_title, target: target.title };
   const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
   const picture = element("div", { class: "picture" });
   new ResizeObserver(() => {
     if (picture.clientWidth) {
-      picture.replaceChildren(forecastChart(picture.clientWidth, past, future, name.id));
+      picture.replaceChildren(forecastChart(picture.clientWidth, past, future, page.frequency, name.id));
     }
   }).observe(picture);
   const keys = [["past", "chart.history"], ["band", "chart.band"], ["median", "result.median"], ["mean", "result.mean"]];
@@ -190,7 +190,7 @@ function oneSeries({ id, values, lastDay, days, forecast }, page) {
   const heads = ["result.date", "result.median", "result.mean", "result.lower", "result.upper"];
   const decimals = decimalsFor(future.flatMap(({ lower, upper, median, mean }) => [lower, upper, median, mean]));
   const rows = future.map((f) => ({
-    cells: [dateOf(f.day), ...[f.median, f.mean, f.lower, f.upper].map((value) => number(value, decimals))],
+    cells: [textOf(f.at, page.frequency), ...[f.median, f.mean, f.lower, f.upper].map((value) => number(value, decimals))],
   }));
   return [
     element("figure", {}, name, picture, element("ul", { class: "legend" }, ...legend)),

@@ -6,6 +6,7 @@ const UNIT_BEHIND = /\s*[([（［][^()[\]（）［］]*[)\]）］]$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NO_FINITE_NUMBER = /^[+-]?(?:inf(?:inity)?|nan)$/i;
 const DATE = /^(\d{4})-(\d{1,2})-(\d{1,2})$/;
+const TIME = /^(\d{4}-\d{1,2}-\d{1,2})(?:[ T](\d{1,2}):(\d{1,2}):([0-5]?\d(?:\.\d+)?))?$/;
 const DAY = 86_400_000;
 
 /** Place of each column in the header, by id. A column goes by its id or one of its titles, a unit behind it or not. */
@@ -71,7 +72,7 @@ function isInItsUnit(name, column) {
 }
 
 /**
- * Cells to numbers, days since 1970-01-01 and texts, null where empty.
+ * Cells to numbers, days or hours since 1970-01-01 and texts, null where empty.
  *
  * Returns the values by column id, and the problems of each row: `{row, column, rule, value}`.
  */
@@ -103,6 +104,10 @@ function typedCell(cell, column) {
     const value = dayOf(text);
     return { value, text, rule: value === null ? "date" : null };
   }
+  if (column.kind === "timestamp" && column.role === "time") {
+    const value = hourOf(text);
+    return { value, text, rule: value === null ? "timestamp" : null };
+  }
   return { value: text, text, rule: null };
 }
 
@@ -131,9 +136,19 @@ export function dayOf(text) {
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === day ? date.getTime() / DAY : null;
 }
 
-/** The ISO text of a day. */
-export function dateOf(day) {
-  return new Date(day * DAY).toISOString().slice(0, 10);
+/** Hours since 1970-01-01, with a fraction between full hours, or null where the text is no time. */
+function hourOf(text) {
+  const [, date, ...parts] = TIME.exec(text) ?? [];
+  const day = date === undefined ? null : dayOf(date);
+  const [hours, minutes, seconds] = parts.map((part) => Number(part ?? 0));
+  return day === null || hours > 23 || minutes > 59 ? null : 24 * day + hours + minutes / 60 + seconds / 3600;
+}
+
+/** The ISO text of a day, or of an hour where steps are hours. */
+export function textOf(moment, frequency) {
+  const hourly = frequency === "hourly";
+  const text = new Date(moment * (hourly ? DAY / 24 : DAY)).toISOString();
+  return hourly ? text.slice(0, 19).replace("T", " ") : text.slice(0, 10);
 }
 
 /** Titles of the columns whose value lies outside the training rows, and of those that are empty. */
@@ -156,6 +171,7 @@ function isOutside(value, column) {
 const SENTENCES = {
   number: "holds numbers",
   date: "holds dates like 2011-12-04",
+  timestamp: "holds times like 2011-12-04 13:30:00",
   empty: "must not be empty",
   finite: "holds finite numbers",
   minimum: "is at least",
