@@ -1,4 +1,4 @@
-"""Car parts of `benchmarks.forecaster`: the monthly graph of `dxai forecast` on the last 12 months of complete series."""
+"""Car parts of `benchmarks.forecaster`: the monthly graph of `dxai forecast`, the last 12 months of complete series."""
 
 from __future__ import annotations
 
