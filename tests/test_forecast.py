@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from polars.testing import assert_frame_equal
 
 import dxai
+from benchmarks import firms
 from dxai.api import ForecastWarning
 from dxai.cli.main import cli
 from dxai.errors import DataError, DxaiError, NotFoundError, SettingsError
@@ -420,6 +421,15 @@ REAL = [
     ("seoul_bike_hourly.csv.gz", ("--value", "Rented Bike Count", "--aggregate", "sum"),
      ("the first week is not whole", "weekly: 51 weeks from 2017-12-10 to 2018-11-25"), 13),
 ]  # fmt: skip
+
+
+@pytest.mark.slow(seconds=10)
+def test_car_parts_are_forecast_without_bias(shared_data: Path) -> None:
+    if not (shared_data / "carparts_monthly_demand.csv").is_file():
+        pytest.skip(f"there is no carparts_monthly_demand.csv in {shared_data}")
+    *_, last = firms.scored("car-parts", shared_data)
+    scores = last["metrics"]
+    assert scores["wql"] <= 0.88 and scores["rmsse"] <= 0.69 and abs(scores["bias"]) <= 0.1
 
 
 @pytest.mark.slow(seconds=10)

@@ -22,10 +22,10 @@ def contract(frequency: Frequency, *, absent: str = "missing", minimum_history: 
     def column(name: str, kind: str, role: str) -> dict[str, object]:
         return {"name": name, "kind": kind, "role": role, "required": True, "title_en": name, "title_ko": "열"}
 
+    kind = "timestamp" if frequency == "hourly" else "date"
     return Contract.model_validate({
         "id": "x", "version": "1", "title_en": "x", "title_ko": "엑스", "purpose": "test", "task": "demand",
-        "columns": [column("item", "category", "series"), column("day", "timestamp" if frequency == "hourly" else "date", "time"),
-                    column("units", "number", "target")],
+        "columns": [column("item", "category", "series"), column("day", kind, "time"), column("units", "number", "target")],
         "frequency": frequency, "horizon": horizon, "minimum_history": minimum_history, "absent": absent,
     })  # fmt: skip
 

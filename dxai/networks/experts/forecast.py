@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dxai.contract.signature import LEVELS
 from dxai.networks.experts.intervals import error_scale, quantiles
-from dxai.networks.experts.lumpy import empirical, lumpiness
+from dxai.networks.experts.lumpy import distribution, lumpiness
 from dxai.networks.experts.network import Combination
 
 SMALLEST_SCALE = 1e-3
@@ -57,16 +57,15 @@ class Experts(nn.Module):
     def distribution(self, history: Tensor, levels: Sequence[float]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Quantiles, mean and error scale over the size of the series, and that size ``[series, 1]``.
 
-        A history that was never below 0 has no quantile there; the more zeros it has, the more it is its own
-        distribution.
+        A history that was never below 0 has no quantile there; with zeros in it, `lumpy` has the say.
         """
         seen, season = self.network.validation(history), self.network.season
         scale, forecast = error_scale(seen, season), seen.forecast[0]
         made = quantiles(forecast, scale, levels)
         never = seen.aligned.nan_to_num(0.0).amin(dim=1)[:, None, None] >= 0
         made = torch.where(never, made.clamp_min(0.0), made)
-        past, past_mean = empirical(seen.aligned, season=season, horizon=forecast.shape[1], levels=levels)
-        lumpy = lumpiness(seen.aligned)
+        past, past_mean = distribution(seen, season=season, levels=levels)
+        lumpy = lumpiness(seen.aligned, season)
         made = made + lumpy[:, :, None] * (past - made)
         return made, forecast + lumpy * (past_mean - forecast), scale, seen.scale
 

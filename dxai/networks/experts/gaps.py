@@ -22,7 +22,7 @@ def filled(values: Tensor, known: Tensor, season: int) -> tuple[Tensor, Tensor]:
     """
     context = values.shape[1]
     shape = (-1, context // season, season)
-    begun = _carried(values[..., None], known[..., None])[1][..., 0]
+    begun = carried(values[..., None], known[..., None])[1][..., 0]
     seasonal, found = _interpolated(values.reshape(shape), known.reshape(shape))
     seasonal, found = seasonal.reshape(-1, context), found.reshape(-1, context) & begun
     level, _ = _interpolated(seasonal[..., None], found[..., None])
@@ -31,14 +31,14 @@ def filled(values: Tensor, known: Tensor, season: int) -> tuple[Tensor, Tensor]:
 
 def _interpolated(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """Linear between the known neighbours along dimension 1, constant outside them; and whether there is one."""
-    before, has_before, left = _carried(values, known)
-    after, has_after, right = (each.flip(1) for each in _carried(values.flip(1), known.flip(1)))
+    before, has_before, left = carried(values, known)
+    after, has_after, right = (each.flip(1) for each in carried(values.flip(1), known.flip(1)))
     share = left / (left + right).clamp_min(1.0)
     between = before + (after - before) * share
     return torch.where(has_before, torch.where(has_after, between, before), after), has_before | has_after
 
 
-def _carried(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def carried(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Last known value along dimension 1, whether there is one, and its distance: by doubled shifts, without a loop."""
     values = torch.where(known, values, 0.0)
     distance, shift = torch.zeros_like(values), 1

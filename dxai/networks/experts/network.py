@@ -44,6 +44,7 @@ class Validation(NamedTuple):
         truth: NaN where it is not known ``[origin, series, horizon]``.
         aligned: The history, NaN where a value is missing ``[series, context + validated]``.
         scale: ``[series, 1]``.
+        origins: Steps before the end of the history.
     """
 
     experts: Tensor
@@ -52,6 +53,7 @@ class Validation(NamedTuple):
     truth: Tensor
     aligned: Tensor
     scale: Tensor
+    origins: Sequence[int]
 
 
 class Combination(nn.Module):
@@ -126,7 +128,7 @@ class Combination(nn.Module):
         experts = self.experts(looks).reshape(len(ends), -1, len(NAMES), self.horizon)
         weight = weights((truth[1:, :, None] - experts[1:]).abs(), self.sharpness)
         forecast = trimmed_mean(experts, weight, self.trim)
-        return Validation(experts, weight, forecast, truth, aligned, scale)
+        return Validation(experts, weight, forecast, truth, aligned, scale, self.origins)
 
     def aligned(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """The newest steps over their mean size ``[series, context + validated]``, and that size ``[series, 1]``."""
