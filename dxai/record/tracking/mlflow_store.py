@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from dxai.record.tracking.delivery import AwayError
 from dxai.record.tracking.journal import Event, Reference
-from dxai.record.tracking.sweeps import BETTER, METRIC, OTHERS
+from dxai.record.tracking.sweeps import BETTER, KEY, METRIC, OTHERS
 
 _TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # otherwise MLflow opens its pages for LLMs
 _PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
@@ -89,7 +89,7 @@ class MlflowStore:
         """Close open runs of dxai that are none of those with these keys; returns how many."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         found = self.client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=_METRICS_AT_ONCE)
-        keys = {run.info.run_id: run.data.tags.get("dxai_key") for run in found}
+        keys = {run.info.run_id: run.data.tags.get(KEY) for run in found}
         living = alive()  # asked later than MLflow: a run that has begun since then is none of these
         dead = [run_id for run_id, key in keys.items() if key and key not in living]
         dead = [run_id for run_id in dead if self.client.get_run(run_id).info.status == "RUNNING"]
