@@ -48,7 +48,7 @@ def write(folder: Path, url: str, name: str, epochs: int, seconds: float) -> Non
         end = time.monotonic()
     end = time.monotonic() - end
     report = folder / name
-    report.mkdir()
+    report.mkdir(exist_ok=True)  # the one that brings what others left has the name of the first
     (report / REPORT).write_text(name, "utf-8")
     with tracker.earlier(settings.data.name, run_fingerprint(settings, made_from)) as earlier:
         earlier.log_folder(report, "report")
