@@ -39,6 +39,10 @@ from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.study import Claim, Study, Trial
 from dxai.record.sweep_report import SweepFacts, write_report
+from dxai.record.tracking.journal import store_name
+from dxai.record.tracking.mlflow_store import flat
+from dxai.record.tracking.sweeps import Job, Parent, Pruned, TrackedSweep
+from dxai.record.tracking.tracker import Tracker, refuse_other_scheme
 from dxai.record.unfinished import UnfinishedRun
 from dxai.train import FitProgress, train
 
@@ -61,10 +65,6 @@ class SweepProgress(Protocol):
 
     def told(self, line: str) -> None:
         """How a trial has ended."""
-
-
-class Pruned(Exception):
-    """A trial promises little."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class Sweep:
         given = with_own_data(words, checkout)
         plan = sweep_plan(given, checkout)
         first = plan.first(checkout)
+        refuse_other_scheme(first.tracking)
         task_of(first, checkout)  # refuses a model of another kind of task
         name = settings_from(plan.words, checkout=checkout).name
         folder = Path(unused(f"runs/{name}/sweep_{time.strftime('%Y-%m-%d_%H-%M-%S')}")).absolute()
@@ -175,6 +176,21 @@ class Sweep:
         }  # fmt: skip
         return Study(self.folder, self.record["place"], self.plan.settings, lead.better, steps, origin)
 
+    @cached_property
+    def _tracker(self) -> Tracker:
+        return Tracker(self.checkout, self._first.tracking)
+
+    @cached_property
+    def _parent(self) -> Parent:
+        """In MLflow: of this folder, or of the study that several machines share."""
+        settings = self.plan.settings
+        shared = settings.storage and settings.study
+        key = store_name(f"{settings.storage} {settings.study}") if shared else self.record["place"]
+        told = settings.model_dump(mode="json", exclude={"storage"})  # which may hold a password
+        params = {f"sweep.{name}": str(value) for name, value in flat(told)}
+        name = settings.study or f"{self.folder.parent.name}_{self.folder.name}"
+        return Parent(self._first.data.name, f"sweep-{key}", name, self.lead, params)
+
     @property
     def arithmetic(self) -> str:
         """Of its trials."""
@@ -199,10 +215,11 @@ class Sweep:
             DxaiError: What would meet every trial, such as a missing table or a full disk.
         """
         try:
-            self._at(progress)
-            while self._next(progress):
+            with self._tracker.sweep(self._parent) as tracked:
                 self._at(progress)
-            return self._outcome()
+                while self._next(progress):
+                    self._at(progress)
+                return self._outcome(tracked)
         except (InterruptedRunError, KeyboardInterrupt):
             done = len(self.study.trials)
             raise InterruptedRunError(
@@ -243,13 +260,13 @@ class Sweep:
         if (folder / "run.json").is_file() and not unfinished.exists:
             return Run(folder)
         settings = settings_from(self.plan.trial(claim.parameters), checkout=self.checkout)
-        judge = _Judge(claim)
+        judge, job = _Judge(claim), Job(self._parent, str(claim.number))
         if unfinished.exists:
             try:
-                return train(settings, folder, self.checkout, fits, resume=True, judge=judge)
+                return train(settings, folder, self.checkout, fits, resume=True, judge=judge, job=job)
             except SettingsError:  # the code has changed since: the same parameters, from the start
                 pass
-        return train(settings, folder, self.checkout, fits, judge=judge)
+        return train(settings, folder, self.checkout, fits, judge=judge, job=job)
 
     def _verdict(self, run: Run) -> Verdict:
         """The mean of the lead metric over the honest folds, against the best yardstick.
@@ -263,6 +280,8 @@ class Sweep:
         verdict = Verdict.of(self.lead, task.contract.target.unit, task.scores(run.held_out))
         if not math.isfinite(verdict.model):
             raise ModelError(f"{self.lead.en} is {verdict.model}.")
+        with self._tracker.earlier(settings.data.name, run.fingerprint) as tracked:
+            tracked.log_scores({"model": {self.lead.name: verdict.model}})
         return verdict
 
     def _at(self, progress: SweepProgress) -> None:
@@ -270,7 +289,7 @@ class Sweep:
         told = "" if best is None or best.value is None else f"best {self.lead.printed(best.value)} ({best.number})"
         progress.at(len(self.study.trials), self.plan.settings.trials, told)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, tracked: TrackedSweep) -> Outcome:
         trials, best = self.study.trials, self.study.best
         if best is None:
             problems = [trial.note["problem"] for trial in trials if "problem" in trial.note]
@@ -285,6 +304,10 @@ class Sweep:
         if here and not (run / "evaluate" / "metrics.json").is_file():
             evaluate(Run(run / "train"), run / "evaluate", self.checkout)
         running = self.plan.settings.trials - len(trials)
+        if running:
+            tracked.leave_to_others()
+        else:
+            tracked.best(best.number, best.parameters, verdict.model)
         facts = SweepFacts(
             title=f"Sweep of {self._first.data.name}", lead=self.lead, unit=verdict.unit, verdict=verdict,
             trials=trials, best=best, importance=self.study.importance, command=command,
@@ -310,7 +333,7 @@ class _Judge:
         if math.isfinite(epoch.watched_loss):
             self.fit = self.fit or label
             if label == self.fit:
-                self._ask(epoch.number + 1, epoch.watched_loss)
+                self._ask(epoch.number + 1, epoch.watched_loss, "epoch")
 
     def fitted(self, task: AnyTask, label: str, predictor: Any) -> None:
         """A fit has ended."""
@@ -323,11 +346,11 @@ class _Judge:
         while count < len(folds) and folds[count].label in self.scores:  # in their order, whichever process was faster
             count += 1
         if folds[max(0, count - 1)].label == label and count < len(folds):
-            self._ask(count, sum(self.scores[f.label] for f in folds[:count]) / count)
+            self._ask(count, sum(self.scores[f.label] for f in folds[:count]) / count, "fold")
 
-    def _ask(self, step: int, value: float) -> None:
+    def _ask(self, step: int, value: float, what: str) -> None:
         if self.claim.promises_little(step, value):
-            raise Pruned
+            raise Pruned(f"after {what} {step}")
 
 
 def _printed(value: Any) -> str:

@@ -18,6 +18,7 @@ from dxai.record.fits import Fits
 from dxai.record.provenance import provenance
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
+from dxai.record.tracking.sweeps import Job
 from dxai.record.tracking.tracker import TrackedRun, Tracker
 from dxai.record.unfinished import UnfinishedRun
 
@@ -50,6 +51,7 @@ def train(
     *,
     resume: bool = False,
     judge: Judge | None = None,
+    job: Job | None = None,
 ) -> Run:
     """Fit every fold and the model to release, predict the held-out rows, log to MLflow, write the run folder.
 
@@ -60,6 +62,7 @@ def train(
         progress: Told of fits and their steps.
         resume: Take up what an interrupted run of this folder has done; the result is that of an unbroken one.
         judge: Asked after every epoch and every fit whether to go on.
+        job: Of the sweep that the run belongs to, for MLflow.
 
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
@@ -74,7 +77,7 @@ def train(
     with (
         unfinished.working(settings, made_from, checkout, resume=resume),
         whole_folder(folder) as work,
-        tracker.run(settings, made_from) as tracked,
+        tracker.run(settings, made_from, job) as tracked,
     ):
         held_out = _fit_all(task, checkout, work, tracked, progress, unfinished, judge)
         Run.write(work, settings, made_from, held_out)

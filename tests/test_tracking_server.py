@@ -1,4 +1,4 @@
-"""Trainings told to a real MLflow server: killed and started again in mid-run, on SQLite and on PostgreSQL."""
+"""Trainings told to a real MLflow server: killed and started again in mid-run, on SQLite, on PostgreSQL and on S3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as LoggedRun
-from trials.mlflow_server import MlflowServer, Postgres
+from trials.mlflow_server import MlflowServer, ObjectStore, Postgres
 
 from dxai.config.compose import settings_from
 from dxai.config.settings import TrackingSettings
@@ -42,20 +42,28 @@ class Deeds:
             deed()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "s3"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MlflowServer]:
-    """Not started yet."""
-    postgres = None
+    """Not started yet; the last keeps artifacts by the protocol of S3."""
+    postgres, store = None, None
     if request.param == "postgresql":
         if why := Postgres.missing():
             pytest.skip(why)
         postgres = Postgres()
         postgres.start()
-    served = MlflowServer(tmp_path / "server", postgres.uri if postgres else "")
+    if request.param == "s3":
+        if why := ObjectStore.missing():
+            pytest.skip(why)
+        store = ObjectStore(tmp_path / "objects")
+        store.start()
+    served = MlflowServer(tmp_path / "server", postgres.uri if postgres else "", store)
     yield served
     served.kill()
     if postgres:
         postgres.stop()
+    if store:
+        assert {"report.html", "MLmodel", "model.onnx"} <= {Path(name).name for name in store.names}
+        store.kill()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dxai.arithmetic import make_native, make_portable
+from dxai.cli.jobs import job_of, jobs_told
 from dxai.cli.message import one_message
 from dxai.cli.options import Verb
 from dxai.errors import DxaiError, NotFoundError, SettingsError
@@ -49,7 +50,8 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
     if resume is not None:
         _resume(resume, overrides)
         return
-    launch(with_own_data(overrides, find_checkout()), _train_job)
+    with jobs_told(with_own_data(overrides, find_checkout())) as words:
+        launch(words, _train_job)
 
 
 def _resume(named: str, overrides: tuple[str, ...]) -> None:
@@ -98,7 +100,8 @@ def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> 
 
         checkout = find_checkout()
         with fit_bar() as bar:
-            run = train_run(settings, folder / "train", checkout, bar, resume=resume)
+            job = job_of(settings, folder, checkout)
+            run = train_run(settings, folder / "train", checkout, bar, resume=resume, job=job)
         with console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
     click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}")

@@ -112,6 +112,12 @@ def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -
         sys.argv = ours
 
 
+def asks_for_jobs(arguments: Sequence[str]) -> bool:
+    """Whether the words after ``dxai train`` start several runs, and are not about the command itself."""
+    about = ("-h", "-c", "-i", "--help", "--hydra-help", "--cfg", "--info", "--version", "--shell-completion", "-sc")
+    return _parsed(arguments)[1] and not any(word.partition("=")[0] in about for word in arguments)
+
+
 def _parsed(arguments: Sequence[str]) -> tuple[list[str], bool]:
     """The overrides among the words after ``dxai train``, and whether they are those of a sweep."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)

@@ -59,11 +59,16 @@ def device_words(overrides: Sequence[str], checkout: Path) -> list[str]:
 
 def refuse_sweep(overrides: Sequence[str]) -> None:
     """Raise a SettingsError when a single run is given several values for a key."""
-    swept = [o.input_line for o in OverridesParser.create().parse_overrides(list(overrides)) if o.is_sweep_override()]
-    if swept:
+    if swept := swept_words(overrides):
         raise SettingsError(
-            f"One run takes one value: {', '.join(map(str, swept))}.", where="command line", fix="Give -m for a sweep."
+            f"One run takes one value: {', '.join(swept)}.", where="command line", fix="Give -m for a sweep."
         )
+
+
+def swept_words(overrides: Sequence[str]) -> list[str]:
+    """Those that give a key several values."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [str(override.input_line) for override in parsed if override.is_sweep_override()]
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -92,10 +92,11 @@ def open_runs(checkout: Path) -> Iterator[Finding]:
 
 
 def keys_alive(checkout: Path) -> set[str]:
-    """The values by which MLflow knows the runs of processes that live."""
+    """The values by which MLflow knows the runs of processes that live, and the sweeps of those runs."""
     files = (checkout / "runs" / ".tracking").glob("*.jsonl")
     alive = [Lines.of(file) for file in files if held(file.with_suffix(".lock"))]
-    return {run.value for lines in alive for run in lines.unended()}
+    sweeps = {event["run"][2] for lines in alive for event in lines.events if event["op"] == "make"}
+    return sweeps | {run.value for lines in alive for run in lines.unended()}
 
 
 def _left(file: Path) -> Lines | None:

@@ -1,7 +1,8 @@
-"""A real MLflow server on this machine, and a PostgreSQL for it, to be killed and started again."""
+"""Real servers on this machine, to be killed and started again: MLflow's two, a PostgreSQL and an object store."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,8 +12,11 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _START = 90
 """Seconds that a server may take to answer."""
@@ -20,34 +24,35 @@ _NOBODY = 65534
 _PROGRAMS = (Path("/usr/lib/postgresql"), Path("/usr/local/bin"))
 
 
-class MlflowServer:
-    """One server process; `url` stays the same over all its starts.
+class Server:
+    """A process with a web server; `url` stays the same over all its starts.
 
     Args:
-        folder: Of its artifacts, its log and, where no database is named, its SQLite file.
-        database: As MLflow takes it.
+        folder: Where it works, and writes its log.
+        health: Path at which it answers when it is ready.
+        environment: More than that of this process.
     """
 
-    def __init__(self, folder: Path, database: str = "") -> None:
-        self.folder = folder
-        self.database = database or f"sqlite:///{folder / 'server.db'}"
+    def __init__(self, folder: Path, health: str, environment: Mapping[str, str]) -> None:
+        self.folder, self.health, self.environment = folder, health, environment
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def command(self) -> list[str]:
+        """After ``python -m``."""
+        raise NotImplementedError
+
     def start(self, *, wait: bool = True) -> None:
         """Start it; with ``wait`` until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port),
-            "--backend-store-uri", self.database, "--artifacts-destination", str(self.folder / "artifacts"),
-        ]  # fmt: skip
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | quiet
+        environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | self.environment
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+                [sys.executable, "-m", *self.command], cwd=self.folder, stdout=log, stderr=log, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
         if wait:
             self.wait()
 
@@ -69,10 +74,109 @@ class MlflowServer:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.url}{self.health}", timeout=1) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+class MlflowServer(Server):
+    """A tracking server.
+
+    Args:
+        folder: Of its log and, where no others are named, its artifacts and its SQLite file.
+        database: As MLflow takes it.
+        store: Keeps its artifacts.
+    """
+
+    def __init__(self, folder: Path, database: str = "", store: ObjectStore | None = None) -> None:
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        super().__init__(folder, "/health", quiet | (store.access if store else {}))
+        self.database = database or f"sqlite:///{folder / 'server.db'}"
+        self.artifacts = f"s3://{store.bucket}/artifacts" if store else str(folder / "artifacts")
+
+    @property
+    def command(self) -> list[str]:
+        """See `Server`."""
+        return [
+            "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port),
+            "--backend-store-uri", self.database, "--artifacts-destination", self.artifacts,
+        ]  # fmt: skip
+
+
+class ModelServer(Server):
+    """``mlflow models serve`` of a registered model, in the environment of this process.
+
+    Args:
+        folder: Of its log.
+        model: As MLflow takes it, such as ``models:/NAME@candidate``.
+        tracking: Address of the MLflow that knows it.
+    """
+
+    def __init__(self, folder: Path, model: str, tracking: str) -> None:
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        known = {"MLFLOW_TRACKING_URI": tracking, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": programs}
+        super().__init__(folder, "/ping", known)
+        self.model = model
+
+    @property
+    def command(self) -> list[str]:
+        """See `Server`."""
+        place = ["--host", "127.0.0.1", "--port", str(self.port)]
+        return ["mlflow", "models", "serve", "--model-uri", self.model, "--env-manager", "local", *place]
+
+    def answer(self, request: bytes) -> dict[str, Any]:
+        """What it predicts for a request of JSON, by the names of outputs."""
+        headers = {"Content-Type": "application/json"}
+        asked = urllib.request.Request(f"{self.url}/invocations", request, headers)
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            predictions: dict[str, Any] = json.load(answer)["predictions"]
+        return predictions
+
+
+class ObjectStore(Server):
+    """Objects by the protocol of S3, kept in the memory of moto's server."""
+
+    bucket = "dxai"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "/moto-api/", {})
+
+    @staticmethod
+    def missing() -> str:
+        """Why there can be none; empty where there can."""
+        absent = [name for name in ("boto3", "moto") if find_spec(name) is None]
+        return f"{' and '.join(absent)} are not installed: pip install boto3 'moto[s3]'" if absent else ""
+
+    @property
+    def command(self) -> list[str]:
+        """See `Server`."""
+        return ["moto.server", "--host", "127.0.0.1", "--port", str(self.port)]
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The environment of who uses it."""
+        keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
+        return keys | {"MLFLOW_S3_ENDPOINT_URL": self.url}
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, with an empty bucket."""
+        super().start()
+        self._client.create_bucket(Bucket=self.bucket)
+
+    @property
+    def names(self) -> list[str]:
+        """Of its objects."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+
+        return boto3.client(
+            "s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any"
+        )
 
 
 class Postgres:

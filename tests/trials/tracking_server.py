@@ -1,8 +1,9 @@
 """python -m tests.trials.tracking_server --size ci|release [--seed N]
 
-Four processes at once tell a real MLflow server (on PostgreSQL where it is installed, otherwise on SQLite) of their
-epochs, while it is killed (SIGKILL) and started again. All metrics are to be there afterwards, each once, and no writer
-is to wait for the server: what the telling takes is compared with that of one writer by itself.
+Four processes at once tell a real MLflow server (on PostgreSQL where it and a driver are installed, otherwise SQLite;
+with artifacts by the protocol of S3 where moto and boto3 are installed, otherwise in a folder) of their epochs, then of
+a report, while it is killed (SIGKILL) and started again. All metrics and reports are to be there afterwards, each once,
+and no writer waits for the server: what the telling takes is compared with that of one writer by itself.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from mlflow import MlflowClient
 from dxai.config.compose import settings_from
 from dxai.config.settings import TrackingSettings
 from dxai.learn.fitting import Epoch
-from dxai.record.provenance import Provenance
+from dxai.record.provenance import Provenance, run_fingerprint
 from dxai.record.tracking.tracker import Tracker
-from tests.trials.mlflow_server import MlflowServer, Postgres
+from tests.trials.mlflow_server import MlflowServer, ObjectStore, Postgres
 from tests.trials.scene import Finding, Setting, run
 
 WRITERS, METRICS, KILLS = 4, {"ci": 800, "release": 10_000}, {"ci": 1, "release": 5}
 """METRICS: of all writers together, two in each epoch."""
 SECONDS = {"ci": 4.0, "release": 60.0}
 """What one writer's training takes, without the telling."""
+REPORT = "report.html"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -36,15 +38,21 @@ def write(folder: Path, url: str, name: str, epochs: int, seconds: float) -> Non
     """Tell of so many epochs in so many seconds; print how long the telling took, and the end of the run."""
     settings = settings_from(["model=linear", f"name={name}"], checkout=CHECKOUT)
     made_from = Provenance(code="", data="0" * 64, contract="", packages={})
-    told = 0.0
-    with Tracker(folder, TrackingSettings(uri=url)).run(settings, made_from) as tracked:
+    told, tracker = 0.0, Tracker(folder, TrackingSettings(uri=url))
+    with tracker.run(settings, made_from) as tracked:
         for number in range(epochs):
             begin = time.monotonic()
             tracked.log_epoch("final", Epoch(number, 1 / (number + 1), 1 / (number + 2)))
             told += time.monotonic() - begin
             time.sleep(seconds / epochs)
         end = time.monotonic()
-    print(json.dumps([told, time.monotonic() - end]))  # noqa: T201
+    end = time.monotonic() - end
+    report = folder / name
+    report.mkdir(exist_ok=True)  # the one that brings what others left has the name of the first
+    (report / REPORT).write_text(name, "utf-8")
+    with tracker.earlier(settings.data.name, run_fingerprint(settings, made_from)) as earlier:
+        earlier.log_folder(report, "report")
+    print(json.dumps([told, end]))  # noqa: T201
 
 
 def writers(setting: Setting, url: str, count: int, epochs: int) -> list[subprocess.Popen[bytes]]:
@@ -68,8 +76,8 @@ def ended(processes: list[subprocess.Popen[bytes]]) -> tuple[list[list[float]], 
     return [json.loads(output) for output in outputs if output], broken
 
 
-def missing(url: str, count: int, epochs: int) -> tuple[int, int, list[str]]:
-    """Metrics that are not there, that are there twice, and runs that have not ended well."""
+def missing(url: str, count: int, epochs: int) -> tuple[int, int, int, list[str]]:
+    """How many metrics are absent, and there twice; how many reports are absent; and runs that have not ended well."""
     client = MlflowClient(url)
     found = client.search_runs([e.experiment_id for e in client.search_experiments()])
     names = {run.info.run_id: run.info.run_name for run in found}
@@ -84,17 +92,22 @@ def missing(url: str, count: int, epochs: int) -> tuple[int, int, list[str]]:
         for name in ("fit_loss", "watched_loss")
         for point in client.get_metric_history(fit.info.run_id, name)
     )
+    parents = [run.info for run in found if run.info.run_name.startswith(f"writer-{count}-")]
+    reports = [file.path for info in parents for file in client.list_artifacts(info.run_id, "report")]
     states = [f"not ended: {run.info.run_name} is {run.info.status}" for run in found if run.info.status != "FINISHED"]
-    return count * epochs * 2 - len(points), sum(points.values()) - len(points), states
+    lost, doubles = count * epochs * 2 - len(points), sum(points.values()) - len(points)
+    return lost, doubles, count - reports.count(f"report/{REPORT}"), states
 
 
 def tracking_server(setting: Setting) -> Finding:
     """One writer alone, then all of them with a server that dies."""
     epochs = METRICS[setting.size] // WRITERS // 2
     postgres = None if Postgres.missing() else Postgres()
-    if postgres:
-        postgres.start()
-    server = MlflowServer(setting.folder / "server", postgres.uri if postgres else "")
+    store = None if ObjectStore.missing() else ObjectStore(setting.folder / "objects")
+    for backend in (postgres, store):
+        if backend:
+            backend.start()
+    server = MlflowServer(setting.folder / "server", postgres.uri if postgres else "", store)
     try:
         server.start()
         alone, broken = ended(writers(setting, server.url, 1, epochs))
@@ -107,19 +120,24 @@ def tracking_server(setting: Setting) -> Finding:
         left = len(list((setting.folder / "checkout/runs/.tracking").glob("*.jsonl")))
         if left:  # they ended while the server was away: the next run brings what they left
             more += ended(writers(setting, server.url, 1, 1))[1]
-        lost, doubles, states = missing(server.url, WRITERS, epochs)
+        lost, doubles, reports, states = missing(server.url, WRITERS, epochs)
+        objects = [name for name in store.names if name.endswith(REPORT)] if store else []
     finally:
         server.kill()
+        if store:
+            store.kill()
         if postgres:
             postgres.stop()
     facts = {
-        "database": "postgresql" if postgres else "sqlite", "writers": WRITERS, "n": METRICS[setting.size],
-        "kills": KILLS[setting.size], "lost": lost, "doubles": doubles, "left_for_the_next_run": left,
+        "database": "postgresql" if postgres else "sqlite", "artifacts": "s3" if store else "folder",
+        "writers": WRITERS, "n": METRICS[setting.size], "kills": KILLS[setting.size], "lost": lost, "doubles": doubles,
+        "lost_reports": reports, "objects": len(objects), "left_for_the_next_run": left,
         "told_ms_alone": round(1000 * max(told for told, _ in alone), 1),
         "told_ms_of_four": round(1000 * max(told for told, _ in together), 1),
         "longest_end_seconds": round(max(end for _, end in together), 1),
     }  # fmt: skip
     broken += more + states
+    broken += [f"lost: {reports} reports"] * bool(reports)
     broken += [f"lost: {lost} metrics"] * bool(lost) + [f"double: {doubles} metrics"] * bool(doubles)
     return Finding(facts, broken)
 

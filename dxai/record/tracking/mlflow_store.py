@@ -6,25 +6,27 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from dxai.record.tracking.delivery import AwayError
 from dxai.record.tracking.journal import Event, Reference
+from dxai.record.tracking.sweeps import BETTER, KEY, METRIC, OTHERS
 
 _TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # otherwise MLflow opens its pages for LLMs
 _PARENT, _CONTEXT = "mlflow.parentRunId", "mlflow.data.context"
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "MALFORMED_REQUEST", "INVALID_STATE"}
 """MLflow's words for what another attempt does not mend."""
-_METRICS_AT_ONCE, _DIGEST = 1000, 36
-"""MLflow's limits: metrics of one batch, letters of a data set's digest."""
+_METRICS_AT_ONCE, _DIGEST, _JOBS = 1000, 36, 10_000
+"""MLflow's limits: metrics of one batch, letters of a data set's digest, jobs of one search."""
 
 
 class MlflowStore:
@@ -33,12 +35,16 @@ class MlflowStore:
     Args:
         uri: As MLflow takes it.
         artifacts: Folder of artifacts, where no server says another place.
+
+    Attributes:
+        lock: Held by one process of the checkout that makes what several may make.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         self.uri, self.artifacts = uri, artifacts
         self.ids = dict[Reference, str]()
         self.experiments = dict[str, str]()
+        self.lock = FileLock(artifacts.parent / "mlflow.db.lock", thread_local=False)
 
     @property
     def place(self) -> str:
@@ -83,7 +89,7 @@ class MlflowStore:
         """Close open runs of dxai that are none of those with these keys; returns how many."""
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
         found = self.client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=_METRICS_AT_ONCE)
-        keys = {run.info.run_id: run.data.tags.get("dxai_key") for run in found}
+        keys = {run.info.run_id: run.data.tags.get(KEY) for run in found}
         living = alive()  # asked later than MLflow: a run that has begun since then is none of these
         dead = [run_id for run_id, key in keys.items() if key and key not in living]
         dead = [run_id for run_id in dead if self.client.get_run(run_id).info.status == "RUNNING"]
@@ -94,18 +100,60 @@ class MlflowStore:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _start(self, event: Event, run: Reference) -> None:
-        if not (run_id := self.find(run)):
-            tags = {run.tag: run.value, **event["tags"]}
-            if event["parent"]:
-                tags[_PARENT] = self._id(Reference(*event["parent"]))
-            experiment = self._experiment(run.experiment, make=True)
-            made = self.client.create_run(experiment, event["time"], tags, event["name"])
-            run_id = self.ids[run] = str(made.info.run_id)
+        with self.lock if event.get("shared") else nullcontext():
+            run_id = self.find(run) or self._create(event, run)
+        if event["op"] == "start" and event.get("shared"):  # an interrupted sweep goes on
+            self.client.update_run(run_id, "RUNNING")
         if event["params"]:
             self.client.log_batch(run_id, params=[Param(key, value) for key, value in event["params"].items()])
         if data := event["data"]:
             known = Dataset(data["name"], data["digest"][:_DIGEST], "dxai", json.dumps(data["source"]))
             self.client.log_inputs(run_id, [DatasetInput(known, [InputTag(_CONTEXT, "training")])])
+
+    _make = _start
+
+    def _create(self, event: Event, run: Reference) -> str:
+        tags = {run.tag: run.value, **event["tags"]}
+        if event["parent"]:
+            tags[_PARENT] = self._id(Reference(*event["parent"]))
+        experiment = self._experiment(run.experiment, make=True)
+        made = self.client.create_run(experiment, event["time"], tags, event["name"])
+        self.ids[run] = str(made.info.run_id)
+        return self.ids[run]
+
+    def _note(self, event: Event, run: Reference) -> None:
+        self._log(self._id(run), event["time"], event["values"], event["params"], event["tags"])
+
+    def _log(
+        self,
+        run_id: str,
+        time: int,
+        values: Mapping[str, float],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        self.client.log_batch(
+            run_id,
+            [Metric(name, value, time, 0) for name, value in values.items()],
+            [Param(name, value) for name, value in params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
+
+    def _conclude(self, event: Event, run: Reference) -> None:
+        """End a sweep that no process knows whole: where it is, how its jobs ended and which is best, MLflow tells."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        for parent in self.client.search_runs(experiments, f"tags.{run.tag} = '{run.value}'"):
+            run_id, metric = parent.info.run_id, parent.data.tags[METRIC]
+            jobs = list(self.client.search_runs(experiments, f"tags.`{_PARENT}` = '{run_id}'", max_results=_JOBS))
+            scored = {job.data.metrics[f"model.{metric}"]: job for job in jobs if f"model.{metric}" in job.data.metrics}
+            if scored:
+                value = (max if parent.data.tags[BETTER] == "more" else min)(scored)
+                best = {f"best.{key}": told for key, told in _swept(scored[value], jobs).items()}
+                best["best.job"] = scored[value].data.tags["job"]
+                self._log(run_id, event["time"], {f"best.{metric}": value}, best, {})
+            states = {job.info.status for job in jobs}
+            status = next((state for state in ("KILLED", "FAILED") if state in states), "FINISHED")
+            self.client.set_terminated(run_id, status, event["time"])
 
     def _metrics(self, events: Sequence[Event]) -> None:
         points = defaultdict[Reference, list[Metric]](list)
@@ -118,7 +166,8 @@ class MlflowStore:
                 self.client.log_batch(self._id(run), metrics=metrics[first : first + _METRICS_AT_ONCE])
 
     def _end(self, event: Event, run: Reference) -> None:
-        self.client.set_terminated(self._id(run), event["status"], event["time"])
+        if event["status"] != OTHERS:
+            self.client.set_terminated(self._id(run), event["status"], event["time"])
 
     def _folder(self, event: Event, run: Reference) -> None:
         if run_id := self.find(run):
@@ -126,8 +175,7 @@ class MlflowStore:
 
     def _scores(self, event: Event, run: Reference) -> None:
         if run_id := self.find(run):
-            metrics = [Metric(name, value, event["time"], 0) for name, value in event["values"].items()]
-            self.client.log_batch(run_id, metrics=metrics)
+            self._log(run_id, event["time"], event["values"], {}, {})
 
     def _register(self, event: Event, run: Reference) -> None:
         from dxai.record.tracking.registry import register
@@ -165,6 +213,11 @@ class MlflowStore:
     def _artifacts_of(self, experiment: str) -> str | None:
         served = urlsplit(self.uri).scheme in ("http", "https")
         return None if served else (self.artifacts / experiment).as_uri()
+
+
+def _swept(best: Run, jobs: Sequence[Run]) -> dict[str, str]:
+    """The settings of the best job in which others differ."""
+    return {k: told for k, told in best.data.params.items() if any(job.data.params.get(k) != told for job in jobs)}
 
 
 @contextmanager

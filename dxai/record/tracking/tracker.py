@@ -6,13 +6,10 @@ import hashlib
 import math
 import os
 import secrets
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from dxai.bundle.manifest import MODEL
 from dxai.config.settings import RunSettings, TrackingSettings
@@ -22,10 +19,11 @@ from dxai.record.provenance import Provenance, code_commit, run_fingerprint
 from dxai.record.tracking.delivery import Delivery
 from dxai.record.tracking.journal import Journal, Lines, Reference, store_name
 from dxai.record.tracking.mlflow_store import MlflowStore, flat
+from dxai.record.tracking.sweeps import KEY, Job, Parent, Pruned, TrackedSweep, now
 from dxai.record.tracking.system_metrics import SystemMetrics
 
 URI = "MLFLOW_TRACKING_URI"
-_FINGERPRINT, _KEY = "dxai_run", "dxai_key"
+_FINGERPRINT = "dxai_run"
 _UNSAID = TrackingSettings()
 _SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 
@@ -46,31 +44,36 @@ class Tracker:
 
     def __init__(self, checkout: Path, settings: TrackingSettings = _UNSAID) -> None:
         self.checkout, self.settings = checkout, settings
-        uri = _refuse_other_scheme(settings) or _own(checkout)
+        uri = refuse_other_scheme(settings) or _own(checkout)
         self.store, self.folder = MlflowStore(uri, checkout / "mlartifacts"), checkout / "runs" / ".tracking"
         self.name = store_name(uri)
         if uri.startswith("sqlite"):
-            with FileLock(checkout / "mlflow.db.lock"):
+            with self.store.lock:
                 self.store.client.search_experiments(max_results=1)
 
     @contextmanager
-    def run(self, settings: RunSettings, made_from: Provenance) -> Iterator[TrackedRun]:
-        """Open a run, log what it is made from, and close it and its fits with how it ended."""
-        with self._delivery() as delivery, ExitStack() as stack:
-            run = TrackedRun(delivery, Reference(settings.data.name, _KEY, secrets.token_hex(8)))
-            run.start(settings, made_from, self.checkout)
-            if self.settings.system_metrics:
-                stack.callback(SystemMetrics(run.log_metrics).stop)
-            status = "FAILED"
-            try:
+    def run(self, settings: RunSettings, made_from: Provenance, job: Job | None = None) -> Iterator[TrackedRun]:
+        """Open a run, below that of its sweep; log what it is made from, close it and its fits with how it ended."""
+        with self._delivery() as delivery:
+            run = TrackedRun(delivery, Reference(settings.data.name, KEY, secrets.token_hex(8)))
+            run.start(settings, made_from, self.checkout, job)
+            with _ending(run), ExitStack() as stack:
+                if self.settings.system_metrics:
+                    stack.callback(SystemMetrics(run.log_metrics).stop)
                 yield run
-                status = "FINISHED"
-            except (KeyboardInterrupt, InterruptedRunError):
-                status = "KILLED"
-                raise
-            finally:
-                stack.close()
-                run.end(status)
+
+    @contextmanager
+    def sweep(self, parent: Parent) -> Iterator[TrackedSweep]:
+        """Open the run of a sweep, or take it up again, and close it with how the block ended."""
+        with self._delivery() as delivery:
+            sweep = TrackedSweep(delivery, parent)
+            with _ending(sweep):
+                yield sweep
+
+    def conclude(self, key: str) -> None:
+        """Close the run of a sweep whose jobs were told of one by one: with the best of them and how they ended."""
+        with self._delivery() as delivery:
+            delivery.append({"op": "conclude", "run": Reference("", KEY, key), "time": now()})
 
     @contextmanager
     def earlier(self, experiment: str, fingerprint: str) -> Iterator[EarlierRun]:
@@ -115,7 +118,7 @@ class TrackedRun:
         self.delivery, self.run = delivery, run
         self.fits = dict[str, Reference]()
 
-    def start(self, settings: RunSettings, made_from: Provenance, checkout: Path) -> None:
+    def start(self, settings: RunSettings, made_from: Provenance, checkout: Path, job: Job | None) -> None:
         """Settings, provenance, data set: its name and fingerprint, none of its rows and no path of a firm."""
         params = {key: str(value) for key, value in flat(settings.model_dump(exclude={"tracking"}))}
         tags = {
@@ -128,7 +131,15 @@ class TrackedRun:
         }
         source = {"place": settings.data.place} if settings.data.kind == "published" else {"place": "own data"}
         data = {"name": settings.data.name, "digest": made_from.data, "source": source}
-        self._append("start", name=settings.name, parent=None, tags=tags, params=params, data=data)
+        if job:
+            self.delivery.append(job.parent.event("make"))
+            tags["job"] = job.name
+        parent = job.parent.run if job else None
+        self._append("start", name=settings.name, parent=parent, tags=tags, params=params, data=data)
+
+    def tag(self, **tags: str) -> None:
+        """Say more of it."""
+        self._append("note", tags=tags, params={}, values={})
 
     def log_epoch(self, label: str, epoch: Epoch) -> None:
         """The losses of one epoch of the fit of this label."""
@@ -161,7 +172,7 @@ class TrackedRun:
         return self.fits[label]
 
     def _append(self, op: str, run: Reference | None = None, **more: Any) -> None:
-        self.delivery.append({"op": op, "run": run or self.run, "time": _now(), **more})
+        self.delivery.append({"op": op, "run": run or self.run, "time": now(), **more})
 
 
 class EarlierRun:
@@ -185,14 +196,32 @@ class EarlierRun:
         self._append("register", folder=str(bundle.resolve()), name=name, sha256=sha256)
 
     def _append(self, op: str, **more: Any) -> None:
-        self.delivery.append({"op": op, "run": self.run, "time": _now(), **more})
+        self.delivery.append({"op": op, "run": self.run, "time": now(), **more})
+
+
+@contextmanager
+def _ending(run: TrackedRun | TrackedSweep) -> Iterator[None]:
+    """Close a run with how the block ended."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except Pruned as early:
+        run.tag(pruned=str(early))
+        status = "FINISHED"
+        raise
+    except (KeyboardInterrupt, InterruptedRunError):
+        status = "KILLED"
+        raise
+    finally:
+        run.end(status)
 
 
 def _own(checkout: Path) -> str:
     return f"sqlite:///{checkout / 'mlflow.db'}"
 
 
-def _refuse_other_scheme(settings: TrackingSettings) -> str | None:
+def refuse_other_scheme(settings: TrackingSettings) -> str | None:
     """The address that the settings or the environment say; SettingsError where MLflow cannot use it."""
     uri = settings.uri or os.environ.get(URI)
     if uri and not any(uri.startswith((f"{scheme}:", f"{scheme}+")) for scheme in _SCHEMES):
@@ -202,7 +231,3 @@ def _refuse_other_scheme(settings: TrackingSettings) -> str | None:
             fix="Give http://HOST:PORT, postgresql://… or sqlite:///FILE; null is mlflow.db in the checkout.",
         )  # fmt: skip
     return uri or None
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
