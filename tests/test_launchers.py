@@ -38,7 +38,7 @@ def launcher(name: str, module: str, seconds: int) -> Any:
 JOBLIB = launcher("joblib", "hydra_plugins.hydra_joblib_launcher", 60)
 LAUNCHERS = [
     JOBLIB,
-    launcher("submitit_local", "hydra_plugins.hydra_submitit_launcher", 90),
+    launcher("submitit_local", "hydra_plugins.hydra_submitit_launcher", 120),
     launcher("ray", "ray", 120),
 ]
 
