@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Protocol
+from threading import Event, Thread
+from typing import Any, Literal, Protocol
 
 from dxai import metrics
 from dxai.config.compose import settings_from, unused
+from dxai.config.launchers import run_jobs
 from dxai.config.settings import RunSettings
 from dxai.config.sweep import sweep_plan
 from dxai.data.own import with_own_data
@@ -52,6 +55,10 @@ _NOT_ITS_FAULT = (
     InterruptedRunError, NoSpaceError, NotFoundError, DataError, IntegrityError, TrustError, KeyboardInterrupt,
 )  # fmt: skip
 """What ends a sweep and not a trial: the next trial would meet it too."""
+
+
+_LOOKS = 1.0
+"""Seconds between two looks at trials that run in jobs."""
 
 
 class SweepProgress(Protocol):
@@ -217,6 +224,10 @@ class Sweep:
         try:
             with self._tracker.sweep(self._parent) as tracked:
                 self._at(progress)
+                if self.plan.launcher:
+                    with self._watched(progress):
+                        self._launch()
+                self._at(progress)
                 while self._next(progress):
                     self._at(progress)
                 return self._outcome(tracked)
@@ -233,13 +244,15 @@ class Sweep:
             if claim is None:
                 return False
             begun = time.monotonic()
+            state: Literal["ended", "pruned", "failed"]
+            note: dict[str, Any]
             try:
                 with progress.trial() as fits:
                     verdict = self._verdict(self._run(claim, fits))
             except _NOT_ITS_FAULT:
                 raise
             except Pruned:
-                state, value, note = "pruned", None, dict[str, Any]()
+                state, value, note = "pruned", None, {}
             except Exception as error:  # whatever a setting brings about is the trial's result
                 state, value, note = "failed", None, {"problem": getattr(error, "problem", "") or repr(error)}
             else:
@@ -247,11 +260,83 @@ class Sweep:
             if state != "ended":
                 shutil.rmtree(self.folder / str(claim.number), ignore_errors=True)
             seconds = time.monotonic() - begun
-            self.study.tell(claim, state, value, {**note, "seconds": round(seconds, 1)})
-            words = f"{self.lead.en} {self.lead.printed(value)}" if value is not None else note.get("problem", state)
-            told = ", ".join(f"{key}={_printed(v)}" for key, v in claim.parameters.items())
-            progress.told(f"trial {claim.number}: {words}  ({told}; {seconds:.0f} s)")
+            note["seconds"] = round(seconds, 1)
+            self.study.tell(claim, state, value, note)
+            progress.told(self._line(Trial(claim.number, state, value, claim.parameters, note)))
         return True
+
+    def _line(self, trial: Trial) -> str:
+        value, note = trial.value, trial.note
+        words = f"{self.lead.en} {self.lead.printed(value)}" if value is not None else note.get("problem", trial.state)
+        told = ", ".join(f"{key}={_printed(v)}" for key, v in trial.parameters.items())
+        return f"trial {trial.number}: {words}  ({told}; {note['seconds']:.0f} s)"
+
+    def _launch(self) -> None:
+        """Run trials in jobs of the launcher until none is left.
+
+        A job that dies may take others with it, so each trial that is lost is tried once more, alone; one that is lost
+        again has failed.
+        """
+        while (left := self.plan.settings.trials - len(self.study.trials)) > 0:
+            begun, problem = self._batch(min(self.plan.settings.jobs or 2, left))
+            lost = self.study.lost()
+            for number in lost:
+                _, problem = self._batch(1)
+                if number in self.study.lost():
+                    self._give_up(number, problem)
+            if problem and not begun and not lost:
+                raise SettingsError(
+                    f"The launcher has run no trial: {problem}", where=" ".join(self.plan.launcher),
+                    fix="Correct its keys, or leave the launcher out.",
+                )  # fmt: skip
+            if not begun and not lost:  # all are given; the last ones run elsewhere
+                return
+
+    def _batch(self, jobs: int) -> tuple[bool, str]:
+        """Run as many jobs; whether a trial has ended, and what the launcher said where a job died."""
+        before = len(self.study.trials)
+        try:
+            job = _Job(self.folder, self.checkout, Path.cwd())
+            returned = run_jobs(job, jobs, self.plan.launcher, self.folder / ".jobs", self.checkout)
+        except Exception as error:  # of whatever launcher
+            told = str(error).strip().splitlines() or [""]
+            return len(self.study.trials) > before, f"{type(error).__name__}: {told[0]}"
+        for ended in returned:
+            if ended is not None:
+                raise ended
+        return len(self.study.trials) > before, ""
+
+    def _give_up(self, number: int, problem: str) -> None:
+        with self.study.claim() as claim:
+            if claim is not None and claim.number == number:
+                shutil.rmtree(self.folder / str(number), ignore_errors=True)
+                note = {"problem": f"Its job has died twice. {problem}".strip(), "seconds": 0.0}
+                self.study.tell(claim, "failed", None, note)
+
+    @contextmanager
+    def _watched(self, progress: SweepProgress) -> Iterator[None]:
+        """Tell of trials that end in other processes while the block runs."""
+        told, ended = {trial.number for trial in self.study.trials}, Event()
+
+        def tell() -> None:
+            for trial in self.study.trials:
+                if trial.number not in told:
+                    told.add(trial.number)
+                    progress.told(self._line(trial))
+                    self._at(progress)
+
+        def work() -> None:
+            while not ended.wait(_LOOKS):
+                tell()
+
+        thread = Thread(target=work, name="trials", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            tell()
 
     def _run(self, claim: Claim, fits: FitProgress) -> Run:
         """The finished run of a trial: as it is, resumed, or trained anew."""
@@ -315,6 +400,50 @@ class Sweep:
         )  # fmt: skip
         write_report(facts, self.folder / "report")
         return Outcome(best, verdict, command, run if here else None, self.folder / "report", running)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One trial of a sweep, in whatever process a launcher has for it.
+
+    Attributes:
+        folder: Of the sweep.
+        checkout: As the sweep's.
+        here: Where the command was given: relative paths start there.
+    """
+
+    folder: Path
+    checkout: Path
+    here: Path
+
+    def __call__(self) -> Exception | None:
+        """Run a trial, if there is one; return what ends the sweep: each launcher treats exceptions in its own way."""
+        os.chdir(self.here)
+        try:
+            Sweep(self.folder, self.checkout)._next(_Silent())
+        except Exception as error:
+            return error
+        return None
+
+
+class _Silent:
+    """Progress of a job: whoever launched it reads the study."""
+
+    def at(self, done: int, trials: int, best: str) -> None:
+        """Nobody is told."""
+
+    def trial(self) -> AbstractContextManager[_Silent]:
+        """Nobody is told."""
+        return nullcontext(self)
+
+    def told(self, line: str) -> None:
+        """Nobody is told."""
+
+    def start(self, name: str, fits: int) -> None:
+        """Nobody is told."""
+
+    def step(self, label: str, share: float, told: str) -> None:
+        """Nobody is told."""
 
 
 class _Judge:

@@ -11,7 +11,7 @@ import yaml
 
 TREE = Path("docs/tree.md")
 
-_SHOWN = ("benchmarks/", "configs/", "contracts/", "docs/", "dxai/", "pipelines/", "tests/")
+_SHOWN = ("benchmarks/", "configs/", "contracts/", "docs/", "dxai/", "hydra_plugins/", "pipelines/", "tests/")
 _SILENT = ("__init__.py", ".typed", ".png", ".schema.json")
 _FOLDERS = {
     "benchmarks": "speed, as ratios measured side by side",
@@ -23,6 +23,7 @@ _FOLDERS = {
     "configs/experiment": "ready combinations",
     "configs/hydra": "the help page of `dxai train`",
     "configs/hydra/help": "its text",
+    "configs/hydra/launcher": "where jobs run, beside the launchers of plug-ins",
     "configs/model": "networks and their sizes",
     "configs/release": "name, version and tolerance of a bundle",
     "configs/scaling": "how series are brought to one size",
@@ -34,6 +35,7 @@ _FOLDERS = {
     "dxai/catalog/site/assets": "the programs and the style of its pages",
     "docs/pictures": "two pictures of the README",
     "docs/tutorials": "from a public file to predictions, one lesson each",
+    "hydra_plugins": "where Hydra looks for launchers",
     "tests": "one file per promise",
     "tests/trials": "attempts to break it, with figures: sizes `ci` and `release`",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from dxai.arithmetic import make_native, make_portable
 from dxai.cli.jobs import job_of, jobs_told
 from dxai.cli.message import one_message
 from dxai.cli.options import Verb
-from dxai.errors import DxaiError, NotFoundError, SettingsError
+from dxai.errors import DxaiError, InterruptedRunError, NotFoundError, SettingsError
 from dxai.files import short
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
         _resume(resume, overrides)
         return
     with jobs_told(with_own_data(overrides, find_checkout())) as words:
-        launch(words, _train_job)
+        jobs = launch(words, _train_job, _one_of_several)
+    for name, text in jobs:
+        if text and not isinstance(text, Exception):
+            click.echo(f"{name}: {text}")
+    _tell_failures({name: error for name, error in jobs if isinstance(error, Exception)}, len(jobs))
 
 
 def _resume(named: str, overrides: tuple[str, ...]) -> None:
@@ -90,22 +94,60 @@ def _newest_unfinished() -> Path:
 
 
 def _train_job(settings: RunSettings, folder: Path, *, resume: bool = False) -> None:
+    with one_message():  # here already: Hydra would print a trace of its own
+        click.echo(_trained(settings, folder, resume=resume))
+
+
+def _one_of_several(settings: RunSettings, folder: Path, name: str) -> str:
+    """A run of `dxai train -m`; a name: others run at the same time, and whoever launched it tells of it."""
+    try:
+        text = _trained(settings, folder, name)
+    except InterruptedRunError:
+        if not name:
+            with one_message():  # ends the others too
+                raise
+        raise
+    if name:
+        return text
+    click.echo(text)
+    return ""
+
+
+def _tell_failures(failed: dict[str, Exception], jobs: int) -> None:
+    """One message per job that has failed, and the exit code of the first."""
+    codes = []
+    for name, error in failed.items():
+        click.echo(f"dxai: {name} has failed.", err=True)
+        try:
+            with one_message():
+                raise error
+        except SystemExit as stop:
+            codes.append(stop.code)
+    if failed:
+        click.echo(f"dxai: {len(failed)} of {jobs} jobs have failed; the others' runs are kept.", err=True)
+        raise SystemExit(codes[0])
+
+
+def _trained(settings: RunSettings, folder: Path, name: str = "", *, resume: bool = False) -> str:
+    """Train and evaluate; what there is to tell of it."""
     if settings.arithmetic == "native":
         make_native()
-    with one_message(), _no_empty_folder(folder):  # here already: Hydra would print a trace of its own
+    with _no_empty_folder(folder):
         from dxai.config.compose import find_checkout
         from dxai.evaluate import evaluate as evaluate_run
         from dxai.record.progress import console, fit_bar
         from dxai.train import train as train_run
 
         checkout = find_checkout()
-        with fit_bar() as bar:
+        with fit_bar(name) as bar:
             job = job_of(settings, folder, checkout)
             run = train_run(settings, folder / "train", checkout, bar, resume=resume, job=job)
-        with console.status("scores and report"):
+        with nullcontext() if name else console.status("scores and report"):
             evaluation = evaluate_run(run, folder / "evaluate", checkout)
-    click.echo(f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}")
-    click.echo(f"  next:   dxai release {short(folder)} --to models/{settings.release.bundle}")
+    return (
+        f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}\n"
+        f"  next:   dxai release {short(folder)} --to models/{settings.release.bundle}"
+    )
 
 
 @click.command(cls=Verb)

@@ -14,11 +14,14 @@ from typing import Any
 from hydra import compose, initialize_config_dir, main
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.core.utils import filter_overrides
 from hydra.plugins.completion_plugin import CompletionPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.components import know_custom, short_name
+from dxai.config.launchers import ALONE, launcher_name, refuse_launcher
 from dxai.config.overrides import ROOT, SWEEP, device_words, plain, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import NotFoundError, SettingsError
@@ -48,7 +51,7 @@ def _groups() -> str:
 
 
 OmegaConf.register_new_resolver("groups", _groups, replace=True)
-OmegaConf.register_new_resolver("unused", unused, replace=True)
+OmegaConf.register_new_resolver("unused", unused, replace=True, use_cache=True)  # goes with the jobs of a launcher
 OmegaConf.register_new_resolver("short_name", short_name, replace=True)
 
 
@@ -84,12 +87,19 @@ def settings_from(overrides: Sequence[str] = (), *, checkout: Path | None = None
         return _typed(compose(ROOT, list(overrides)))
 
 
-def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -> None:
+def launch(
+    arguments: Sequence[str], job: Callable[[RunSettings, Path], None], one_of_several: Callable[..., str]
+) -> list[tuple[str, str | Exception]]:
     """Hand the command line to Hydra (runs, sweeps, ``--help``, ``--cfg``) after a check of every override.
 
     Args:
         arguments: The words after ``dxai train``.
-        job: Called once per run with the settings and the run's folder.
+        job: Called with the settings and the folder of a single run.
+        one_of_several: Called with those of each of several runs, and its name where others run at the same time; what
+            it returns or raises comes back.
+
+    Returns:
+        Of several runs each one's name, and what it has returned or raised.
     """
     checkout = find_checkout()
     arguments = device_words(arguments, checkout)
@@ -100,6 +110,8 @@ def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -
     refuse_mistakes(overrides, checkout)
     if not many:
         refuse_sweep(overrides)
+    elif {"--multirun", "-m"} >= {word for word in arguments if word.startswith("-")}:
+        return _several(overrides, one_of_several, checkout)
 
     def run(config: DictConfig) -> None:
         job(_typed(config), Path(HydraConfig.get().runtime.output_dir))
@@ -110,6 +122,30 @@ def launch(arguments: Sequence[str], job: Callable[[RunSettings, Path], None]) -
         app()
     finally:
         sys.argv = ours
+    return []
+
+
+def _several(overrides: list[str], job: Callable[..., str], checkout: Path) -> list[tuple[str, str | Exception]]:
+    """Runs of all values of a sweep, where the launcher that the overrides name puts them."""
+    refuse_launcher(overrides, checkout)
+    alone = launcher_name(overrides) == ALONE
+    swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
+
+    def run(config: DictConfig) -> tuple[str, str | Exception]:
+        told = HydraConfig.get()
+        folder, words = Path(told.runtime.output_dir), filter_overrides(told.overrides.task)
+        own = " ".join(word for word in words if word.partition("=")[0].lstrip("+") in swept)
+        name = f"job {told.job.num}" + (f" ({own})" if own else "")
+        try:
+            return name, job(_typed(config), folder, "" if alone else name)
+        except Exception as error:
+            return name, error
+
+    with initialize_config_dir(str(checkout / "configs"), version_base="1.3", job_name="train"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        batches = hydra.multirun(ROOT, run, overrides)
+    return [job.return_value for batch in batches for job in batch]
 
 
 def asks_for_jobs(arguments: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_
 
 from dxai.config.components import Settings
 from dxai.config.compose import settings_from
+from dxai.config.launchers import launcher_words, refuse_launcher
 from dxai.config.mistakes import unknown_choice
 from dxai.config.overrides import SWEEP, refuse_mistakes, refuse_sweep
 from dxai.config.settings import RunSettings
@@ -66,6 +67,7 @@ class SweepSettings(Settings):
         study: Its name there; null: one of its own.
         pruner: What ends trials that promise little: Hyperband, the median of those before, or nothing.
         seed: Of the draws.
+        jobs: Trials at once, where a launcher of Hydra runs them; null: two, or as it is without a launcher one.
         model: That the space is for; chosen where no word chooses another.
         space: By key of a run's settings a `Range` as a mapping, or a list of values.
     """
@@ -75,6 +77,7 @@ class SweepSettings(Settings):
     study: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
     pruner: Literal["hyperband", "median", "none"] = "hyperband"
     seed: NonNegativeInt = 0
+    jobs: PositiveInt | None = None
     model: str | None = None
     space: dict[str, Any]
 
@@ -94,10 +97,12 @@ class SweepPlan:
     Attributes:
         words: What every trial has in common, as overrides.
         settings: Of the sweep.
+        launcher: The words that say where trials run; empty: one after the other in this process.
     """
 
     words: tuple[str, ...]
     settings: SweepSettings
+    launcher: tuple[str, ...] = ()
 
     def trial(self, parameters: Mapping[str, Any]) -> list[str]:
         """Overrides of the trial with these parameters."""
@@ -159,10 +164,17 @@ def sweep_plan(words: Sequence[str], checkout: Path) -> SweepPlan:
         told["space"] = {key: value for key, value in space.items() if value is not None}
     if mistakes := _mistakes(told):
         raise SettingsError(bullet_list(mistakes), where="command line and configs/sweep/", fix="dxai sweep --help")
-    settings, rest = SweepSettings.model_validate(told), tuple(word for word in words if word not in ours)
+    settings, launcher = SweepSettings.model_validate(told), launcher_words(words)
+    if settings.jobs and not launcher:
+        raise SettingsError(
+            f"{SWEEP}.jobs={settings.jobs}: a launcher runs trials at once, and none is named.",
+            where="command line", fix="Give hydra/launcher=joblib too.",
+        )  # fmt: skip
+    refuse_launcher(launcher, checkout)
+    rest = tuple(word for word in words if word not in ours and word not in launcher)
     if settings.model and not any(word.startswith("model=") for word in rest):
         rest += (f"model={settings.model}",)
-    return SweepPlan(rest, settings)
+    return SweepPlan(rest, settings, launcher)
 
 
 def written(value: Any) -> str:

@@ -26,10 +26,10 @@ _BYTES = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Downlo
 
 
 class FitBar:
-    """One bar over all fits, what is being fitted beside it; plain ``lines`` without a terminal."""
+    """One bar over all fits, what is being fitted beside it; plain ``lines`` where no bar is shown."""
 
-    def __init__(self, bar: Progress, *, lines: bool = True) -> None:
-        self.lines = lines and not console.is_terminal
+    def __init__(self, bar: Progress, *, lines: bool = True, job: str = "") -> None:
+        self.lines, self.job = lines and bar.disable, job
         self.bar, self.task, self.name, self.fits, self.shares = bar, TaskID(0), "", 0, dict[str, float]()
         self.begin = time.monotonic()
 
@@ -42,7 +42,8 @@ class FitBar:
         """So much of the fit of this label is done."""
         if label not in self.shares and self.lines:
             number, passed = len(self.shares) + 1, time.monotonic() - self.begin
-            console.print(f"{self.name}: fit {number} of {self.fits} ({label}), {passed:.0f} s so far")
+            line = f"{self.job or self.name}: fit {number} of {self.fits} ({label}), {passed:.0f} s so far"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         self.shares[label] = share
         done = sum(share == 1 for share in self.shares.values())
         words = f"{self.name}  {done}/{self.fits} fits  {label} {told}"
@@ -75,10 +76,10 @@ class SweepBar:
 
 
 @contextmanager
-def fit_bar() -> Iterator[FitBar]:
-    """A bar that is shown while the block runs."""
-    with _fits() as bar:
-        yield FitBar(bar)
+def fit_bar(job: str = "") -> Iterator[FitBar]:
+    """A bar that is shown while the block runs; lines with its name for a job that runs beside others."""
+    with _fits(hidden=bool(job)) as bar:
+        yield FitBar(bar, job=job)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def sweep_bar() -> Iterator[SweepBar]:
         yield SweepBar(bar)
 
 
-def _fits() -> Progress:
+def _fits(*, hidden: bool = False) -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -96,7 +97,7 @@ def _fits() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    return Progress(*columns, console=console, disable=hidden or not console.is_terminal)
 
 
 @contextmanager

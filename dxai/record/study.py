@@ -126,10 +126,19 @@ class Study:
         finally:
             lock.release()
 
+    def lost(self) -> list[int]:
+        """Numbers of this folder's trials that are begun and not done; those that a process runs are waited for."""
+        for frozen in self._ours():
+            with FileLock(self.locks / str(frozen.number)):
+                pass
+        return [frozen.number for frozen in self._ours()]
+
+    def _ours(self) -> list[Any]:
+        running = self._study.get_trials(states=(TrialState.RUNNING,))
+        return [t for t in running if t.user_attrs.get(_PLACE, self.place if self.alone else "") == self.place]
+
     def _interrupted(self) -> tuple[Any, FileLock] | None:
-        for frozen in self._study.get_trials(states=(TrialState.RUNNING,)):
-            if frozen.user_attrs.get(_PLACE, self.place if self.alone else "") != self.place:
-                continue
+        for frozen in self._ours():
             if lock := self._locked(frozen.number):
                 again = partial(optuna.trial.Trial, self._study, frozen._trial_id)
                 return self._drawn(frozen.number, again), lock
