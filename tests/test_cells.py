@@ -188,16 +188,26 @@ def test_long_codes_keep_every_digit(first: int) -> None:
 
 def test_days_are_added_up_to_whole_weeks() -> None:
     days = [date(2022, 1, 5) + timedelta(days=i) for i in range(800)]  # a Wednesday
+    thirds = [f"P,{day},1" for day in days[::3]]
+    Path("thirds.csv").write_text("\n".join(["product,date,qty", *thirds]) + "\n")
     rows = [f"P{s},{day},{1 + s + (day.day == 1)}" for s in range(2) for day in days]
-    Path("own.csv").write_text("\n".join(["product,date,qty", *rows]) + "\n")
     words = ["--kind", "demand", "--series", "product", "--time", "date", "-t", "qty"]
-    with pytest.raises(SettingsError, match=r"most follow each other by 1 day.*"):
-        CliRunner().invoke(cli, ["data", "init", "own.csv", *words], catch_exceptions=False)
+    with pytest.raises(SettingsError, match=r"most follow each other by 3 days.*"):
+        CliRunner().invoke(cli, ["data", "init", "thirds.csv", *words], catch_exceptions=False)
     found, told = table("product,date,qty", rows, *words, "--add-up", "weekly")
     assert found["date"].min() == date(2022, 1, 16) and found["date"].max() == date(2024, 3, 10)
     weeks = found.group_by("product").agg(pl.col("qty").unique().sort()).sort("product")
     assert weeks["qty"].to_list() == [[7.0, 8.0], [14.0, 15.0]]
     assert "row of a weekly step that the file holds a part of" in told
+
+
+def test_hours_are_added_up_to_whole_days() -> None:
+    hours = [datetime(2023, 1, 1, 5) + timedelta(hours=i) for i in range(24 * 60)]
+    rows = [f"P,{hour:%Y-%m-%d %H:%M},{1 + hour.day}" for hour in hours]
+    words = ["--kind", "demand", "--series", "product", "--time", "date", "-t", "qty", "--add-up", "daily"]
+    found, _ = table("product,date,qty", rows, *words)
+    assert found["date"].to_list() == [date(2023, 1, 2) + timedelta(days=i) for i in range(59)]
+    assert found["qty"].to_list() == [24.0 * (1 + day.day) for day in found["date"].to_list()]
 
 
 def test_series_of_several_columns_have_one_name() -> None:

@@ -113,10 +113,8 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
         f"a minimum is not above its maximum, however: {backward}": not backward,
         f"monotone is said of numbers that predict a number or one of two classes, however: {aimless}": not aimless,
         f"a range is one of numbers, however: {ranged}": not ranged,
-        "the time of hourly steps is a timestamp, that of other steps a date": all(
-            c.kind == ("timestamp" if contract.frequency == "hourly" else "date")
-            for c in contract.columns if c.role == "time" and contract.frequency
-        ),
+        "the time of hourly steps is a timestamp":
+            contract.frequency != "hourly" or all(c.kind == "timestamp" for c in contract.columns if c.role == "time"),
         "a target of texts has two classes or more":
             all(c.kind != "category" or len(c.categories) > 1 for c in targets),
     }  # fmt: skip

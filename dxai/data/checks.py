@@ -26,11 +26,11 @@ _LOWEST = -3.4e38
 _DAY = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _DATED = {
     "date": f"^{_DAY}$",
-    "timestamp": rf"^{_DAY}([ T][0-9]{{1,2}}:[0-9]{{1,2}}:[0-5]?[0-9](\.[0-9]{{1,6}}0*)?)?$",
+    "timestamp": rf"^{_DAY}([ T][0-9]{{1,2}}:[0-9]{{1,2}}(:[0-5]?[0-9](\.[0-9]{{1,6}}0*)?)?)?$",
 }
 """What is read as a date or time: polars alone would take 26-02-03 as of the year 26, and any blanks between."""
 _STAMP = pl.Datetime("us")
-_STAMPS = {10: "%Y-%m-%d", 19: "%Y-%m-%d{}%H:%M:%S", 26: "%Y-%m-%d{}%H:%M:%S.%6f"}
+_STAMPS = {10: "%Y-%m-%d", 16: "%Y-%m-%d{}%H:%M", 19: "%Y-%m-%d{}%H:%M:%S", 26: "%Y-%m-%d{}%H:%M:%S.%6f"}
 _ANY_STAMP = "%Y-%m-%d %H:%M:%S%.f"
 
 
@@ -181,6 +181,7 @@ def _timestamps(text: pl.Series) -> pl.Series:
     if found.null_count() == text.null_count():
         return found
     others = text.set(found.is_not_null(), None).str.replace("T", " ", literal=True)
+    others = others.str.replace(r"^(\S+ \d+:\d+)$", "$1:00")
     days = others.str.to_datetime(_STAMPS[10], strict=False, time_unit="us")
     return found.zip_with(
         found.is_not_null(), others.str.to_datetime(_ANY_STAMP, strict=False, time_unit="us")

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from dxai.contract import Contract, load_contract
+from dxai.contract import Contract, Frequency, load_contract
 from dxai.data.package import CONTRACT, open_package
 from dxai.errors import SettingsError
+
+_CONTEXTS: dict[Frequency | None, int] = {"hourly": 168, "daily": 56}
+"""Steps of history that a network looks at, where those of the experiment are too few: one week, eight weeks."""
 
 
 def with_own_data(words: Sequence[str], checkout: Path) -> list[str]:
@@ -53,7 +56,8 @@ def _with_experiment(words: Sequence[str], checkout: Path) -> list[str]:
 def _of_kind(contract: Contract) -> list[str]:
     """The experiment of a kind of task, and the split that the contract asks for."""
     split = contract.split or ("grouped" if contract.group else "")
-    return [f"experiment={contract.task}", *([f"split={split}"] if split else [])]
+    context = [f"scaling.context={_CONTEXTS[contract.frequency]}"] if contract.frequency in _CONTEXTS else []
+    return [f"experiment={contract.task}", *([f"split={split}"] if split else []), *context]
 
 
 def _refuse_double_meaning(words: Sequence[str], checkout: Path) -> None:

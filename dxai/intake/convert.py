@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import time
+from datetime import date, time
 from itertools import chain
 from typing import Any
 
@@ -283,15 +283,17 @@ def added_up(
 ) -> Iterator[pl.DataFrame]:
     """Demand of hours or days as demand of days, of weeks, dated by their Sundays, or of months, by their last days.
 
-    Steps that the file holds a part of, at its ends, are left out. A step is unknown where no part of it is known; of
-    other columns its last value is kept. One block.
+    Steps that the file holds a part of, at its ends, are left out; of hours, a first or last day with fewer rows than
+    most is such a part. A step is unknown where no part of it is known; of other columns its last value is kept. One
+    block.
     """
     table = pl.concat(tables)
     names = {role: contract.only(role).name for role in ("series", "time", "target")}
     time, target = pl.col(names["time"]), pl.col(names["target"])
     end = {"daily": time, "weekly": week_end(time), "monthly": time.dt.month_end()}[step]
     begin = end.dt.truncate({"daily": "1d", "weekly": "1w", "monthly": "1mo"}[step])
-    whole = (begin >= time.min()) & (end <= time.max())
+    first, last = _whole_days(table, names["series"], names["time"])
+    whole = (begin >= first) & (end <= last)
     log.note(
         names["target"], f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item())
     )
@@ -301,3 +303,12 @@ def added_up(
     log.note(names["target"], f"rows added up to {step} steps", len(table) - len(result))
     log.rows = len(result)
     yield result.select(table.columns).sort(names["series"], names["time"])
+
+
+def _whole_days(table: pl.DataFrame, series: str, time: str) -> tuple[date, date]:
+    """The first and the last day that the file holds all of."""
+    counts = table.group_by(time).agg(pl.len(), pl.col(series).n_unique().alias("series")).sort(time)
+    of_hours = (counts["len"] > counts["series"]).any()
+    full = counts.filter(pl.col("len") >= pl.col("len").median()) if of_hours else counts
+    days = full[time]
+    return days[0], days[-1]

@@ -90,9 +90,9 @@ class Plan:
     Attributes:
         members: Candidates.
         wide: Candidates for a table of many cells.
-        learning_rate: Of boosted members.
-        many_rate: The same for thousands of rows, which bear more trees than hundreds.
-        trees: The most that one may have.
+        learning_rate: Of boosted members, for hundreds of rows, for thousands, which bear more trees, and for tens of
+            thousands, of which each tree learns so much that larger steps lose little.
+        trees: The most that one may have; fewer where steps are larger.
         patience: Trees without gain after which boosting ends.
         averaged: Trees that the fits of one boosted member on all rows have together, up to three seeds: where each is
             short, several are averaged.
@@ -100,8 +100,7 @@ class Plan:
 
     members: tuple[Name, ...]
     wide: tuple[Name, ...]
-    learning_rate: float
-    many_rate: float
+    learning_rate: tuple[float, float, float]
     trees: int
     patience: int
     averaged: int
@@ -115,17 +114,17 @@ _LINES: tuple[Name, ...] = ("ridge", "logistic")
 PLANS: dict[Budget, Plan] = {
     "quick": Plan(
         members=(*_LINES, "boosted", "boosted_pairs_deep"), wide=(*_LINES, "boosted", "boosted_pairs_deep"),
-        learning_rate=0.1, many_rate=0.1, trees=400, patience=30, averaged=0,
+        learning_rate=(0.1, 0.1, 0.1), trees=400, patience=30, averaged=0,
     ),
     "standard": Plan(
         members=(*_LINES, "boosted", "boosted_pairs", "boosted_pairs_deep", "boosted_random", "extra_trees",
                  "gaussian_process"),
         wide=(*_LINES, "boosted", "boosted_deep", "boosted_pairs_deep"),
-        learning_rate=0.08, many_rate=0.05, trees=1_500, patience=60, averaged=900,
+        learning_rate=(0.08, 0.05, 0.1), trees=1_500, patience=60, averaged=900,
     ),
     "best": Plan(
         members=(*_LINES, *BOOSTED, "extra_trees", "gaussian_process"), wide=(*_LINES, *BOOSTED),
-        learning_rate=0.03, many_rate=0.03, trees=4_000, patience=100, averaged=12_000,
+        learning_rate=(0.03, 0.03, 0.03), trees=4_000, patience=100, averaged=12_000,
     ),
 }  # fmt: skip
 
@@ -142,17 +141,20 @@ def is_vast(rows: int, columns: int) -> bool:
 
 
 def learning_rate(budget: Budget, rows: int, columns: int) -> float:
-    """Of boosted members; the more rows a tree learns from, the less do larger steps lose."""
-    plan = PLANS[budget]
+    """Of boosted members."""
+    few, many, large = PLANS[budget].learning_rate
     if is_vast(rows, columns):
-        return max(plan.many_rate, _LARGE_STEP)
-    return plan.many_rate if _FEW_ROWS < rows <= _MANY_ROWS else plan.learning_rate
+        return max(large, _LARGE_STEP)
+    return large if rows > _MANY_ROWS else many if rows > _FEW_ROWS else few
 
 
 def most_trees(budget: Budget, rows: int, columns: int) -> int:
     """That a boosted member may have: a tree of a vast table takes a tenth of a second and more."""
-    trees = PLANS[budget].trees
-    return min(trees, _MOST_TREES) if is_vast(rows, columns) else trees
+    plan = PLANS[budget]
+    if is_vast(rows, columns):
+        return min(plan.trees, _MOST_TREES)
+    _, many, large = plan.learning_rate
+    return round(plan.trees * many / large) if rows > _MANY_ROWS else plan.trees
 
 
 def inner_folds(rows: int, columns: int) -> int:

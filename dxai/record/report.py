@@ -74,15 +74,18 @@ class Verdict:
         'The model beats its best yardstick: RMSE 5.00 MPa against 10.0 MPa of linear, 50 % less.'
         >>> Verdict("PR-AUC", "", model=0.8, yardstick=0.5, name="logistic", better="more").sentence
         'The model beats its best yardstick: PR-AUC 0.800 against 0.500 of logistic, 60 % more.'
+        >>> Verdict("WQL", "", model=0.1, yardstick=0.0, name="naive").sentence
+        'The model does NOT beat its best yardstick: WQL 0.100 against 0.00 of naive. Use the yardstick instead.'
         """
         behind = f" {self.unit}" if self.unit else ""
-        change = abs(self.model - self.yardstick) / self.yardstick * 100
         ours, theirs = f"{self.model:#.3g}{behind}", f"{self.yardstick:#.3g}{behind}"
-        told = f"{self.metric} {ours} against {theirs} of {self.name}, {change:.0f} %"
-        way = "less" if self.model < self.yardstick else "more"
+        told = f"{self.metric} {ours} against {theirs} of {self.name}"
+        if self.yardstick:
+            change = abs(self.model / self.yardstick - 1) * 100
+            told += f", {change:.0f} % {'less' if self.model < self.yardstick else 'more'}"
         if self.beats:
-            return f"The model beats its best yardstick: {told} {way}."
-        return f"The model does NOT beat its best yardstick: {told} {way}. Use the yardstick instead."
+            return f"The model beats its best yardstick: {told}."
+        return f"The model does NOT beat its best yardstick: {told}. Use the yardstick instead."
 
     @classmethod
     def of(cls, metric: Metric, unit: str, scores: Mapping[str, Any]) -> Verdict:

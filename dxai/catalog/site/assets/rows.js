@@ -6,7 +6,7 @@ const UNIT_BEHIND = /\s*[([（［][^()[\]（）［］]*[)\]）］]$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const NO_FINITE_NUMBER = /^[+-]?(?:inf(?:inity)?|nan)$/i;
 const DATE = /^(\d{4})-(\d{1,2})-(\d{1,2})$/;
-const TIME = /^(\d{4}-\d{1,2}-\d{1,2})(?:[ T](\d{1,2}):(\d{1,2}):([0-5]?\d(?:\.\d+)?))?$/;
+const TIME = /^(\d{4}-\d{1,2}-\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::([0-5]?\d(?:\.\d+)?))?)?$/;
 const DAY = 86_400_000;
 
 /** Place of each column in the header, by id. A column goes by its id or one of its titles, a unit behind it or not. */
