@@ -210,6 +210,15 @@ def test_hours_are_added_up_to_whole_days() -> None:
     assert found["qty"].to_list() == [24.0 * (1 + day.day) for day in found["date"].to_list()]
 
 
+def test_quarters_of_an_hour_are_added_up_to_whole_hours() -> None:
+    times = [datetime(2023, 1, 1, 5, 15) + timedelta(minutes=15 * i) for i in range(4 * 80)]
+    rows = [f"P,{at:%Y-%m-%d %H:%M},{1 + at.hour}" for at in times]
+    words = ["--kind", "demand", "--series", "product", "--time", "date", "-t", "qty", "--add-up", "hourly"]
+    found, _ = table("product,date,qty", rows, *words)
+    assert found["date"].to_list() == [datetime(2023, 1, 1, 6) + timedelta(hours=i) for i in range(79)]
+    assert found["qty"].to_list() == [4.0 * (1 + at.hour) for at in found["date"].to_list()]
+
+
 def test_series_of_several_columns_have_one_name() -> None:
     mondays = [date(2023, 1, 2) + timedelta(weeks=i) for i in range(100)]
     rows = [f"{s},{k},{day},{i % 9}" for s in "AB" for k in "xy" for i, day in enumerate(mondays)]

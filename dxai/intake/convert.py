@@ -281,18 +281,19 @@ class _Conversion:
 def added_up(
     tables: Iterable[pl.DataFrame], contract: Contract, step: str, log: ConversionLog
 ) -> Iterator[pl.DataFrame]:
-    """Demand of hours or days as demand of days, of weeks, dated by their Sundays, or of months, by their last days.
+    """Demand of short steps as demand of hours, of days, of weeks, dated by their Sundays, or of months, by last days.
 
-    Steps that the file holds a part of, at its ends, are left out; of hours, a first or last day with fewer rows than
-    most is such a part. A step is unknown where no part of it is known; of other columns its last value is kept. One
-    block.
+    Steps that the file holds a part of, at its ends, are left out; where an hour or a day has many rows, a first or
+    last one with fewer rows than most is such a part. A step is unknown where no part of it is known; of other columns
+    its last value is kept. One block.
     """
-    table = pl.concat(tables)
     names = {role: contract.only(role).name for role in ("series", "time", "target")}
     time, target = pl.col(names["time"]), pl.col(names["target"])
-    end = {"daily": time, "weekly": week_end(time), "monthly": time.dt.month_end()}[step]
-    begin = end.dt.truncate({"daily": "1d", "weekly": "1w", "monthly": "1mo"}[step])
-    first, last = _whole_days(table, names["series"], names["time"])
+    table = pl.concat(tables)
+    table = table.with_columns(time.dt.truncate("1h")) if step == "hourly" else table
+    end = {"weekly": week_end(time), "monthly": time.dt.month_end()}.get(step, time)
+    begin = end.dt.truncate({"weekly": "1w", "monthly": "1mo"}[step]) if step in ("weekly", "monthly") else end
+    first, last = _whole_ends(table, names["series"], names["time"])
     whole = (begin >= first) & (end <= last)
     log.note(
         names["target"], f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item())
@@ -305,10 +306,9 @@ def added_up(
     yield result.select(table.columns).sort(names["series"], names["time"])
 
 
-def _whole_days(table: pl.DataFrame, series: str, time: str) -> tuple[date, date]:
-    """The first and the last day that the file holds all of."""
+def _whole_ends(table: pl.DataFrame, series: str, time: str) -> tuple[date, date]:
+    """The first and the last day, or hour, that the file holds all of."""
     counts = table.group_by(time).agg(pl.len(), pl.col(series).n_unique().alias("series")).sort(time)
-    of_hours = (counts["len"] > counts["series"]).any()
-    full = counts.filter(pl.col("len") >= pl.col("len").median()) if of_hours else counts
-    days = full[time]
-    return days[0], days[-1]
+    if (counts["len"] > counts["series"]).any():
+        counts = counts.filter(pl.col("len") >= pl.col("len").median())
+    return counts[time][0], counts[time][-1]

@@ -156,7 +156,7 @@ def frequency_by(look: Look) -> Frequency:
         raise SettingsError(
             f"The dates of {time!r} keep to no step that dxai forecasts: most follow each other by {step(dates)}.",
             where=look.seen.where,
-            fix="Add them up: --add-up daily, weekly or monthly. Or say what their steps are: --frequency.",
+            fix="Add them up: --add-up hourly, daily, weekly or monthly. Or say what their steps are: --frequency.",
         )
     return found
 
@@ -326,7 +326,7 @@ def _period(
         return ""
     dates = read_dates(texts, seen.date_formats[0]).drop_nulls()
     if choices.add_up:
-        return "day" if (dates.dt.time() != time()).any() else ""
+        return "day" if choices.add_up != "hourly" and (dates.dt.time() != time()).any() else ""
     frequency = frequency_of(dates)
     if frequency == "weekly":
         return "week" if dates.dt.weekday().n_unique() > 1 else ""

@@ -44,7 +44,7 @@ class Choices:
     group: tuple[str, ...] = ()
     frequency: Frequency | Literal[""] = ""
     horizon: int = 12
-    add_up: Literal["", "daily", "weekly", "monthly"] = ""
+    add_up: Literal["", "hourly", "daily", "weekly", "monthly"] = ""
     units: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
 

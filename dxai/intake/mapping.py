@@ -124,7 +124,7 @@ class Mapping(BaseModel):
         wide: Where a row of the file holds many steps of time.
         missing: Texts that mean a gap in any column.
         leave_out: Texts of a column of the file, such as ``합계``, whose rows are no rows of the table.
-        add_up: Step, ``daily``, ``weekly`` or ``monthly``, to which the target of a demand table is added up by series.
+        add_up: Step, ``hourly`` to ``monthly``, to which the target of a demand table is added up, series by series.
         columns: By id of the contract's column.
         unused: Columns of the file that are left out on purpose.
     """
@@ -137,7 +137,7 @@ class Mapping(BaseModel):
     wide: Wide | None = None
     missing: tuple[str, ...] = ()
     leave_out: dict[str, tuple[str, ...]] = {}
-    add_up: Literal["", "daily", "weekly", "monthly"] = ""
+    add_up: Literal["", "hourly", "daily", "weekly", "monthly"] = ""
     columns: dict[str, ColumnMapping]
     unused: tuple[str, ...] = ()
 

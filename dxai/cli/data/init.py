@@ -39,8 +39,8 @@ _LISTED = 40
     help="[default: as the dates follow]",
 )
 @click.option(
-    "--add-up", type=click.Choice(["daily", "weekly", "monthly"]),
-    help="Demand of hours or days: the step to add it up to.",
+    "--add-up", type=click.Choice(["hourly", "daily", "weekly", "monthly"]),
+    help="Demand of shorter steps: the step to add it up to.",
 )  # fmt: skip
 @click.option("--horizon", type=click.IntRange(1, 1000), default=12, show_default=True, help="Demand: steps ahead.")
 @click.option("--name", default="", help="Id of the contract. [default: from the file's name]")
@@ -51,8 +51,8 @@ _LISTED = 40
 def init(
     file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"],
     series: tuple[str, ...], time: str, group: tuple[str, ...], frequency: Frequency | None,
-    add_up: Literal["daily", "weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None, force: bool,
-    yes: bool, sheet: str, header_row: int | None, encoding: str,
+    add_up: Literal["hourly", "daily", "weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None,
+    force: bool, yes: bool, sheet: str, header_row: int | None, encoding: str,
 ) -> None:  # fmt: skip
     """Draft a contract and a mapping for a FILE; a comment stands wherever a person has to decide.
 
