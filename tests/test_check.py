@@ -244,6 +244,18 @@ def told(check: Check, grade: str) -> list[str]:
     return [reason.text.en for reason in check.reasons if reason.grade == grade]
 
 
+def test_the_experts_of_a_check_are_those_of_dxai_forecast(shop: Bundle) -> None:
+    table = sales(30, 1)
+    panel = to_panel(table, shop.contract, where="")
+    made = experts(panel.values, shop.contract)
+    forecast = Forecaster("monthly").forecast(panel.values, shop.contract.horizon)
+    assert made is not None and made.point == pytest.approx(forecast.quantiles[..., 5])
+    check = check_table(shop, model_of(shop), [as_text(table)], where="sales.csv", experts=experts)
+    assert check.truth is not None and set(check.truth.yardsticks) == {*DEMAND_RULES, "experts"}
+    far = shop.contract.model_copy(update={"horizon": 100})
+    assert experts(panel.values, far) is None
+
+
 # Figures against other people's figures, and against their own promise
 
 

@@ -89,6 +89,7 @@ def check(
     """
     from dxai.api import load
     from dxai.data.tables import read_blocks
+    from dxai.forecaster.yardstick import experts
     from dxai.inference.fit.check import check_table
     from dxai.inference.fit.record import VERDICTS
     from dxai.inference.fit.report import write_report
@@ -98,8 +99,9 @@ def check(
     where = "standard input" if rows == STANDARD else str(rows)
     with _as_file(rows) as path, row_bar(path) as counted:
         result = check_table(
-            loaded.bundle, loaded.model, counted(read_blocks(path)), where=where, convert_units=convert_units
-        )
+            loaded.bundle, loaded.model, counted(read_blocks(path)), where=where, convert_units=convert_units,
+            experts=experts,
+        )  # fmt: skip
     target = report or (Path("check.html") if rows == STANDARD else Path(f"{rows.stem}-check.html"))
     write_report(result, target, language=language)
     click.echo(VERDICTS[result.verdict].en if language == "en" else VERDICTS[result.verdict].ko)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dxai.bundle.folder import Bundle
 from dxai.contract import Contract
@@ -17,13 +19,23 @@ from dxai.inference.fit.statistics import Array, ratio_bounds, share_bounds
 from dxai.inference.model import Model
 from dxai.metrics import FORECAST, coverage, pinball, scaled_error, score
 
+Experts = Callable[[NDArray[np.float32], Contract], Forecast | None]
+"""Past ``[series, time]`` and a contract to a forecast of its horizon, where there is one."""
+
 _MEDIAN = len(LEVELS) // 2
 _PAST_SHOWN = 4
 """Horizons of history before a fan."""
 
 
-def back_test(bundle: Bundle, model: Model, panel: Panel) -> Truth | None:
-    """Forecasts of the last horizon from before it, held against what came; None when that says nothing."""
+def back_test(bundle: Bundle, model: Model, panel: Panel, experts: Experts | None = None) -> Truth | None:
+    """Forecasts of the last horizon from before it, held against what came; None when that says nothing.
+
+    Args:
+        bundle: What was promised.
+        model: Of the bundle.
+        panel: The firm's series.
+        experts: A yardstick beside the naive ones.
+    """
     contract, horizon = bundle.contract, bundle.contract.horizon
     assert contract.frequency is not None  # checked when the contract was read
     if panel.values.shape[1] <= horizon:
@@ -39,7 +51,10 @@ def back_test(bundle: Bundle, model: Model, panel: Panel) -> Truth | None:
         "past": past.values,
         "lag": contract.season if _scaled_by_season(bundle) else 1,
     }
-    simple = {name: _yardstick(name, past.values, contract) for name in DEMAND}
+    simple = {name: forecast(name, past.values, horizon, contract.season) for name in DEMAND}
+    if experts and (made := experts(past.values, contract)):
+        simple["experts"] = made
+    simple = {name: _bounded(made, contract.target.minimum) for name, made in simple.items()}
     losses = {name: pinball(truth, f.quantiles) for name, f in simple.items()}
     best = min(losses, key=lambda name: float(losses[name].sum()))
     scaled = scaled_error(prediction=ours.point, **known)
@@ -69,8 +84,7 @@ def _scores(made: Forecast, lower: Array, upper: Array, known: dict[str, Any]) -
     return score(FORECAST, **arrays, **known)
 
 
-def _yardstick(name: str, past: Array, contract: Contract) -> Forecast:
-    made, minimum = forecast(name, past, contract.horizon, contract.season), contract.target.minimum
+def _bounded(made: Forecast, minimum: float | None) -> Forecast:
     return made if minimum is None else Forecast(np.maximum(made.point, minimum), np.maximum(made.quantiles, minimum))
 
 

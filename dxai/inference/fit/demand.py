@@ -14,7 +14,7 @@ from dxai.data.header import match_header
 from dxai.data.tables import as_text
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
-from dxai.inference.fit.backtest import back_test
+from dxai.inference.fit.backtest import Experts, back_test
 from dxai.inference.fit.columns import any_broken, chance_outside, fitted, tallies
 from dxai.inference.fit.record import Evidence
 from dxai.inference.model import Model
@@ -22,8 +22,9 @@ from dxai.inference.predict import CONVERT_UNITS, outside_training
 
 
 def check_histories(
-    bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str, convert_units: bool
-) -> Evidence:
+    bundle: Bundle, model: Model, blocks: Iterable[pl.DataFrame], where: str, convert_units: bool,
+    experts: Experts | None = None,
+) -> Evidence:  # fmt: skip
     """Profile the series of a long table and forecast their last horizon from what lies before it.
 
     Raises:
@@ -55,7 +56,7 @@ def check_histories(
         tally.add(values[tally.column.name])
     series = len(panel.ids)
     columns = fitted(tallied, series, profile.cases)
-    truth = back_test(bundle, model, panel)
+    truth = back_test(bundle, model, panel, experts)
     return Evidence(
         name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest, contract=contract,
         where=where, rows=len(table), bad=len(table) - len(good), problems=tuple(problems), units=series, cases=series,

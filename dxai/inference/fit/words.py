@@ -199,6 +199,7 @@ YARDSTICKS = {
     "mean of these rows": Text(en="the mean of these rows", ko="이 파일의 평균"),
     "last value": Text(en="the last value carried on", ko="마지막 값 유지"),
     "seasonal naive": Text(en="the value of one season ago", ko="한 주기 전 값"),
+    "experts": Text(en="the experts that need no training", ko="학습이 필요 없는 예측법"),
     "4-step average": Text(en="the average of the last four steps", ko="최근 4시점 평균"),
 }
 

@@ -1,0 +1,34 @@
+"""The forecaster as a yardstick: what a demand model must beat on a firm's own series."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dxai.contract import Contract
+from dxai.contract.signature import LEVELS
+from dxai.data.naive import Forecast
+from dxai.forecaster.graph import AT_ONCE, Forecaster
+
+Array = NDArray[np.float32]
+
+
+def experts(past: Array, contract: Contract) -> Forecast | None:
+    """Forecasts by experts that were never trained; None where the contract's horizon is longer than their graph's.
+
+    Args:
+        past: ``[series, time]``, NaN before a series begins and where a value is missing.
+        contract: Of a demand task.
+    """
+    assert contract.frequency is not None  # checked when the contract was read
+    forecaster = Forecaster(contract.frequency)
+    if contract.horizon > forecaster.horizon:
+        return None
+    history = past[:, -forecaster.longest :]
+    places = [forecaster.levels.index(level) for level in LEVELS]
+    parts = [
+        forecaster.forecast(history[first : first + AT_ONCE], contract.horizon).quantiles[..., places]
+        for first in range(0, len(history), AT_ONCE)
+    ]
+    quantiles = np.concatenate(parts)
+    return Forecast(quantiles[..., LEVELS.index(0.5)], quantiles)
