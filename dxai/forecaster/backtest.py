@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dxai.contract.signature import LEVELS
 from dxai.data.naive import forecast as naive_forecast
-from dxai.forecaster.graph import AT_ONCE, LONGEST, Forecaster
+from dxai.forecaster.graph import Forecaster
 from dxai.forecaster.steps import Histories
 from dxai.metrics import pinball, scaled_error
 
@@ -105,8 +105,8 @@ def back_test(histories: Histories, forecaster: Forecaster, horizon: int) -> Bac
     usable = codes[lengths >= horizon + _FEWEST]
     drawn = usable[np.linspace(0, len(usable) - 1, MOST).astype(int)] if len(usable) > MOST else usable
     sums = _Sums()
-    for first in range(0, len(drawn), AT_ONCE):
-        sums.add(histories, forecaster, drawn[first : first + AT_ONCE], horizon)
+    for first in range(0, len(drawn), forecaster.at_once):
+        sums.add(histories, forecaster, drawn[first : first + forecaster.at_once], horizon)
     ours, naive = (Scores(sums.mase(i), sums.wql(i)) for i in (0, 1))
     covered = sums.covered / sums.known if sums.known else float("nan")
     return BackTest(sums.series, len(histories), horizon, ours, naive, covered, len(drawn) < len(usable))
@@ -121,7 +121,7 @@ class _Sums:
 
     def add(self, histories: Histories, forecaster: Forecaster, codes: NDArray[np.int64], horizon: int) -> None:
         """Score some series."""
-        whole = histories.panel(codes, longest=LONGEST + horizon).astype(np.float64)
+        whole = histories.panel(codes, longest=forecaster.longest + horizon).astype(np.float64)
         past, truth = whole[:, :-horizon], whole[:, -horizon:]
         enough = np.isfinite(past).sum(axis=1) >= _FEWEST
         past, truth = past[enough], truth[enough]

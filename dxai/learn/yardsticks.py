@@ -21,7 +21,6 @@ Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 NEIGHBOURS = 15
-_SERIES_AT_ONCE = 128
 
 
 def mean(features: Array, target: Array, test: Array) -> Array:
@@ -57,7 +56,7 @@ def nearest(features: Array, target: Numbers, test: Array) -> Array:
 
 
 def experts(past: Array, horizon: int, season: int) -> Forecast:
-    """Forecasts of eight experts that were never trained, see `dxai.networks.experts`.
+    """Forecasts of experts that were never trained, see `dxai.networks.experts`.
 
     Args:
         past: ``[series, time]``, NaN before a series begins and where a value is missing.
@@ -66,7 +65,7 @@ def experts(past: Array, horizon: int, season: int) -> Forecast:
     """
     network = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season).eval()
     with torch.inference_mode():
-        parts = [network(part) for part in torch.split(torch.as_tensor(past), _SERIES_AT_ONCE)]
+        parts = [network(part) for part in torch.split(torch.as_tensor(past), network.at_once)]
     made: Array = torch.cat([quantiles * unit[:, :, None] for quantiles, _, unit in parts]).numpy()
     return Forecast(made[..., LEVELS.index(0.5)], made)
 
