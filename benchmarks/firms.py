@@ -20,7 +20,7 @@ from dxai import metrics
 from dxai.contract import Frequency
 from dxai.contract.signature import LEVELS
 from dxai.errors import NotFoundError
-from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.graph import AT_ONCE, Forecaster
 
 Floats = NDArray[np.float64]
 DAY, WEEK, MIDNIGHTS = 24, 168, 28
@@ -93,8 +93,7 @@ def _asked(frequency: Frequency, past: Floats, horizon: int) -> tuple[Floats, Fl
     forecaster = Forecaster(frequency)
     begun = time.process_time()
     parts = [
-        forecaster.forecast(past[i : i + forecaster.at_once].astype(np.float32), horizon)
-        for i in range(0, len(past), forecaster.at_once)
+        forecaster.forecast(past[i : i + AT_ONCE].astype(np.float32), horizon) for i in range(0, len(past), AT_ONCE)
     ]
     seconds = time.process_time() - begun
     quantiles, mean = (np.concatenate([getattr(part, name) for part in parts]) for name in ("quantiles", "mean"))

@@ -13,11 +13,13 @@ from benchmarks import firms
 from dxai.networks.experts.hours import (
     CONTEXT,
     DAY,
+    ENDS,
     NAMES,
     VALIDATED,
     WEEK,
     after_similar,
     forecasts,
+    last_week,
     level_since,
     solve,
     week_profile,
@@ -124,19 +126,31 @@ def days(count: int = CONTEXT) -> tuple[torch.Tensor, torch.Tensor]:
 def test_every_expert_forecasts_every_day_ahead() -> None:
     values, known = days()
     for ahead in range(1, WEEK + 1):
-        made = forecasts(values, known, ahead)
-        assert made.shape == (2, len(NAMES), DAY) and made.isfinite().all()
+        made = forecasts(values, known, ahead, [CONTEXT])
+        assert made.shape == (2, 1, len(NAMES), DAY) and made.isfinite().all()
+
+
+def test_an_origin_sees_nothing_after_it_and_only_its_own_past() -> None:
+    values, known = days(CONTEXT + VALIDATED)
+    later = values.clone()
+    later[:, CONTEXT:] *= 3
+    for ahead in (1, 2):
+        made, other = (forecasts(each, known, ahead, ENDS) for each in (values, later))
+        alone = forecasts(values[:, :CONTEXT], known[:, :CONTEXT], ahead, [CONTEXT])
+        np.testing.assert_allclose(other[:, -1], made[:, -1], rtol=1e-5)
+        np.testing.assert_allclose(alone[:, 0], made[:, -1], rtol=1e-4)
+        assert (other[:, 0] - made[:, 0]).abs().max() > 1
 
 
 def test_week_profile_is_the_discounted_mean_of_the_same_weekday() -> None:
     values, known = days()
     known[:, -2 * WEEK] = 0
-    profile, rest = week_profile(values, known, 1)
+    profile, rest = (each[:, 0] for each in week_profile(values, known, 1, [CONTEXT]))
     same = values.numpy()[:, -WEEK::-WEEK]  # the newest first; the second is not known
     weight = np.array([0.85**k for k in range(same.shape[1])])
     weight[1] = 0
     np.testing.assert_allclose(profile, np.average(same, axis=1, weights=weight), rtol=1e-4)
-    np.testing.assert_allclose(rest[:, -WEEK], values[:, -WEEK] - profile, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(rest[:, 0], values[:, -WEEK] - profile, rtol=1e-4, atol=1e-5)
 
 
 def test_level_since_is_simple_smoothing() -> None:
@@ -144,14 +158,16 @@ def test_level_since_is_simple_smoothing() -> None:
     level = 0.0
     for value in values[0].flatten().tolist():
         level += 0.15 * (value - level)
-    assert level_since(values, known)[0].item() == pytest.approx(level, rel=1e-4)
+    assert level_since(*(last_week(each, [CONTEXT]) for each in (values, known)))[0].item() == pytest.approx(
+        level, rel=1e-4
+    )
 
 
 def test_a_day_like_the_last_one_is_followed_by_what_followed_it() -> None:
     values, known = days()
-    values[:, 40] = values[:, -1]
-    made = after_similar(values, known, torch.ones(DAY), 1)
-    np.testing.assert_allclose(made, values[:, 41], atol=1e-2)
+    values[:, 40] = values[:, -1] = values[:, -1] + 30
+    made = after_similar(values, known, torch.ones(DAY), 1, [CONTEXT])
+    np.testing.assert_allclose(made[:, 0], values[:, 41], atol=1e-2)
 
 
 def test_conjugate_gradients_solve_a_ridge() -> None:

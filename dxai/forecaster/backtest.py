@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dxai.contract.signature import LEVELS
 from dxai.data.naive import forecast as naive_forecast
-from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.graph import AT_ONCE, Forecaster
 from dxai.forecaster.steps import Histories
 from dxai.metrics import pinball, scaled_error
 
@@ -105,8 +105,8 @@ def back_test(histories: Histories, forecaster: Forecaster, horizon: int) -> Bac
     usable = codes[lengths >= horizon + _FEWEST]
     drawn = usable[np.linspace(0, len(usable) - 1, MOST).astype(int)] if len(usable) > MOST else usable
     sums = _Sums()
-    for first in range(0, len(drawn), forecaster.at_once):
-        sums.add(histories, forecaster, drawn[first : first + forecaster.at_once], horizon)
+    for first in range(0, len(drawn), AT_ONCE):
+        sums.add(histories, forecaster, drawn[first : first + AT_ONCE], horizon)
     ours, naive = (Scores(sums.mase(i), sums.wql(i)) for i in (0, 1))
     covered = sums.covered / sums.known if sums.known else float("nan")
     return BackTest(sums.series, len(histories), horizon, ours, naive, covered, len(drawn) < len(usable))

@@ -15,7 +15,7 @@ from dxai.data.tables import as_text
 from dxai.errors import SettingsError
 from dxai.forecaster.backtest import BackTest, back_test
 from dxai.forecaster.columns import Columns, Wanted, columns_of
-from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.graph import AT_ONCE, Forecaster
 from dxai.forecaster.rows import DatedValues
 from dxai.forecaster.steps import Aggregate, Histories, by_step
 
@@ -85,9 +85,8 @@ class Forecast:
 
     def blocks(self) -> Iterator[pl.DataFrame]:
         """The answer, some series at a time: series, time, mean, and quantiles in order."""
-        size = self.forecaster.at_once
-        for first in range(0, len(self.histories), size):
-            yield self.answer(np.arange(first, min(first + size, len(self.histories))))
+        for first in range(0, len(self.histories), AT_ONCE):
+            yield self.answer(np.arange(first, min(first + AT_ONCE, len(self.histories))))
 
     def answer(self, codes: NDArray[np.int64]) -> pl.DataFrame:
         """The same of some series."""

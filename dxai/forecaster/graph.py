@@ -18,8 +18,6 @@ from dxai.contract import Frequency
 Array = NDArray[np.float32]
 AT_ONCE = 256
 """Series of one call: the memory stays bounded."""
-HOURLY_AT_ONCE = 16
-"""The same of hours, whose histories are longer and looked at from 22 midnights."""
 LONGEST = 400
 """Steps of history that any graph but that of hours looks at, and more."""
 LONGEST_HOURLY = 3200
@@ -47,7 +45,6 @@ class Forecaster:
         season: Steps of a year; of a week for days and hours.
         horizon: Steps ahead at most.
         levels: Of the quantiles, in order.
-        at_once: Series of one call.
         longest: Steps of history that it looks at, and more.
     """
 
@@ -56,8 +53,7 @@ class Forecaster:
         told = json.loads(self._session.get_modelmeta().custom_metadata_map["dxai.forecaster"])
         self.frequency, self.season, self.horizon = frequency, int(told["season"]), int(told["horizon"])
         self.levels = tuple(told["levels"])
-        hourly = frequency == "hourly"
-        self.at_once, self.longest = (HOURLY_AT_ONCE, LONGEST_HOURLY) if hourly else (AT_ONCE, LONGEST)
+        self.longest = LONGEST_HOURLY if frequency == "hourly" else LONGEST
 
     def forecast(self, history: Array, horizon: int) -> Forecasts:
         """Forecasts of the steps that follow.

@@ -17,7 +17,6 @@ from dxai.data.batch import Arrays, Outputs
 from dxai.learn.transform import Calendar, ColumnTransform, RawTransform, SeriesScale, TargetScale, encode
 
 _LEAST_DIFFICULTY = 0.1
-_SERIES_AT_ONCE = 1024
 
 
 class Predictor(nn.Module):
@@ -173,15 +172,11 @@ class RawForecast(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.at_once = network, getattr(network, "at_once", _SERIES_AT_ONCE)
+        self.network = network
 
     def forward(self, history: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
         """As `ScaledForecast`."""
-        if torch.compiler.is_exporting():
-            quantiles, mean, scale = self.network(history)
-            return quantiles, mean, scale
-        parts = [self.network(part) for part in torch.split(history, self.at_once)]
-        quantiles, mean, scale = (torch.cat(each) for each in zip(*parts, strict=True))
+        quantiles, mean, scale = self.network(history)
         return quantiles, mean, scale
 
 

@@ -21,6 +21,7 @@ Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 NEIGHBOURS = 15
+_SERIES_AT_ONCE = 128
 
 
 def mean(features: Array, target: Array, test: Array) -> Array:
@@ -65,7 +66,7 @@ def experts(past: Array, horizon: int, season: int) -> Forecast:
     """
     network = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season).eval()
     with torch.inference_mode():
-        parts = [network(part) for part in torch.split(torch.as_tensor(past), network.at_once)]
+        parts = [network(part) for part in torch.split(torch.as_tensor(past), _SERIES_AT_ONCE)]
     made: Array = torch.cat([quantiles * unit[:, :, None] for quantiles, _, unit in parts]).numpy()
     return Forecast(made[..., LEVELS.index(0.5)], made)
 

@@ -27,7 +27,6 @@ class Experts(nn.Module):
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
         untrained: Its fit looks at no rows.
-        at_once: Series of one call, so that the memory stays bounded.
     """
 
     takes_raw = untrained = True
@@ -35,7 +34,6 @@ class Experts(nn.Module):
     def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
         """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
-        self.at_once = 16 if season in HOURS else 128
         self.network: Combination | HourlyExperts = HourlyExperts(horizon=horizon) if season in HOURS else Combination(
             season=season, horizon=horizon, context=context - horizon, validated=validated
         )  # fmt: skip

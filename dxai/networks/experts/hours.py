@@ -22,6 +22,8 @@ VALIDATED = 21
 """Days whose midnights are the origins of the validation."""
 CONTEXT = 16 * WEEK
 """Days that an expert looks at."""
+ENDS = tuple(range(CONTEXT + VALIDATED, CONTEXT - 1, -1))
+"""Days before each origin of the validation, the end of the history first."""
 SHARPNESS, TRIM, CAUTION = 5.0, 0.25, 0.05
 """Of the weights by the experts' errors, and of their mean."""
 HIGHEST = 1.5
@@ -65,16 +67,14 @@ class HourlyExperts(nn.Module):
         whole, counted = complete(values, known)
         whole, closed = without_closures(whole, counted)
         truth = torch.where(closed[:, :, None], torch.nan, truth)  # a closure is no error
-        looks = [(whole[:, o : o + CONTEXT], counted[:, o : o + CONTEXT]) for o in range(VALIDATED, -1, -1)]
-        days, are_known = (torch.cat(each) for each in zip(*looks, strict=True))
         made, errors = [], []
         for ahead in range(1, -(-self.horizon // DAY) + 1):
-            each = bounded(forecasts(days, are_known, ahead), days).reshape(VALIDATED + 1, -1, len(NAMES), DAY)
+            each = forecasts(whole, counted, ahead, ENDS).transpose(0, 1)
             after = [truth[:, CONTEXT + o + ahead - 1] for o in range(VALIDATED - ahead, -1, -1)]
             missing = torch.full_like(truth[:, 0], torch.nan)
             happened = torch.stack([missing] * ahead + after)
-            begun = torch.stack([are.sum(dim=1) for are in are_known.reshape(VALIDATED + 1, -1, CONTEXT).unbind(0)])
-            happened = torch.where(begun[:, :, None] > 0, happened, torch.nan)
+            begun = (counted @ looked_at(1.0, counted, ENDS).T).T > 0
+            happened = torch.where(begun[:, :, None], happened, torch.nan)
             weight = shares((happened[1:, :, None] - each[1:]).abs())
             forecast = trimmed_mean(each, weight, TRIM)
             made.append(forecast[0])
@@ -137,88 +137,124 @@ NAMES = (
 )  # fmt: skip
 
 
-def forecasts(days: Tensor, known: Tensor, ahead: int) -> Tensor:
-    """Every expert's forecast of one day ahead ``[series, expert, hour]``.
+def forecasts(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> Tensor:
+    """Every expert's forecast of one day ahead ``[series, origin, expert, hour]``.
+
+    What the origins share is computed once: the memory of a series does not grow with them.
 
     Args:
-        days: ``[series, day, hour]``.
+        days: ``[series, day, hour]``, of a mean size of about 1.
         known: 1 where a day is known ``[series, day]``.
         ahead: Which day.
+        ends: Of every origin the days before it, `CONTEXT` or more.
     """
     positive = (days.amin(dim=(1, 2)) >= 0)[:, None, None]
-    size = days.abs().mean(dim=(1, 2))[:, None, None].clamp_min(1e-9)
-    level = days / size
-    roots = torch.where(positive, level.clamp_min(0.0).sqrt(), level)
-    logs = torch.where(positive, (level.clamp_min(0.0) + OFFSET).log(), level)
-    plain, rest = week_profile(level, known, ahead)
-    plain_logs, rest_logs = week_profile(logs, known, ahead)
+    roots = torch.where(positive, days.clamp_min(0.0).sqrt(), days)
+    logs = torch.where(positive, (days.clamp_min(0.0) + OFFSET).log(), days)
+    plain, rest = week_profile(days, known, ahead, ends)
+    plain_logs, rest_logs = week_profile(logs, known, ahead, ends)
     all_day, evening = torch.ones(DAY), torch.linspace(0.2, 1.0, DAY).square()
-    in_roots = after_similar(roots, known, evening, ahead)
+    in_roots = after_similar(roots, known, evening, ahead, ends)
+    since = level_since(rest_logs, last_week(known, ends))
     in_logs = torch.stack(
-        [plain_logs + lately(rest_logs), plain_logs + level_since(rest_logs, known), regression(logs, known, ahead)], 1
+        [plain_logs + lately(rest_logs), plain_logs + since, regression(logs, known, ahead, ends)], dim=2
     )
-    from_logs = torch.where(positive, in_logs.clamp(-10.0, 10.0).exp() - OFFSET, in_logs)
+    from_logs = torch.where(positive[..., None], in_logs.clamp(-10.0, 10.0).exp() - OFFSET, in_logs)
     made = [
-        after_similar(level, known, all_day, ahead), torch.where(positive[:, 0], in_roots.square(), in_roots),
-        plain, plain + lately(rest), *from_logs.unbind(1), hours_of_day(level, known), level[:, -1],
+        after_similar(days, known, all_day, ahead, ends), torch.where(positive, in_roots.square(), in_roots),
+        plain, plain + lately(rest), *from_logs.unbind(2), hours_of_day(days, known, ends),
+        torch.stack([days[:, end - 1] for end in ends], dim=1),
     ]  # fmt: skip
-    return torch.stack(made, dim=1) * size
+    return bounded(torch.stack(made, dim=2), days, ends)
 
 
-def bounded(made: Tensor, days: Tensor) -> Tensor:
-    """Not below 0 where the history never is, and within `HIGHEST` times its largest size."""
-    highest = HIGHEST * days.abs().amax(dim=(1, 2))[:, None, None]
-    lowest = torch.where(days.amin(dim=(1, 2))[:, None, None] >= 0, 0.0, -highest)
-    return torch.minimum(torch.maximum(made, lowest), highest)
+def bounded(made: Tensor, days: Tensor, ends: Sequence[int]) -> Tensor:
+    """Not below 0 where the history never is, and within `HIGHEST` times its largest size before the origin."""
+    largest = days.abs().amax(dim=2)
+    highest = HIGHEST * torch.stack([largest[:, end - CONTEXT : end].amax(dim=1) for end in ends], dim=1)
+    lowest = torch.where(days.amin(dim=(1, 2))[:, None] >= 0, 0.0, -highest)
+    return torch.minimum(torch.maximum(made, lowest[:, :, None, None]), highest[:, :, None, None])
 
 
-def after_similar(days: Tensor, known: Tensor, weight: Tensor, ahead: int) -> Tensor:
+def looked_at(base: float, days: Tensor, ends: Sequence[int], newest: int = CONTEXT) -> Tensor:
+    """Weights ``[origin, day]``: a power of the base by age; 0 after the origin and of days older than the newest."""
+    ages = [[end - 1 - day for day in range(days.shape[1])] for end in ends]
+    return torch.tensor([[base**age if 0 <= age < newest else 0.0 for age in row] for row in ages])
+
+
+def last_week(values: Tensor, ends: Sequence[int]) -> Tensor:
+    """The seven days before each origin ``[series, origin, day, ...]``."""
+    return torch.stack([values[:, end - WEEK : end] for end in ends], dim=1)
+
+
+def usual_day(days: Tensor, ends: Sequence[int]) -> Tensor:
+    """Mean of the days before each origin ``[series, origin, hour]``."""
+    return looked_at(1.0, days, ends) @ days / CONTEXT
+
+
+def after_similar(days: Tensor, known: Tensor, weight: Tensor, ahead: int, ends: Sequence[int]) -> Tensor:
     """What followed days like the last one: a softmax of their distances, the same weekday and new days preferred."""
-    count = days.shape[1]
-    distance = ((days - days[:, -1:]).abs() * weight).sum(dim=2) / weight.sum()
-    usual = torch.tensor([3.045 * (age % WEEK == 0) - 0.007 * age for age in range(count - 1, -1, -1)])  # log 21
-    score = torch.where(known > 0, usual - distance / 0.15, -1e9)[:, :-ahead]
-    score = torch.where(known[:, ahead:] > 0, score, -1e9)
-    return (torch.softmax(score, dim=1)[:, :, None] * days[:, ahead:]).sum(dim=1)
+    share = weight / weight.sum()
+    distance = torch.stack([((days - days[:, end - 1 : end]).abs() * share).sum(dim=2) for end in ends], dim=1)
+    size = (looked_at(1.0, days, ends) @ days.abs().mean(dim=2, keepdim=True) / CONTEXT).clamp_min(1e-9)
+    ages = [[end - 1 - day for day in range(days.shape[1] - ahead)] for end in ends]
+    usual = torch.tensor([[3.045 * (age % WEEK == 0) - 0.007 * age for age in row] for row in ages])  # log 21
+    allowed = torch.tensor([[ahead <= age < CONTEXT for age in row] for row in ages])
+    both = allowed & ((known[:, :-ahead] * known[:, ahead:]) > 0)[:, None]
+    score = torch.where(both, usual - distance[:, :, :-ahead] / (0.15 * size), -1e9)
+    score = torch.where(allowed, score, -2e9)
+    return torch.softmax(score, dim=2) @ days[:, ahead:]
 
 
-def week_profile(days: Tensor, known: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
-    """Mean of the same hours of the week, each week weighed by .85 against the next; and the history without it."""
-    count = days.shape[1]
-    weeks = known.reshape(-1, count // WEEK, WEEK) * powers(0.85, count // WEEK, days.dtype)[:, None]
-    total = weeks.sum(dim=1)[:, :, None]
-    sums = (weeks[..., None] * days.reshape(-1, count // WEEK, WEEK, DAY)).sum(dim=1)
-    everything = days.mean(dim=1, keepdim=True)
-    profile = torch.where(total > 0, sums / total.clamp_min(1e-9), everything)  # [series, weekday, hour]
-    rest = days - profile.repeat(1, count // WEEK, 1)
-    return profile[:, (ahead - 1) % WEEK], rest
+def week_profile(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Mean of the same hours of the week, each week weighed by .85 against the next.
+
+    Returns:
+        Of the day ahead ``[series, origin, hour]``, and the last week without it ``[series, origin, day, hour]``.
+    """
+    total, sums = [], []
+    known_days = known[:, :, None] * days
+    for weekday in range(WEEK):
+        ages = [[end - 1 - day for day in range(days.shape[1])] for end in ends]
+        weight = torch.tensor([
+            [0.85 ** (age // WEEK) if 0 <= age < CONTEXT and age % WEEK == WEEK - 1 - weekday else 0.0 for age in row]
+            for row in ages
+        ])  # fmt: skip
+        total.append((known @ weight.T)[:, :, None])
+        sums.append(weight @ known_days)
+    everything = usual_day(days, ends)
+    profile = torch.stack([
+        torch.where(number > 0, each / number.clamp_min(1e-9), everything)
+        for number, each in zip(total, sums, strict=True)
+    ], dim=2)  # fmt: skip
+    return profile[:, :, (ahead - 1) % WEEK], last_week(days, ends) - profile
 
 
 def lately(rest: Tensor) -> Tensor:
     """Mean of the last seven days, each weighed by .65 against the next, a day alone by .35: hours of the day."""
-    return (0.35 * powers(0.65, WEEK, rest.dtype)[:, None] * rest[:, -WEEK:]).sum(dim=1)
+    return (0.35 * powers(0.65, WEEK, rest.dtype)[:, None] * rest).sum(dim=2)
 
 
 def level_since(rest: Tensor, known: Tensor) -> Tensor:
-    """Simple exponential smoothing of what the profile leaves, alpha .15 an hour ``[series, 1]``."""
-    hours = rest.flatten(1)
-    weight = powers(0.85, hours.shape[1], hours.dtype) * known.repeat_interleave(DAY, dim=1)
-    return (weight * hours).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
+    """Simple exponential smoothing of what the profile leaves of a week, alpha .15 an hour ``[series, origin, 1]``."""
+    weight = powers(0.85, WEEK * DAY, rest.dtype).reshape(WEEK, DAY) * known[..., None]
+    return ((weight * rest).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp_min(1e-9))[:, :, None]
 
 
-def hours_of_day(days: Tensor, known: Tensor) -> Tensor:
+def hours_of_day(days: Tensor, known: Tensor, ends: Sequence[int]) -> Tensor:
     """Mean of the same hours of all days, each weighed by .7 against the next."""
-    weight = (known * powers(0.7, days.shape[1], days.dtype))[:, :, None]
-    total = weight.sum(dim=1)
-    return torch.where(total > 1e-6, (weight * days).sum(dim=1) / total.clamp_min(1e-9), days.mean(dim=1))
+    weight = looked_at(0.7, days, ends)
+    total = (known @ weight.T)[:, :, None]
+    sums = weight @ (known[:, :, None] * days)
+    return torch.where(total > 1e-6, sums / total.clamp_min(1e-9), usual_day(days, ends))
 
 
-def regression(days: Tensor, known: Tensor, ahead: int) -> Tensor:
+def regression(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> Tensor:
     """Ridge regression of a day on the days before, one for all hours, of the last eight weeks.
 
     It is drawn towards the mean of the same weekday of four weeks.
     """
-    count, lags = days.shape[1], [shifted(days, number) for number in range(WEEK)]
+    lags = [shifted(days, number) for number in range(WEEK)]
     weeks = [shifted(days, WEEK * week - (ahead - 1) % WEEK - 1) for week in range(1, 5)]
     same = torch.stack(weeks).mean(dim=0)
     before = torch.cat([days[:, :1].expand(-1, 4 * WEEK, -1), days], dim=1)
@@ -228,17 +264,16 @@ def regression(days: Tensor, known: Tensor, ahead: int) -> Tensor:
     day, evening = away.mean(dim=2, keepdim=True), away[:, :, -6:].mean(dim=2, keepdim=True)
     more = [each.expand_as(days) for each in (day, evening, shifted(day, WEEK - 1))]
     inputs = torch.stack([*lags, same, month, *more, torch.ones_like(days)], dim=3)  # [series, day, hour, input]
-    weight = powers(0.98, count, days.dtype) * (torch.arange(count - 1, -1, -1) < 8 * WEEK)
     enough = (torch.cumsum(known, dim=1) > 4 * WEEK).to(days.dtype)
-    weight = (weight[ahead:] * enough[:, :-ahead] * known[:, ahead:])[:, :, None, None]
-    past = inputs[:, :-ahead].flatten(1, 2)
-    weighed = (inputs[:, :-ahead] * weight).flatten(1, 2)
+    weight = looked_at(0.98, days, ends, 8 * WEEK)[:, ahead:] * (enough[:, :-ahead] * known[:, ahead:])[:, None]
+    past, after = inputs[:, :-ahead], days[:, ahead:, :, None]
     prior = torch.zeros(inputs.shape[3])
     prior[WEEK] = 1.0
-    square = weighed.transpose(1, 2) @ past + torch.eye(len(prior))
-    target = (weighed * days[:, ahead:].flatten(1)[:, :, None]).sum(dim=1) + prior
-    solved = solve(square, target, prior.expand_as(target))
-    return (inputs[:, -1] * solved[:, None]).sum(dim=2)
+    squares = (past.transpose(2, 3) @ past).flatten(2)  # of every day: [series, day, input x input]
+    square = (weight @ squares).reshape(-1, len(prior), len(prior)) + torch.eye(len(prior))
+    target = (weight @ (past * after).sum(dim=2) + prior).flatten(0, 1)
+    solved = solve(square, target, prior.expand_as(target)).reshape(-1, len(ends), 1, len(prior))
+    return (torch.stack([inputs[:, end - 1] for end in ends], dim=1) * solved).sum(dim=3)
 
 
 def solve(square: Tensor, target: Tensor, start: Tensor) -> Tensor:
