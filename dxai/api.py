@@ -123,7 +123,7 @@ def forecast(
         series: Columns that together name a series; without them the text columns that are needed.
         time: Column of the dates; without it the only one that fits.
         value: Column of what is forecast; without it the only one that fits.
-        horizon: Steps ahead; 0: 13 weeks, 12 months or 4 quarters.
+        horizon: Steps ahead; 0: 24 hours, 14 days, 13 weeks, 12 months, 4 quarters or 4 years.
         frequency: Of the steps; ``auto``: as the dates say. Shorter steps are added up, with a `ForecastWarning`.
         aggregate: How rows within one step become one value.
 

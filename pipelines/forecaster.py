@@ -23,8 +23,11 @@ from dxai.networks.experts.intervals import QUANTILES
 from dxai.ship.export import export_forecaster
 
 FOLDER = Path("dxai/forecaster")
-GRAPHS: dict[Frequency, tuple[int, int]] = {"weekly": (52, 26), "monthly": (12, 24), "quarterly": (4, 8)}
-"""Steps of a year, and steps ahead at most, by frequency."""
+GRAPHS: dict[Frequency, tuple[int, int]] = {
+    "hourly": (168, 48), "daily": (7, 28), "weekly": (52, 26), "monthly": (12, 24), "quarterly": (4, 8),
+    "yearly": (1, 6),
+}  # fmt: skip
+"""Steps of a year (of a week for hours and days), and steps ahead at most, by frequency."""
 LEVELS = tuple(QUANTILES)
 
 
@@ -41,7 +44,7 @@ class InUnits(nn.Module):
         return quantiles * size[:, :, None], mean * size
 
 
-def network(frequency: Frequency) -> InUnits:
+def network(frequency: Frequency) -> nn.Module:
     """The experts of a frequency, weighed by the steps that are usually asked for."""
     season, horizon = GRAPHS[frequency]
     context = Experts.context_of(season, horizon)

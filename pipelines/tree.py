@@ -45,7 +45,14 @@ _FILES = {
     "dxai/catalog/site/assets/site.css": "colours and layout, on screen and on paper",
     **{
         f"dxai/forecaster/{name}.onnx.xz": f"its graph for {steps}, made by `python -m pipelines.forecaster`"
-        for name, steps in (("weekly", "weeks"), ("monthly", "months"), ("quarterly", "quarters"))
+        for name, steps in (
+            ("hourly", "hours"),
+            ("daily", "days"),
+            ("weekly", "weeks"),
+            ("monthly", "months"),
+            ("quarterly", "quarters"),
+            ("yearly", "years"),
+        )
     },
     "dxai/catalog/site/assets/texts.json": "every text of the pages, in English and Korean",
 }

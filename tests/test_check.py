@@ -28,6 +28,8 @@ from dxai.data import naive
 from dxai.data.batch import SeriesCodec
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
+from dxai.forecaster.graph import Forecaster
+from dxai.forecaster.yardstick import experts
 from dxai.inference.fit import classes, quality
 from dxai.inference.fit.check import check_table
 from dxai.inference.fit.record import Check
@@ -251,7 +253,7 @@ def test_the_experts_of_a_check_are_those_of_dxai_forecast(shop: Bundle) -> None
     forecast = Forecaster("monthly").forecast(panel.values, shop.contract.horizon)
     assert made is not None and made.point == pytest.approx(forecast.quantiles[..., 5])
     check = check_table(shop, model_of(shop), [as_text(table)], where="sales.csv", experts=experts)
-    assert check.truth is not None and set(check.truth.yardsticks) == {*DEMAND_RULES, "experts"}
+    assert check.truth is not None and set(check.truth.yardsticks) == {*naive.DEMAND, "experts"}
     far = shop.contract.model_copy(update={"horizon": 100})
     assert experts(panel.values, far) is None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from dxai.cli.options import FILE, TABLE, Verb, place_options
 from dxai.cli.running import STANDARD
+
+if TYPE_CHECKING:
+    from dxai.contract import Frequency
 
 
 @click.command(cls=Verb)
@@ -17,9 +20,14 @@ from dxai.cli.running import STANDARD
 @click.option("--series", multiple=True, help="Column that names a series; again for each of several.")
 @click.option("--time", default="", help="Column of the dates.")
 @click.option("--value", default="", help="Column to forecast.")
-@click.option("--horizon", type=click.IntRange(1), help="Steps ahead. [default: 13 weeks, 12 months or 4 quarters]")
 @click.option(
-    "--frequency", type=click.Choice(["auto", "weekly", "monthly", "quarterly"]), default="auto", show_default=True,
+    "--horizon", type=click.IntRange(1),
+    help="Steps ahead. [default: 24 hours, 14 days, 13 weeks, 12 months, 4 quarters or 4 years]",
+)  # fmt: skip
+@click.option(
+    "--frequency",
+    type=click.Choice(["auto", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]),
+    default="auto", show_default=True,
     help="Of the steps; auto: as the dates say.",
 )  # fmt: skip
 @click.option("--aggregate", type=click.Choice(["sum", "mean"]), help="How rows within one step become one value.")
@@ -29,15 +37,16 @@ from dxai.cli.running import STANDARD
 @place_options
 def forecast(
     file: Path, output: Path, series: tuple[str, ...], time: str, value: str, horizon: int | None,
-    frequency: Literal["auto", "weekly", "monthly", "quarterly"], aggregate: Literal["sum", "mean"] | None,
+    frequency: Frequency | Literal["auto"], aggregate: Literal["sum", "mean"] | None,
     report: Path | None, language: Literal["en", "ko"], threads: int, sheet: str, header_row: int | None,
     encoding: str,
 ) -> None:  # fmt: skip
     """Forecast the series of a FILE (CSV, Excel, Parquet) from their own history: no model, no training.
 
-    FILE has a row per series and date, or a column per date. Weeks, months and quarters are forecast; shorter steps
-    are added up to them. Columns that are not named are guessed, and every guess is told. Gaps are missing values,
-    not 0. The answer holds mean, median (q50) and quantiles of every step ahead; a back-test says how good it is.
+    FILE has a row per series and date, or a column per date. Hours, days, weeks, months, quarters and years are
+    forecast; shorter steps are added up to longer ones. Columns that are not named are guessed, and every guess is
+    told. Gaps are missing values, not 0. The answer holds mean, median (q50) and quantiles of every step ahead; a
+    back-test says how good it is.
     """
     from dxai.data.output import write_table
     from dxai.data.recognise import Given, recognise

@@ -23,8 +23,9 @@ LENGTHS: dict[Frequency, float] = {
 SEASONS: dict[Frequency, int] = {"hourly": 24, "daily": 7, "weekly": 52, "monthly": 12, "quarterly": 4, "yearly": 1}
 """Steps after which demand is likely to repeat itself."""
 
-_UNITS: dict[Frequency, int] = {"hourly": 1, "daily": 1, "weekly": 7}
-_MONTHS: dict[Frequency, int] = {"monthly": 1, "quarterly": 3, "yearly": 12}
+UNITS: dict[Frequency, int] = {"hourly": 1, "daily": 1, "weekly": 7}
+"""Of a step, in its clock's unit; other steps are as long as their `MONTHS`."""
+MONTHS: dict[Frequency, int] = {"monthly": 1, "quarterly": 3, "yearly": 12}
 _GRIDS: dict[Frequency, str] = {
     "hourly": "full hours", "daily": "days", "weekly": "one weekday", "monthly": "the last day of a month",
     "quarterly": "the last day of a quarter", "yearly": "the last day of a year",
@@ -40,9 +41,9 @@ def shifted(moment: int, steps: int, frequency: Frequency) -> int:
     >>> shifted(30, 1, "monthly") - 30
     28
     """
-    if frequency in _UNITS:
-        return moment + _UNITS[frequency] * steps
-    month = np.datetime64(moment, "D").astype("datetime64[M]") + steps * _MONTHS[frequency]
+    if frequency in UNITS:
+        return moment + UNITS[frequency] * steps
+    month = np.datetime64(moment, "D").astype("datetime64[M]") + steps * MONTHS[frequency]
     return int(((month + 1).astype("datetime64[D]") - 1).astype(np.int64))
 
 
@@ -67,11 +68,11 @@ def numbered(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
         DataError: Dates off the grid.
     """
     between = dates != dates_of(moments(dates, frequency), frequency)
-    if frequency in _UNITS:
-        length, since = _UNITS[frequency], moments(dates, frequency) - _first(dates, frequency)
+    if frequency in UNITS:
+        length, since = UNITS[frequency], moments(dates, frequency) - _first(dates, frequency)
         off, steps = between | (since % length != 0), since // length
     else:
-        length, month = _MONTHS[frequency], dates.dt.month().cast(pl.Int32)
+        length, month = MONTHS[frequency], dates.dt.month().cast(pl.Int32)
         off = between | (dates.dt.day() != dates.dt.month_end().dt.day()) | (month % length != 0)
         steps = (dates.dt.year().cast(pl.Int32) * 12 + month) // length
     if off.any():
@@ -87,9 +88,9 @@ def numbered(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
 
 def moment_of(step: int, frequency: Frequency, dates: pl.Series) -> int:
     """Day or hour of a number of `numbered`."""
-    if frequency in _UNITS:
-        return _first(dates, frequency) + _UNITS[frequency] * step
-    month = np.datetime64("0000-01") + (step * _MONTHS[frequency] - 1)
+    if frequency in UNITS:
+        return _first(dates, frequency) + UNITS[frequency] * step
+    month = np.datetime64("0000-01") + (step * MONTHS[frequency] - 1)
     return shifted(int(month.astype("datetime64[D]").astype(np.int64)), 0, "monthly")
 
 

@@ -1,1 +1,1 @@
-"""`dxai forecast`: any weekly, monthly or quarterly series from its own history, by graphs that need no training."""
+"""`dxai forecast`: any series, from hours to years, from its own history, by graphs that need no training."""

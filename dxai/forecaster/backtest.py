@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dxai.contract.signature import LEVELS
 from dxai.data.naive import forecast as naive_forecast
-from dxai.forecaster.graph import AT_ONCE, LONGEST, Forecaster
+from dxai.forecaster.graph import AT_ONCE, Forecaster
 from dxai.forecaster.steps import Histories
 from dxai.metrics import pinball, scaled_error
 
@@ -121,7 +121,7 @@ class _Sums:
 
     def add(self, histories: Histories, forecaster: Forecaster, codes: NDArray[np.int64], horizon: int) -> None:
         """Score some series."""
-        whole = histories.panel(codes, longest=LONGEST + horizon).astype(np.float64)
+        whole = histories.panel(codes, longest=forecaster.longest + horizon).astype(np.float64)
         past, truth = whole[:, :-horizon], whole[:, -horizon:]
         enough = np.isfinite(past).sum(axis=1) >= _FEWEST
         past, truth = past[enough], truth[enough]

@@ -19,6 +19,9 @@ QUARTER = "quarter"
 """In place of a date format: 2024-Q1, 1Q 2024, 2024년 1분기."""
 _QUARTERS = (r"^(\d{4})\s*[-./년]?\s*[Qq]([1-4])$", r"^(\d{4})\s*[-./년]?\s*([1-4])\s*(?:[Qq]|/4|분기|사분기)$")
 _QUARTERS_FIRST = (r"^(?:[Qq]([1-4])|([1-4])[Qq])\s*[-./]?\s*(\d{4})$",)
+YEAR = "year"
+"""The same of years alone: 2024, 2024년. Only a column that a person named: other numbers look like them."""
+_YEAR = r"^((?:19|20)\d\d)\s*(?:년도?)?$"
 _SHOWN = 8
 """Columns named in a message."""
 
@@ -39,7 +42,7 @@ class Columns:
     Attributes:
         series: Columns that together name a series; none: the table is one series.
         time, value: Headers; of a table with a column per step the names that they get.
-        written: Format of the dates, or `QUARTER`.
+        written: Format of the dates, or `QUARTER` or `YEAR`.
         mark: Decimal mark of numbers that can be read in two ways.
         steps: Headers that are dates, of a table with a column per step.
         said: What was guessed, for a person.
@@ -80,9 +83,12 @@ def columns_of(sample: pl.DataFrame, wanted: Wanted, where: str) -> Columns:
 
 def read_dates(texts: pl.Series, written: str) -> pl.Series:
     """Instants of texts in this format, the first day where a text names a period; null for others."""
-    if written != QUARTER:
+    if written not in (QUARTER, YEAR):
         return cells.dates(texts, written)
     text = pl.col("text").str.strip_chars()
+    if written == YEAR:
+        number = text.str.extract(_YEAR, 1).cast(pl.Int32)
+        return pl.DataFrame({"text": texts}).select(pl.datetime(number, 1, 1)).to_series()
     year = pl.coalesce(
         *(text.str.extract(way, 1) for way in _QUARTERS), *(text.str.extract(way, 3) for way in _QUARTERS_FIRST)
     )
@@ -125,6 +131,8 @@ def _formats(texts: pl.Series, seen: ColumnDescription, *, asked: bool = False) 
         return [QUARTER]
     if not asked:
         return []
+    if read_dates(known, YEAR).is_not_null().all():
+        return [YEAR]
     digits = [each for own in cells.DIGIT_FORMATS.values() for each in own]
     return cells.date_formats(known, (*cells.DATE_FORMATS, *digits, cells.SERIAL))
 
@@ -133,7 +141,7 @@ def _format(texts: pl.Series, formats: Sequence[str], name: str, where: str) -> 
     """Of several formats that fit (01/02/2024), the one whose dates keep to a step."""
     if not formats:
         examples = ", ".join(map(repr, texts.drop_nulls().head(3).to_list())) or "nothing"
-        fix = "Name the column of dates: --time COLUMN. Dates look like 2024-01-31, 2024-01, 2024-W05 or 2024-Q1."
+        fix = "Name the column of dates: --time COLUMN. Dates look like 2024-01-31, 2024-01, 2024-W05, 2024-Q1 or 2024."
         raise DataError(f"The column {name!r} holds no dates that can be read: {examples}.", where=where, fix=fix)
     stepped = (each for each in formats if frequency_of(read_dates(texts, each)))
     return formats[0] if len(formats) == 1 else next(stepped, formats[0])

@@ -15,11 +15,13 @@ from dxai.data.tables import as_text
 from dxai.errors import SettingsError
 from dxai.forecaster.backtest import BackTest, back_test
 from dxai.forecaster.columns import Columns, Wanted, columns_of
-from dxai.forecaster.graph import AT_ONCE, LONGEST, Forecaster
+from dxai.forecaster.graph import AT_ONCE, Forecaster
 from dxai.forecaster.rows import DatedValues
 from dxai.forecaster.steps import Aggregate, Histories, by_step
 
-HORIZONS: dict[Frequency, int] = {"weekly": 13, "monthly": 12, "quarterly": 4}
+HORIZONS: dict[Frequency, int] = {
+    "hourly": 24, "daily": 14, "weekly": 13, "monthly": 12, "quarterly": 4, "yearly": 4,
+}  # fmt: skip
 """Steps ahead where none are named."""
 SHOWN = (0.025, 0.1, 0.5, 0.9, 0.975)
 """Levels of the quantiles in the answer; .5 is the median."""
@@ -70,7 +72,9 @@ class Forecast:
                 f"A horizon of {self.horizon} steps is too long.", where="--horizon",
                 fix=f"A {self.histories.frequency} forecast reaches {self.forecaster.horizon} steps at most.",
             )  # fmt: skip
-        self.said = (*self.columns.said, *self.histories.said)
+        zoned = self.histories.frequency == "hourly" and self.columns.written.lower().endswith("z")
+        clock = ("times carry their offset: hours are counted and forecast in UTC",) if zoned else ()
+        self.said = (*self.columns.said, *clock, *self.histories.said)
         self._refuse_clash(where)
 
     @property
@@ -86,7 +90,7 @@ class Forecast:
 
     def answer(self, codes: NDArray[np.int64]) -> pl.DataFrame:
         """The same of some series."""
-        made = self.forecaster.forecast(self.histories.panel(codes, longest=LONGEST), self.horizon)
+        made = self.forecaster.forecast(self.histories.panel(codes, longest=self.forecaster.longest), self.horizon)
         ids = self.histories.ids
         rows = ids[np.repeat(codes, self.horizon)] if ids.width else pl.DataFrame()
         levels = self.forecaster.levels

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from dxai.files import write_whole
 from dxai.forecaster.backtest import FEW, IN_ENGLISH, BackTest, compared, figure
 from dxai.forecaster.forecast import SHOWN, Forecast
-from dxai.forecaster.graph import LONGEST, Array
+from dxai.forecaster.graph import Array
 from dxai.inference.fit import pictures
 from dxai.inference.fit.record import Fan
 
@@ -23,7 +23,11 @@ _PAST_SHOWN = 4
 """Horizons of history before a fan."""
 _IN_KOREAN = ("비교할 수 없음", "같음", "낮음(좋음)", "높음(나쁨)")
 Language = Literal["en", "ko"]
-_STEPS = {"weekly": ("weeks", "주"), "monthly": ("months", "개월"), "quarterly": ("quarters", "분기")}
+_STEPS = {
+    "hourly": ("hours", "시간"), "daily": ("days", "일"),
+    "weekly": ("weeks", "주"), "monthly": ("months", "개월"), "quarterly": ("quarters", "분기"),
+    "yearly": ("years", "년"),
+}  # fmt: skip
 
 
 def write_report(made: Forecast, tested: BackTest, target: Path, *, language: Language = "en", name: str = "") -> None:
@@ -81,7 +85,7 @@ class _Page:
             [] if len(histories) == 1 else [self._fan(self.t("total of all series", "전체 합계"), histories.total())]
         )
         for code in largest:
-            history = histories.panel(np.array([code]), longest=max(longest, LONGEST))
+            history = histories.panel(np.array([code]), longest=max(longest, self.made.forecaster.longest))
             ids = histories.ids
             told = " / ".join(map(str, ids.row(int(code)))) if ids.width else self.made.columns.value
             drawn.append(self._fan(told, history))

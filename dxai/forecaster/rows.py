@@ -38,7 +38,8 @@ class Dated:
 
     Attributes:
         ids: One row per series, in the order of the file; without columns where the table is one series.
-        table: ``code`` (row of ``ids``), ``day`` (since 1970-01-01) and ``value``, without gaps.
+        table: ``code`` (row of ``ids``), ``day`` (since 1970-01-01), ``minute`` of the day and ``value``,
+            without gaps.
         clock: Whether a date tells a time of day.
         gaps: Rows without a value.
         empty: Series without any value.
@@ -62,7 +63,8 @@ class DatedValues:
     def __init__(self, columns: Columns, first_row: int = 2) -> None:
         self.columns, self._row = columns, first_row
         self._ids = pl.DataFrame(schema=dict.fromkeys(columns.series, pl.String) | {_CODE: pl.UInt32})
-        self._parts = [pl.DataFrame(schema={"code": pl.UInt32, "day": pl.Int32, "value": pl.Float32})]
+        schema = {"code": pl.UInt32, "day": pl.Int32, "minute": pl.Int16, "value": pl.Float32}
+        self._parts = [pl.DataFrame(schema=schema)]
         self._clock, self._gaps, self._problems = False, 0, dict[str, _Problem]()
 
     def add(self, block: pl.DataFrame) -> None:
@@ -122,7 +124,8 @@ class DatedValues:
         self._clock = self._clock or bool((instants.dt.time() != time()).any())
         codes = self._codes(text)
         days = instants.dt.date().cast(pl.Int32)
-        dated = pl.DataFrame({"code": codes, "day": days, "value": number.cast(pl.Float32)})
+        minutes = instants.dt.hour().cast(pl.Int16) * 60 + instants.dt.minute().cast(pl.Int16)
+        dated = pl.DataFrame({"code": codes, "day": days, "minute": minutes, "value": number.cast(pl.Float32)})
         self._gaps += int((instants.is_not_null() & ~known).sum())
         self._parts.append(dated.drop_nulls())
 

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Frequency
+from dxai.data.steps import MONTHS, UNITS, dates_of
 from dxai.errors import DataError, SettingsError
 from dxai.forecaster.rows import Dated
 
 Aggregate = Literal["", "sum", "mean"]
-Source = Literal["hourly", "daily", "irregular", "weekly", "monthly", "quarterly", "yearly"]
+Source = Frequency | Literal["minutely", "irregular"]
 
-FREQUENCIES: tuple[Frequency, ...] = ("weekly", "monthly", "quarterly")
+FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
 _ORDER: dict[Source, int] = {
-    "hourly": 0, "daily": 1, "irregular": 1, "weekly": 2, "monthly": 3, "quarterly": 4, "yearly": 5,
+    "minutely": -1, "hourly": 0, "daily": 1, "irregular": 1, "weekly": 2, "monthly": 3, "quarterly": 4, "yearly": 5,
 }  # fmt: skip
-_MONTHS: dict[Frequency, int] = {"monthly": 1, "quarterly": 3}
-"""Of a step."""
 _SPANS: dict[Source, tuple[int, int]] = {
     "daily": (1, 4), "monthly": (25, 35), "quarterly": (84, 98), "yearly": (350, 380),
 }  # fmt: skip
 """Days from one date to the next, where dates are not those of a calendar."""
 _FEW = 4
 """Rows of a series up to which their distance proves nothing."""
-_STEPS: dict[Frequency, str] = {"weekly": "weeks", "monthly": "months", "quarterly": "quarters"}
+_STEPS: dict[Frequency, str] = {
+    "hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "quarterly": "quarters",
+    "yearly": "years",
+}  # fmt: skip
 _MOSTLY = 0.8
 _SUNDAY = 3
 """Days since 1970-01-01 are Sundays where they leave this after a division by 7."""
@@ -44,7 +45,7 @@ class Histories:
         frequency: Of the steps.
         step, value: Of every known value, sorted ``[value]``; steps are counted without gaps in the calendar.
         starts: Where each series begins among them, and the end ``[series + 1]``.
-        last_day: Date of the last step of each series, days since 1970-01-01 ``[series]``.
+        last: Date of the last step of each series, days since 1970-01-01; of hours: hours since then ``[series]``.
         month_ends: Whether steps are dated by the last day of their month.
         said: What was done, for a person.
         changed: Of these, what changed the values.
@@ -55,14 +56,14 @@ class Histories:
     step: NDArray[np.int32]
     value: NDArray[np.float32]
     starts: NDArray[np.int64]
-    last_day: NDArray[np.int32]
+    last: NDArray[np.int32]
     month_ends: bool
     said: tuple[str, ...]
     changed: tuple[str, ...]
 
     def __len__(self) -> int:
         """Series."""
-        return len(self.last_day)
+        return len(self.last)
 
     def panel(self, codes: NDArray[np.int64], *, before: int = 0, longest: int = 1 << 20) -> NDArray[np.float32]:
         """Series side by side, aligned at their last step, NaN where a value is missing ``[series, time]``.
@@ -92,16 +93,13 @@ class Histories:
         return np.where(known > 0, made, np.nan).astype(np.float32)[None]
 
     def dates(self, codes: NDArray[np.int64], horizon: int) -> pl.Series:
-        """Dates of the steps that follow, series by series ``[series x horizon]``."""
-        steps = np.tile(np.arange(1, horizon + 1), len(codes))
-        last = pl.DataFrame({"last": np.repeat(self.last_day[codes], horizon), "k": steps}).with_columns(
-            pl.col("last").cast(pl.Int32).cast(pl.Date)
-        )
-        if self.frequency == "weekly":
-            return last.select(pl.col("last") + pl.duration(days=7 * pl.col("k"))).to_series().cast(pl.Date)
-        months = _MONTHS[self.frequency] * pl.col("k")
-        moved = pl.col("last").dt.offset_by(pl.concat_str(months, pl.lit("mo")))
-        return last.select(moved.dt.month_end() if self.month_ends else moved).to_series()
+        """Dates of the steps that follow, series by series ``[series x horizon]``; hours by the clock of the table."""
+        last, steps = np.repeat(self.last[codes], horizon), np.tile(np.arange(1, horizon + 1), len(codes))
+        if self.frequency in UNITS:
+            return dates_of(pl.Series(last + UNITS[self.frequency] * steps), self.frequency)
+        months = pl.Series(MONTHS[self.frequency] * steps).cast(pl.String) + "mo"
+        moved = dates_of(pl.Series(last), self.frequency).dt.offset_by(months)
+        return moved.dt.month_end() if self.month_ends else moved
 
 
 def by_step(dated: Dated, frequency: Frequency | Literal["auto"], aggregate: Aggregate, where: str) -> Histories:
@@ -111,18 +109,21 @@ def by_step(dated: Dated, frequency: Frequency | Literal["auto"], aggregate: Agg
         SettingsError: A frequency that the dates cannot give, or that is not known here.
         DataError: The dates keep to no step and none is named, or a series has two values in one step.
     """
-    table = dated.table.sort("code", "day")
+    table = dated.table.sort("code", "day", "minute")
     source = source_of(table, clock=dated.clock)
     chosen = _chosen(source, frequency, where, rows=len(table) / table["code"].n_unique())
-    table = table.with_columns(_numbering(table, chosen)(table["day"]).alias("step"))
+    table = table.with_columns(_numbering(table, chosen).alias("step"))
+    table, twice = _without_second_hours(table, source) if chosen == "hourly" else (table, [])
     again = int(table.select("code", "step").is_duplicated().sum())
     same = source in (None, chosen) or (not again and frequency != "auto" and source in ("irregular", "yearly"))
-    days_again = table.select("code", "day").is_duplicated()
-    if not aggregate and (again if same else not dated.clock and days_again.any()):
-        _refuse_repeats(dated, table.filter(days_again) if not same else table, chosen if same else "daily", where)
-    changed = list[str]()
+    days_again = table.select("code", "day", "minute").is_duplicated()
+    if not aggregate and (again if same else days_again.any()):
+        shared = chosen if same else "hourly" if dated.clock else "daily"
+        _refuse_repeats(dated, table.filter(days_again) if not same else table, shared, where)
+    changed = twice
     if not same:
-        table, changed = _whole_periods(table, chosen)
+        table, cut = _whole_periods(table, chosen)
+        changed += cut
     if again or not same:
         changed.insert(0, _added_up("" if same else str(source), chosen, aggregate, again))
         table = _aggregated(table, chosen, aggregate or "sum", to_end=not same)
@@ -137,10 +138,11 @@ def by_step(dated: Dated, frequency: Frequency | Literal["auto"], aggregate: Agg
     counts = table.group_by("code", maintain_order=True).len()["len"].to_numpy()
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     days = table["day"].cast(pl.Date)
-    ends = chosen != "weekly" and bool((days == days.dt.month_end()).all())
+    ends = chosen in MONTHS and bool((days == days.dt.month_end()).all())
+    last = table["step"] if chosen == "hourly" else table["day"]
     made = Histories(
         ids, chosen, table["step"].to_numpy(), table["value"].to_numpy(), starts,
-        table["day"].to_numpy()[starts[1:] - 1], ends, (), tuple(changed),
+        last.to_numpy()[starts[1:] - 1], ends, (), tuple(changed),
     )  # fmt: skip
     return _with_words(made, dated, table)
 
@@ -149,14 +151,14 @@ def source_of(table: pl.DataFrame, *, clock: bool = False) -> Source | None:
     """The step that dates of the same series keep to; None where no series has two dates.
 
     Args:
-        table: ``code`` and ``day``, sorted.
+        table: ``code``, ``day`` and ``minute``, sorted.
         clock: Whether the dates tell a time of day.
     """
-    if clock:
-        return "hourly"
+    if clock and table.select("code", "day").is_duplicated().any():
+        minutes = _gaps(table, pl.col("day").cast(pl.Int64) * 1440 + pl.col("minute"))
+        return "hourly" if len(minutes) and float(minutes.median()) >= 60 else "minutely"  # type: ignore[arg-type]
     apart = table.filter(pl.col("code") == pl.col("code").shift()).height
-    gap = table.select(pl.when(pl.col("code") == pl.col("code").shift()).then(pl.col("day").diff())).to_series()
-    gap = gap.drop_nulls().filter(gap.drop_nulls() > 0)
+    gap = _gaps(table, pl.col("day"))
     if not apart or not len(gap):
         return None
     dates = table["day"].unique().cast(pl.Date)
@@ -176,17 +178,21 @@ def source_of(table: pl.DataFrame, *, clock: bool = False) -> Source | None:
     return "irregular"
 
 
+def _gaps(table: pl.DataFrame, time: pl.Expr) -> pl.Series:
+    """Distances of times of the same series, other than 0."""
+    gap = table.select(pl.when(pl.col("code") == pl.col("code").shift()).then(time.cast(pl.Int64).diff())).to_series()
+    gap = gap.drop_nulls()
+    return gap.filter(gap > 0)
+
+
 def _chosen(source: Source | None, frequency: Frequency | Literal["auto"], where: str, *, rows: float) -> Frequency:
     """What is named, unless the rows of a series are plainly further apart; else what is seen."""
     known = ", ".join(FREQUENCIES)
-    if source == "yearly" and (frequency == "auto" or rows >= _FEW):
-        fix = "Give rows by week, month or quarter: years are not forecast yet."
-        raise SettingsError("The dates are a year apart.", where=where, fix=fix)
     if frequency == "auto":
         if source is None:
             told = "No series has two dates, so the frequency cannot be seen."
             raise DataError(told, where=where, fix=f"Name it: --frequency {known.replace(', ', '|')}.")
-        shorter: dict[Source, Frequency] = {"hourly": "weekly", "daily": "weekly", "irregular": "monthly"}
+        shorter: dict[Source, Frequency] = {"minutely": "hourly", "irregular": "monthly"}
         return next((each for each in FREQUENCIES if each == source), None) or shorter[source]
     if source and _ORDER[source] > _ORDER[frequency] and rows >= _FEW:
         raise SettingsError(
@@ -196,28 +202,45 @@ def _chosen(source: Source | None, frequency: Frequency | Literal["auto"], where
     return frequency
 
 
-def _numbering(table: pl.DataFrame, frequency: Frequency) -> Callable[[pl.Series], pl.Series]:
-    """From days to numbers of steps; weeks are centred on the weekday that most rows have, where one has them all."""
+def _numbering(table: pl.DataFrame, frequency: Frequency) -> pl.Series:
+    """Number of each row's step; weeks are centred on the weekday that most rows have, where one has them all."""
+    days = table["day"]
+    if frequency == "hourly":
+        return days * 24 + (table["minute"] // 60).cast(pl.Int32)
+    if frequency == "daily":
+        return days
     if frequency == "weekly":
         weekday = table.select(pl.col("day") % 7).to_series().value_counts(sort=True)
         usual, share = int(weekday.row(0)[0]), int(weekday.row(0)[1]) / len(table)
         first = usual - 3 if share > _MOSTLY else _SUNDAY - 6
-        return lambda days: (days - first) // 7
-    months = _MONTHS[frequency]
+        return (days - first) // 7
+    dates = days.cast(pl.Date)
+    return (dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32) - 1) // MONTHS[frequency]
 
-    def number(days: pl.Series) -> pl.Series:
-        dates = days.cast(pl.Date)
-        return (dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32) - 1) // months
 
-    return number
+def _without_second_hours(table: pl.DataFrame, source: Source | None) -> tuple[pl.DataFrame, list[str]]:
+    """The hour that a clock shows twice when it is set back, on a Sunday before four, is the mean of both."""
+    early = (table["day"] % 7 == _SUNDAY) & (table["minute"] < 240)
+    twice = table.select("code", "day", "minute").is_duplicated() & early
+    again, years = table.filter(twice), (int(table["day"].max()) - int(table["day"].min())) / 365  # type: ignore[arg-type]
+    hours, pairs = again["step"].n_unique(), again.select("code", "step").n_unique()
+    if source != "hourly" or len(again) != 2 * pairs or not 0 < hours <= 1 + years:
+        return table, []
+    table = table.group_by("code", "step", maintain_order=True).agg(
+        pl.col("day", "minute").first(), pl.col("value").cast(pl.Float64).mean().cast(pl.Float32)
+    )
+    return table, [f"{hours:,} hours that the clock shows twice, when it is set back, are averaged"]
 
 
 def _period(step: pl.Series, frequency: Frequency) -> tuple[pl.Series, pl.Series]:
     """First and last day of steps of the calendar."""
+    if frequency in ("hourly", "daily"):
+        day = step // 24 if frequency == "hourly" else step
+        return day, day
     if frequency == "weekly":
         first = step * 7 + _SUNDAY - 6
         return first, first + 6
-    months = _MONTHS[frequency]
+    months = MONTHS[frequency]
 
     def begin(number: pl.Series) -> pl.Series:
         month = number * months
@@ -234,6 +257,8 @@ def _whole_periods(table: pl.DataFrame, frequency: Frequency) -> tuple[pl.DataFr
     """Rows of whole periods: at the ends of the table, one in which another row would still fit is left out."""
     if frequency == "weekly":
         table = table.with_columns(((pl.col("day") - (_SUNDAY - 6)) // 7).alias("step"))
+    if frequency in ("hourly", "daily"):
+        return _whole_ends(table, frequency)
     days = table["day"].unique().sort()
     usual = days.diff().quantile(0.95) or 1
     edges = pl.Series([table["step"].min(), table["step"].max()], dtype=pl.Int32)
@@ -246,6 +271,19 @@ def _whole_periods(table: pl.DataFrame, frequency: Frequency) -> tuple[pl.DataFr
     kept = pl.lit(True)
     for edge, is_cut in zip(edges, cut, strict=True):
         kept = kept & (pl.col("step") != edge) if is_cut else kept
+    return table.filter(kept), said
+
+
+def _whole_ends(table: pl.DataFrame, frequency: Frequency) -> tuple[pl.DataFrame, list[str]]:
+    """The same of hours and days: a first or last one with fewer rows than usual is left out."""
+    moments = table.select("step", "day", "minute").unique()
+    rows = moments.group_by("step").len().sort("step")
+    usual = rows["len"].mode().max()
+    said, kept = list[str](), pl.lit(True)
+    for name, row in (("first", rows.row(0)), ("last", rows.row(-1))):
+        if row[1] < usual:
+            kept = kept & (pl.col("step") != row[0])
+            said.append(f"the {name} {_STEPS[frequency][:-1]} is not whole and is left out")
     return table.filter(kept), said
 
 
@@ -262,17 +300,20 @@ def _added_up(source: str, frequency: Frequency, aggregate: Aggregate, again: in
     way = {"sum": "added up", "mean": "averaged", "": "added up (--aggregate mean takes their mean)"}[aggregate]
     if not source:
         return f"{again:,} rows that share a step with another one are {way}"
-    return f"{source} rows are {way} to {_STEPS[frequency]}, dated by their last day"
+    dated = "" if frequency in ("hourly", "daily") else ", dated by their last day"
+    return f"{source} rows are {way} to {_STEPS[frequency]}{dated}"
 
 
 def _refuse_repeats(dated: Dated, table: pl.DataFrame, step: str, where: str) -> None:
     repeated = table.filter(table.select("code", "step").is_duplicated())
     first, again = repeated.row(0, named=True), len(repeated)
     name = " / ".join(map(str, dated.ids.row(first["code"]))) if dated.ids.width else ""
+    article = "an" if step == "hourly" else "a"
     day = pl.Series([first["day"]]).cast(pl.Int32).cast(pl.Date)[0]
     which = f", the first of series {name!r} at {day}" if name else f", the first at {day}"
     raise DataError(
-        f"{again:,} rows share a {step} step with another row of their series{which}.", where=where,
+        f"{again:,} rows share {article} {step} step with another row of their series{which}.",
+        where=where,
         fix="Name every column that tells series apart (--series A --series B), or --aggregate sum (or mean).",
     )  # fmt: skip
 
@@ -288,6 +329,8 @@ def _with_words(made: Histories, dated: Dated, table: pl.DataFrame) -> Histories
     steps, series = int(made.step.max() - made.step.min()) + 1, f"{len(made):,} series"
     name = _STEPS[made.frequency] if steps != 1 else _STEPS[made.frequency][:-1]
     days = table["day"].to_numpy()
+    if made.frequency == "hourly":
+        days = made.step
     first, last = (_dated(int(day), made.frequency) for day in (days.min(), days.max()))
     said = [f"{made.frequency}: {steps:,} {name} from {first} to {last}, {series}"]
     said += [f"{holes:,} steps without a value are missing, not 0"] * bool(holes)
@@ -298,7 +341,9 @@ def _with_words(made: Histories, dated: Dated, table: pl.DataFrame) -> Histories
 
 
 def _dated(day: int, frequency: Frequency) -> str:
+    if frequency == "hourly":
+        return str(np.datetime64(day, "h")).replace("T", " ") + ":00"
     written = str(np.datetime64(day, "D"))
     if frequency == "quarterly":
         return f"{written[:4]}-Q{(int(written[5:7]) + 2) // 3}"
-    return written if frequency == "weekly" else written[:7]
+    return written[: {"monthly": 7, "yearly": 4}.get(frequency, 10)]

@@ -175,7 +175,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         predictor = self.predictor()
         before = self.panel.until(fold.origin + self.contract.horizon, self.frequency)
         truth = self._steps_after(before, fold.origin + self.contract.horizon)
-        windows = training_windows(before, self.contract, self.context)
+        untrained = getattr(predictor.scaled.network, "untrained", False)
+        learnt = before.only(np.zeros(len(before.ids), bool)) if untrained else before
+        windows = training_windows(learnt, self.contract, self.context)
         *inputs, target = (torch.as_tensor(array) for array in windows)
         watch = (*self._inputs(before), torch.as_tensor(truth))
         if isinstance(predictor.scaled, ScaledForecast):

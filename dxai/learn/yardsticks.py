@@ -57,7 +57,7 @@ def nearest(features: Array, target: Numbers, test: Array) -> Array:
 
 
 def experts(past: Array, horizon: int, season: int) -> Forecast:
-    """Forecasts of eight experts that were never trained, see `dxai.networks.experts`.
+    """Forecasts of experts that were never trained, see `dxai.networks.experts`.
 
     Args:
         past: ``[series, time]``, NaN before a series begins and where a value is missing.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dxai.contract.signature import LEVELS
+from dxai.networks.experts.hours import CONTEXT, DAY, VALIDATED, WEEK, HourlyExperts
 from dxai.networks.experts.intervals import error_scale, quantiles
 from dxai.networks.experts.lumpy import distribution, lumpiness
 from dxai.networks.experts.network import Combination
@@ -16,19 +17,24 @@ SMALLEST_SCALE = 1e-3
 """Least unit of forecasts, over the size of their series."""
 
 
+HOURS = (DAY, DAY * WEEK)
+"""Seasons of hours, which have experts of their own."""
+
+
 class Experts(nn.Module):
-    """Eight experts with quantiles; there is nothing to train.
+    """Eight experts with quantiles, or nine of hours; there is nothing to train.
 
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
+        untrained: Its fit looks at no rows.
     """
 
-    takes_raw = True
+    takes_raw = untrained = True
 
     def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
         """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
-        self.network = Combination(
+        self.network: Combination | HourlyExperts = HourlyExperts(horizon=horizon) if season in HOURS else Combination(
             season=season, horizon=horizon, context=context - horizon, validated=validated
         )  # fmt: skip
 
@@ -36,11 +42,13 @@ class Experts(nn.Module):
     def context_of(season: int, horizon: int) -> int:
         """Steps of history that are looked at: whole seasons, and one horizon for the validation inside the graph.
 
-        Twelve years of months, eighteen of quarters, three of weeks.
+        Twelve years of months, eighteen of quarters, three of weeks, 133 days of hours.
 
-        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 1)]
-        [144, 72, 156, 48]
+        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 1, 24)]
+        [144, 72, 156, 48, 3192]
         """
+        if season in HOURS:
+            return (CONTEXT + VALIDATED) * DAY
         steps = max(48, min(144, 18 * season), 3 * season)
         return -(-steps // season) * season + horizon
 
@@ -59,6 +67,8 @@ class Experts(nn.Module):
 
         A history that was never below 0 has no quantile there; with zeros in it, `lumpy` has the say.
         """
+        if isinstance(self.network, HourlyExperts):
+            return self.network.distribution(history, levels)
         seen, season = self.network.validation(history), self.network.season
         scale, forecast = error_scale(seen, season), seen.forecast[0]
         made = quantiles(forecast, scale, levels)
