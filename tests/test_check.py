@@ -634,7 +634,7 @@ def test_both_languages_say_the_same_with_the_same_figures() -> None:
     names = [re.findall(r"{(\w+)}", text.en) for text in SENTENCES.values()]
     assert [sorted(re.findall(r"{(\w+)}", text.ko)) for text in SENTENCES.values()] == [sorted(n) for n in names]
     assert all(re.search("[가-힣]", text.ko) for text in (*SENTENCES.values(), *YARDSTICKS.values()))
-    assert set(YARDSTICKS) == {quality.OWN_MEAN, classes.GUESS, *naive.DEMAND}
+    assert set(YARDSTICKS) == {quality.OWN_MEAN, classes.GUESS, *naive.DEMAND, "experts"}
 
 
 def test_a_verdict_follows_from_the_evidence_alone(checks: list[Check]) -> None:
