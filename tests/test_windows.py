@@ -25,9 +25,8 @@ def contract(frequency: Frequency, *, absent: str = "missing", minimum_history: 
     kind = "timestamp" if frequency == "hourly" else "date"
     return Contract.model_validate({
         "id": "x", "version": "1", "title_en": "x", "title_ko": "엑스", "purpose": "test", "task": "demand",
-        "columns": [
-            column("item", "category", "series"), column("day", kind, "time"), column("units", "number", "target"),
-        ],
+        "columns": [column("item", "category", "series"), column("day", kind, "time"),
+                    column("units", "number", "target")],
         "frequency": frequency, "horizon": horizon, "minimum_history": minimum_history, "absent": absent,
     })  # fmt: skip
 

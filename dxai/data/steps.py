@@ -27,7 +27,7 @@ UNITS: dict[Frequency, int] = {"hourly": 1, "daily": 1, "weekly": 7}
 """Of a step, in its clock's unit; other steps are as long as their `MONTHS`."""
 MONTHS: dict[Frequency, int] = {"monthly": 1, "quarterly": 3, "yearly": 12}
 _GRIDS: dict[Frequency, str] = {
-    "hourly": "full hours", "weekly": "one weekday", "monthly": "the last day of a month",
+    "hourly": "full hours", "daily": "days", "weekly": "one weekday", "monthly": "the last day of a month",
     "quarterly": "the last day of a quarter", "yearly": "the last day of a year",
 }  # fmt: skip
 _HOUR = 3_600_000_000
@@ -51,7 +51,7 @@ def moments(dates: pl.Series, frequency: Frequency) -> pl.Series:
     """Numbers of days, or of hours begun, of a column of dates or times."""
     if frequency == "hourly":
         return dates.cast(pl.Datetime("us")).to_physical() // _HOUR
-    return dates.cast(pl.Int32).cast(pl.Int64)
+    return dates.cast(pl.Date).cast(pl.Int32).cast(pl.Int64)
 
 
 def dates_of(numbers: pl.Series, frequency: Frequency) -> pl.Series:
@@ -67,16 +67,14 @@ def numbered(dates: pl.Series, frequency: Frequency, where: str) -> pl.Series:
     Raises:
         DataError: Dates off the grid.
     """
+    between = dates != dates_of(moments(dates, frequency), frequency)
     if frequency in UNITS:
-        length, numbers = UNITS[frequency], moments(dates, frequency)
-        since = numbers - _first(dates, frequency)
-        off, steps = since % length != 0, since // length
-        if frequency == "hourly":
-            off = dates.dt.truncate("1h") != dates
+        length, since = UNITS[frequency], moments(dates, frequency) - _first(dates, frequency)
+        off, steps = between | (since % length != 0), since // length
     else:
-        length = MONTHS[frequency]
-        off = (dates != dates.dt.month_end()) | (dates.dt.month() % length != 0)
-        steps = (dates.dt.year().cast(pl.Int32) * 12 + dates.dt.month().cast(pl.Int32)) // length
+        length, month = MONTHS[frequency], dates.dt.month().cast(pl.Int32)
+        off = between | (dates.dt.day() != dates.dt.month_end().dt.day()) | (month % length != 0)
+        steps = (dates.dt.year().cast(pl.Int32) * 12 + month) // length
     if off.any():
         first = off.arg_true().head(3).to_list()
         rows = ", ".join(f"row {i + 2}: {dates[i]}" for i in first)
