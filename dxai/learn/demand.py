@@ -86,7 +86,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     }  # fmt: skip
     gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
     gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
-    choices: ClassVar[str] = "model=nhits, dlinear or experts, split=rolling, evaluate=demand, scaling=level or trend"
+    choices: ClassVar[str] = (
+        "model=nhits, dlinear, trees or experts, split=rolling, evaluate=demand, scaling=level or trend"
+    )
     left_out_as: ClassVar[str] = "series with too short a history"
     watches: ClassVar[bool] = True
 
