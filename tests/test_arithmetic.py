@@ -19,7 +19,7 @@ from dxai import arithmetic
 from dxai.config.compose import settings_from
 from dxai.learn.families import task_of
 
-LEARNT = ("concrete_tabm", "retail")
+LEARNT = ("concrete_tabm", "retail_nhits")
 """Experiments that torch fits; the rest of a learner is the same for all."""
 DIFFERENT = {"sqrt", "sqrt_", "gelu", "gelu_backward", "_foreach_sqrt", "_foreach_sqrt_"}
 """Operators of torch that give other digits on other processors even with portable kernels."""
@@ -112,7 +112,7 @@ def test_no_code_of_the_learner_names_one(checkout: Path) -> None:
 
 TINY = {
     "concrete_tabm": ["trainer.max_epochs=1", "split.folds=2", "model.k=2", "evaluate.permutations=1"],
-    "retail": ["trainer.max_epochs=1", "trainer.epoch_batches=2", "split.origins=1", "model.width=16"],
+    "retail_nhits": ["trainer.max_epochs=1", "trainer.epoch_batches=2", "split.origins=1", "model.width=16"],
 }
 PROCESSORS = {"Intel": "Haswell", "AMD": "EPYC-Rome"}
 RELEASED_BY = "Intel"
@@ -152,6 +152,11 @@ for experiment, overrides in json.load(sys.stdin).items():
         some = task_for(task.contract, task.table[::5], settings_from(words, checkout=checkout))
         portfolio, _ = some.fit(some.folds[-1])
         torch.save(portfolio.state_dict(), folder / "portfolio.pt")
+    else:
+        id, words = task.contract.only("series").name, ["experiment=retail", "model.rows=2000", "model.rounds=5"]
+        few = task.table.filter(task.table[id].is_in(task.table[id].unique().sort().head(40).implode()))
+        some = task_for(task.contract, few, settings_from([*words, "split.origins=1"], checkout=checkout))
+        torch.save(some.fit(some.folds[-1])[0].state_dict(), folder / "trees.pt")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     digests |= {str(f.relative_to(checkout)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 print(json.dumps(digests))
@@ -201,6 +206,7 @@ def test_reference_runs_give_the_same_bytes_on_other_processors(
         assert {
             "concrete_tabm/bundle/model.onnx",
             "concrete_tabm/portfolio.pt",
+            "retail_nhits/trees.pt",
             *(f"{name}/scores.json" for name in LEARNT),
         } <= there.keys()
         assert [name for name in there if there[name] != here[name]] == [], maker

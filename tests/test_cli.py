@@ -230,7 +230,7 @@ def test_train_help_shows_no_group_that_train_refuses(sandbox: Path) -> None:
 
 def test_cfg_job_prints_the_settings_and_trains_nothing(sandbox: Path) -> None:
     before = files_below(sandbox)
-    settings = yaml.safe_load(succeeds(sandbox, "train", "experiment=retail", "model.width=32", "--cfg", "job"))
+    settings = yaml.safe_load(succeeds(sandbox, "train", "experiment=retail_nhits", "model.width=32", "--cfg", "job"))
     assert settings["data"]["name"] == "retail"
     assert settings["model"]["_target_"] == "dxai.networks.nhits.NHits"
     assert settings["model"]["width"] == 32
@@ -798,7 +798,7 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
-    assert completions(sandbox, "dxai train experiment=ret") == {"experiment=retail"}
+    assert completions(sandbox, "dxai train experiment=ret") == {"experiment=retail", "experiment=retail_nhits"}
 
 
 def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:

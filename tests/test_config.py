@@ -96,7 +96,7 @@ def test_no_overrides_give_the_root_defaults(checkout: Path) -> None:
 def test_overrides_arrive_with_their_types(checkout: Path) -> None:
     settings = settings_from(
         [
-            "experiment=retail",
+            "experiment=retail_nhits",
             "seed=7",
             "model.pools=[4,1]",
             "model.knots=[2,8]",
@@ -116,7 +116,7 @@ def test_overrides_arrive_with_their_types(checkout: Path) -> None:
 
 def test_a_budget_that_nothing_asks_for_is_refused(checkout: Path) -> None:
     assert settings_from(["budget=quick"], checkout=checkout).model.budget == "quick"  # type: ignore[union-attr]
-    for words in (["experiment=retail"], ["model=tabm"]):
+    for words in (["experiment=retail_nhits"], ["model=tabm"]):
         assert "knows no budget; trainer.max_epochs" in refusal(*words, "budget=quick", checkout=checkout)
 
 
@@ -142,7 +142,7 @@ def test_misspelt_key_is_told_with_the_nearest_key_and_its_file(checkout: Path) 
 
 
 def test_file_named_is_the_one_of_the_chosen_experiment(checkout: Path) -> None:
-    message = refusal("experiment=retail", "model.wdth=3", checkout=checkout)
+    message = refusal("experiment=retail_nhits", "model.wdth=3", checkout=checkout)
     assert "configs/model/nhits.yaml" in message
     assert "Did you mean 'model.width'?" in message
 

@@ -150,7 +150,7 @@ def demand(checkout: Path) -> Callable[[str], tuple[DemandTask, DemandPredictor,
 
     def of(kind: str) -> tuple[DemandTask, DemandPredictor, bytes]:
         if kind not in made:
-            task = DemandTask(DEMAND, parts(), settings(checkout, "retail", FORECASTS[kind]))
+            task = DemandTask(DEMAND, parts(), settings(checkout, "retail_nhits", FORECASTS[kind]))
             predictor = task.fit(task.folds[-1])[0]
             made[kind] = task, predictor, export(predictor, DEMAND, context=30)
         return made[kind]

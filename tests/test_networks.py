@@ -219,9 +219,9 @@ def test_forecast_network_answers_a_channel_per_step(kind: str, harmonics: int) 
         ["experiment=retail", "model=dlinear", "model.kernel=1"],
         ["experiment=retail", "model=dlinear", "model.kernel=4"],
         ["experiment=retail", "model=dlinear", "model.kernel=501"],
-        ["experiment=retail", "model.pools=[4,1]"],
-        ["experiment=retail", "model.pools=[80,4,1]"],
-        ["experiment=retail", "model.knots=[1,1,100]"],
+        ["experiment=retail_nhits", "model.pools=[4,1]"],
+        ["experiment=retail_nhits", "model.pools=[80,4,1]"],
+        ["experiment=retail_nhits", "model.knots=[1,1,100]"],
     ],
     ids=lambda overrides: overrides[-1],
 )
