@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from test_devices import fitted
 from test_resume import PROGRAM, TRAINER, Watched, run
 
 from dxai.cli.main import cli
@@ -90,6 +91,23 @@ def test_what_tasks_cannot_share_is_refused_by_each(
     assert not list(workplace.glob("runs/**/train*"))
 
 
+@pytest.mark.slow
+def test_a_fit_of_one_process_is_none_of_slurms(monkeypatch: pytest.MonkeyPatch) -> None:
+    curve, _, _ = fitted(TRAINER)
+    monkeypatch.setenv("SLURM_NTASKS", "4")  # in a script of sbatch
+    assert fitted(TRAINER)[0] == curve
+
+
+ROWS_SEEN = """
+from pathlib import Path
+from lightning.pytorch import Callback
+
+class RowsSeen(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, number):
+        with Path(f"seen-{trainer.global_rank}").open("a") as file:
+            file.write(f"{len(batch[-1])}\\n")
+"""
+
 # --- two tasks --------------------------------------------------------------------------------------------------------
 
 
@@ -123,10 +141,13 @@ def ended(tasks: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 def test_two_tasks_score_as_one_process_and_the_first_alone_writes(workplace: Path, checkout: Path) -> None:
     import polars as pl
 
-    words = ["model=linear", "trainer.max_epochs=2", "evaluate.permutations=1"]
+    words = ["model=linear", "trainer.max_epochs=3", "trainer.batch_size=20", "evaluate.permutations=1"]
     run(workplace, "one", words, Watched())
+    (workplace / "custom").mkdir()
+    (workplace / "custom" / "seen.py").write_text(ROWS_SEEN, "utf-8")
     own = [f"data={workplace / 'own'}", "split.folds=2", "hydra.run.dir=runs/two", *words]
-    first, other = ended(start(workplace, checkout, *own, *WORDS))
+    seen = "+trainer.callbacks.seen._target_=custom.seen.RowsSeen"
+    first, other = ended(start(workplace, checkout, *own, *WORDS, seen))
     assert (first[0], other) == (0, (0, "", "")), (first, other)
     assert "report: runs/two/evaluate/report.html" in first[1]
     assert sorted(p.name for p in (workplace / "runs").iterdir()) == ["one", "two"]
@@ -135,6 +156,9 @@ def test_two_tasks_score_as_one_process_and_the_first_alone_writes(workplace: Pa
     for column, kind in one.schema.items():
         if kind.is_float():
             assert two[column].to_list() == pytest.approx(one[column].to_list(), rel=1e-4, abs=1e-4)
+    parts = [[int(rows) for rows in Path(f"seen-{number}").read_text().split()] for number in range(2)]
+    assert {len(part) for part in parts} == {len(parts[0])}
+    assert max(parts[0]) == max(parts[1]) == 10  # half of each batch
 
 
 @pytest.mark.process
@@ -150,8 +174,7 @@ def test_a_task_that_ends_ends_the_others_and_all_resume(
     while "fit 2 of" not in line:
         line = errors.readline()
         assert line
-    for task in tasks[1:] if death == signal.SIGKILL else tasks:
-        task.send_signal(death)
+    tasks[1].send_signal(death)
     first, other = ended(tasks)
     assert (first[0], other[0]) == (75, -death if death == signal.SIGKILL else 75), (first, other)
     assert "1 fit is kept" in first[2]
