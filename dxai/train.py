@@ -10,12 +10,14 @@ import polars as pl
 
 from dxai.arithmetic import refuse_other
 from dxai.config.settings import RunSettings
+from dxai.errors import SettingsError
 from dxai.files import whole_folder
 from dxai.learn.devices import refuse_absent
-from dxai.learn.families import AnyTask, task_of
+from dxai.learn.families import AnyTask, refuse_idle_tasks, task_of
 from dxai.learn.fitting import Epoch
+from dxai.learn.tasks import Share, refuse_other_tasks, together
 from dxai.record.fits import Fits
-from dxai.record.provenance import provenance
+from dxai.record.provenance import Provenance, provenance, run_fingerprint
 from dxai.record.runs import Run
 from dxai.record.seeding import settle
 from dxai.record.tracking.sweeps import Job
@@ -67,21 +69,63 @@ def train(
     Raises:
         DxaiError: Wrong settings or data, a diverged loss, an interruption; see the subclasses.
     """
-    refuse_other(settings.arithmetic)
-    refuse_absent(settings.trainer)
-    settle(settings.seed, settings.threads)
-    task = task_of(settings, checkout)
-    made_from = provenance(task.table, task.contract.fingerprint(), task.data_on_disk)
+    _refuse(settings)
+    if job and settings.trainer.started_by == "slurm":
+        raise SettingsError(
+            "srun starts the processes of one run, however several are asked for.", where="trainer.started_by",
+            fix="Give one srun per run; or a launcher, whose jobs each take one machine (device=multi_gpu).",
+        )  # fmt: skip
+    task, made_from = _prepared(settings, checkout)
     tracker = Tracker(checkout, settings.tracking)
     unfinished = UnfinishedRun(folder)
     with (
         unfinished.working(settings, made_from, checkout, resume=resume),
         whole_folder(folder) as work,
         tracker.run(settings, made_from, job) as tracked,
+        together(settings.trainer) as share,
     ):
-        held_out = _fit_all(task, checkout, work, tracked, progress, unfinished, judge)
+        share(run_fingerprint(settings, made_from))
+        held_out = _fit_all(task, checkout, work, tracked, progress, unfinished, judge, share)
         Run.write(work, settings, made_from, held_out)
     return Run(folder)
+
+
+def follow(settings: RunSettings, checkout: Path) -> None:
+    """`train` in every task that SLURM has started but the first: take part in its fits, and leave nothing.
+
+    Args:
+        settings: The same as in the first task.
+        checkout: The same too, or a copy.
+
+    Raises:
+        DxaiError: As `train`; also that this task's code, data or settings are not those of the first.
+    """
+    _refuse(settings)
+    with together(settings.trainer) as share:
+        first = share("")  # by now it has prepared the table
+        task, made_from = _prepared(settings, checkout)
+        if run_fingerprint(settings, made_from) != first:
+            raise SettingsError(
+                "This task's code, packages, settings or table are not those of the first task.", where=str(checkout),
+                fix="Give all machines the same checkout and environment, on a file system that they share.",
+            )  # fmt: skip
+        folds = {fold.label: fold for fold in task.folds}
+        while label := share(""):
+            settle(settings.seed, settings.threads)
+            task.fit(folds[label])
+
+
+def _refuse(settings: RunSettings) -> None:
+    refuse_other(settings.arithmetic)
+    refuse_other_tasks(settings.trainer)
+    refuse_idle_tasks(settings)
+    refuse_absent(settings.trainer)
+
+
+def _prepared(settings: RunSettings, checkout: Path) -> tuple[AnyTask, Provenance]:
+    settle(settings.seed, settings.threads)
+    task = task_of(settings, checkout)
+    return task, provenance(task.table, task.contract.fingerprint(), task.data_on_disk)
 
 
 def _fit_all(
@@ -92,6 +136,7 @@ def _fit_all(
     progress: FitProgress,
     unfinished: UnfinishedRun,
     judge: Judge | None,
+    share: Share,
 ) -> pl.DataFrame:
     """Fit one predictor per fold, calibrate them by each other's tests, store and apply them.
 
@@ -112,7 +157,7 @@ def _fit_all(
 
     fitted, told_epochs = dict[str, Any](), set[tuple[str, int]]()
     progress.start(task.settings.name, len(task.folds))
-    with closing(Fits(task, checkout, step, unfinished).run()) as fits:
+    with closing(Fits(task, checkout, step, unfinished, share).run()) as fits:
         for label, predictor, curve in fits:
             fitted[label] = predictor
             for epoch in curve:

@@ -50,7 +50,10 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
     if resume is not None:
         _resume(resume, overrides)
         return
-    with jobs_told(with_own_data(overrides, find_checkout())) as words:
+    words = with_own_data(overrides, find_checkout())
+    if _followed(words):
+        return
+    with jobs_told(words) as words:
         jobs = launch(words, _train_job, _one_of_several)
     for name, text in jobs:
         if text and not isinstance(text, Exception):
@@ -75,8 +78,40 @@ def _resume(named: str, overrides: tuple[str, ...]) -> None:
             "The training of this run is finished.", where=short(folder), fix=f"dxai evaluate {short(folder)}"
         )
     settings = UnfinishedRun(folder / "train").settings
+    if named == "last" and settings.trainer.in_tasks:
+        raise SettingsError(
+            "What is the newest run, the tasks of SLURM may see differently.", where="--resume last",
+            fix=f"dxai train --resume {short(folder)}",
+        )  # fmt: skip
+    if _follows(settings):
+        return
     click.echo(f"resumed: {short(folder)}", err=True)
     _train_job(settings, folder, resume=True)
+
+
+def _followed(words: list[str]) -> bool:
+    """Whether this command was to take part in a run of the first task of SLURM, and has."""
+    from dxai.learn.tasks import task_number
+
+    if task_number() == 0 or any(word.startswith("-") for word in words):
+        return False
+    from dxai.config.compose import settings_from
+
+    return _follows(settings_from(words))
+
+
+def _follows(settings: RunSettings) -> bool:
+    """The same of settings that are known."""
+    from dxai.learn.tasks import task_number
+
+    if task_number() == 0 or not settings.trainer.in_tasks:
+        return False
+    from dxai.config.compose import find_checkout
+    from dxai.train import follow
+
+    _choose_kernels(settings)
+    follow(settings, find_checkout())
+    return True
 
 
 def _newest_unfinished() -> Path:
@@ -130,8 +165,7 @@ def _tell_failures(failed: dict[str, Exception], jobs: int) -> None:
 
 def _trained(settings: RunSettings, folder: Path, name: str = "", *, resume: bool = False) -> str:
     """Train and evaluate; what there is to tell of it."""
-    if settings.arithmetic == "native":
-        make_native()
+    _choose_kernels(settings)
     with _no_empty_folder(folder):
         from dxai.config.compose import find_checkout
         from dxai.evaluate import evaluate as evaluate_run
@@ -148,6 +182,11 @@ def _trained(settings: RunSettings, folder: Path, name: str = "", *, resume: boo
         f"{evaluation.report.verdict.sentence}\n  report: {short(evaluation.folder / 'report.html')}\n"
         f"  next:   dxai release {short(folder)} --to models/{settings.release.bundle}"
     )
+
+
+def _choose_kernels(settings: RunSettings) -> None:
+    if settings.arithmetic == "native":
+        make_native()
 
 
 @click.command(cls=Verb)

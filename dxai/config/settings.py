@@ -142,10 +142,10 @@ _OWNED = {
     "precision": "trainer.precision",
     "accelerator": "trainer.accelerator",
     "devices": "trainer.devices",
+    "num_nodes": "trainer.num_nodes",
 }
 """Arguments of Lightning's Trainer that have a key of ours."""
 _FIXED = {
-    "num_nodes": "dxai trains one model on one machine; a sweep runs on several",
     "strategy": "dxai sets it: several devices share every batch, in processes of their own",
     **dict.fromkeys(("deterministic", "benchmark"), "dxai sets it: the same settings give the same bytes"),
     **dict.fromkeys(("enable_checkpointing", "plugins"), "dxai keeps checkpoints of its own"),
@@ -177,7 +177,9 @@ class TrainerSettings(Settings):
         epoch_batches: Batches of one epoch where all rows are too many; null: all rows.
         warmup: Share of all steps in which the learning rate rises; it falls along a cosine after that.
         accelerator: What a network is trained on; whatever comes of it returns to the processor.
-        devices: Processes that share every batch, on GPUs each with one of its own.
+        devices: Processes on one machine that share every batch, on GPUs each with one of its own.
+        num_nodes: Machines, each with so many processes.
+        started_by: What starts these processes: dxai, or srun of SLURM, each of whose tasks gets the whole command.
         accumulate: Batches whose gradients make one step.
         precision: Of the network's arithmetic while it is trained: 32 bits, on a GPU with products of 19 bits
             (tf32), or bfloat16 where Lightning's mix has it.
@@ -199,6 +201,8 @@ class TrainerSettings(Settings):
     callbacks: Settings = Settings()
     accelerator: Literal["cpu", "gpu"] = "cpu"
     devices: PositiveInt = 1
+    num_nodes: PositiveInt = 1
+    started_by: Literal["dxai", "slurm"] = "dxai"
     accumulate: PositiveInt = 1
     precision: Literal[32, "tf32", "bf16-mixed"] = 32
     compile: bool = False
@@ -206,9 +210,21 @@ class TrainerSettings(Settings):
     loggers: Settings = Settings()
     lightning: LightningArguments = LightningArguments()
 
+    @property
+    def processes(self) -> int:
+        """Those that share every batch, on all machines."""
+        return self.devices * self.num_nodes
+
+    @property
+    def in_tasks(self) -> bool:
+        """Whether they are several, started by SLURM."""
+        return self.started_by == "slurm" and self.processes > 1
+
     @model_validator(mode="after")
     def _together(self) -> TrainerSettings:
-        if self.compile and self.devices > 1:
+        if self.num_nodes > 1 and self.started_by == "dxai":
+            raise ValueError("several machines need processes that SLURM has started: set device=slurm")
+        if self.compile and self.processes > 1:
             raise ValueError("compile is for one process: set trainer.devices=1, or trainer.compile=false")
         if self.precision == "tf32" and self.accelerator == "cpu":
             raise ValueError("tf32 is a GPU's arithmetic: set device=gpu, or trainer.precision=32")
@@ -221,6 +237,8 @@ class TrainerSettings(Settings):
         idle: dict[str, Any] = {
             "accelerator": "cpu",
             "devices": 1,
+            "num_nodes": 1,
+            "started_by": "dxai",
             "accumulate": 1,
             "precision": 32,
             "compile": False,

@@ -12,6 +12,7 @@ from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
 from dxai.data.table import contract_of, prepared_table, rows_on_disk
 from dxai.data.trainable import idle_roles, refuse
+from dxai.errors import SettingsError
 from dxai.learn.classification import ClassTask
 from dxai.learn.demand import DemandTask
 from dxai.learn.fitting import FitsItself
@@ -45,9 +46,22 @@ def _reads_blocks(contract: Contract, settings: RunSettings) -> bool:
     """Whether these fits need not have all rows at once."""
     if not issubclass(TASKS[contract.family], RowTask) or settings.split.kind not in ("random", "grouped"):
         return False
+    return _is_network(settings) and settings.trainer.processes == 1
+
+
+def refuse_idle_tasks(settings: RunSettings) -> None:
+    """Raise SettingsError where SLURM has started several tasks for a model that one process fits."""
+    if settings.trainer.in_tasks and not _is_network(settings):
+        raise SettingsError(
+            f"model={settings.model.name} fits itself, in one process, however SLURM is to start "
+            f"{settings.trainer.processes}.",
+            where="model, trainer.started_by", fix="Leave device=slurm out, or choose a network, such as model=tabm.",
+        )  # fmt: skip
+
+
+def _is_network(settings: RunSettings) -> bool:
     model = find(settings.model.target)
-    network = isinstance(model, type) and not issubclass(model, FitsItself)
-    return network and settings.trainer.devices == 1
+    return isinstance(model, type) and not issubclass(model, FitsItself)
 
 
 def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> AnyTask:

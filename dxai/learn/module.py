@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import multiprocessing
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -146,7 +149,7 @@ class DirectRegression(Regression):
     def suits(settings: TrainerSettings) -> bool:
         """Whether nothing is asked for that Lightning does around a step."""
         hooks = (settings.callbacks, settings.loggers) != (Settings(), Settings()) or settings.lightning.given
-        return not hooks and (settings.devices, settings.accumulate) == (1, 1) and settings.precision != "bf16-mixed"
+        return not hooks and (settings.processes, settings.accumulate) == (1, 1) and settings.precision != "bf16-mixed"
 
     def on_train_start(self) -> None:
         """Also find what every step moves: the parameters in the optimiser's order, in which their norms are summed."""
@@ -167,25 +170,7 @@ class DirectRegression(Regression):
 
 
 class SharedRegression(Regression):
-    """The same in several processes that share every batch; the first tells how it goes, and the curve comes back."""
-
-    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
-        super().__init__(network, loss, settings, Queued(multiprocessing.get_context("spawn").SimpleQueue()))
-        made_of_names = {"callbacks", "loggers", "lightning"}  # classes made for them cannot go to another process
-        self.settings = TrainerSettings.model_validate(settings.model_dump(exclude=made_of_names))
-        self._tell: OnStep | None = on_step
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """Pass on what the first process says."""
-        tell, queue = self._tell, self.on_step
-        assert tell is not None and isinstance(queue, Queued)
-        self._tell = None  # it stays in this process
-        with queue.passed_on(tell):
-            yield
-        last = self.curve[-1]
-        if not math.isfinite(last.fit_loss):
-            raise diverged(last, self.settings)
+    """The same in several processes that share every batch."""
 
     def training_step(self, batch: Rows, number: int) -> Tensor:
         """Loss of this process's part, weighed so that the mean over the processes is that over the batch."""
@@ -205,6 +190,46 @@ class SharedRegression(Regression):
         seed: int = self.trainer.datamodule.seed  # type: ignore[attr-defined]  # a `TensorData`
         torch.manual_seed(seed * 1000 + self.global_rank)
 
+    def gathered(self, losses: list[Tensor]) -> float:
+        """The mean over the processes too."""
+        mean = _joined(losses).mean() if losses else torch.tensor(math.nan, device=self.device)
+        return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
+
+
+class TaskRegression(SharedRegression):
+    """In one of the tasks that SLURM has started."""
+
+    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
+        super().__init__(network, loss, settings, on_step)
+        self._on_term = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self) -> None:
+        """Also take SIGTERM from Lightning, which would talk to the other tasks in the middle of a step."""
+        super().on_train_start()
+        signal.signal(signal.SIGTERM, self._on_term)
+
+
+class SpawnedRegression(SharedRegression):
+    """In one of the processes that are started for the fit; the first tells how it goes, and the curve comes back."""
+
+    def __init__(self, network: nn.Module, loss: Loss, settings: TrainerSettings, on_step: OnStep) -> None:
+        super().__init__(network, loss, settings, Queued(multiprocessing.get_context("spawn").SimpleQueue()))
+        made_of_names = {"callbacks", "loggers", "lightning"}  # classes made for them cannot go to another process
+        self.settings = TrainerSettings.model_validate(settings.model_dump(exclude=made_of_names))
+        self._tell: OnStep | None = on_step
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Pass on what the first process says."""
+        tell, queue = self._tell, self.on_step
+        assert tell is not None and isinstance(queue, Queued)
+        self._tell = None  # it stays in this process
+        with queue.passed_on(tell):
+            yield
+        last = self.curve[-1]
+        if not math.isfinite(last.fit_loss):
+            raise diverged(last, self.settings)
+
     def on_train_epoch_end(self) -> None:
         """As in one process, except that a loss that is no number is told once all have ended."""
         try:
@@ -212,11 +237,6 @@ class SharedRegression(Regression):
         except ModelError:
             self.curve.append(Epoch(self.current_epoch, math.nan, math.nan))
             self.trainer.should_stop = True
-
-    def gathered(self, losses: list[Tensor]) -> float:
-        """The mean over the processes too."""
-        mean = _joined(losses).mean() if losses else torch.tensor(math.nan, device=self.device)
-        return float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In each of the processes, before Lightning says that it begins."""
@@ -286,10 +306,9 @@ def fit(
             "Early stopping needs rows that are watched, and a fit on rows of a table has none: it is trained on all.",
             where="trainer.early_stopping", fix="Set trainer.max_epochs, and leave trainer.early_stopping null.",
         )  # fmt: skip
-    if settings.devices > 1:
+    if settings.processes > 1:
         checkpoint = None  # a fit of several processes begins anew
-    plain = DirectRegression if DirectRegression.suits(settings) else Regression
-    module = (SharedRegression if settings.devices > 1 else plain)(network, loss, settings, on_step)
+    module = _regression(settings)(network, loss, settings, on_step)
     data = TensorData(rows, watch, batch_size=settings.batch_size, seed=seed)
     trainer = _quiet_trainer(settings, checkpoint, clips=module.automatic_optimization)
     begin = checkpoint if checkpoint and load(checkpoint) else None
@@ -308,12 +327,20 @@ def fit(
     return module.curve
 
 
+def _regression(settings: TrainerSettings) -> type[Regression]:
+    if settings.processes > 1:
+        return TaskRegression if settings.in_tasks else SpawnedRegression
+    return DirectRegression if DirectRegression.suits(settings) else Regression
+
+
 def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None, *, clips: bool) -> Trainer:
     _silence()
+    several = "ddp" if settings.in_tasks else "ddp_spawn"
     return Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy="ddp_spawn" if settings.devices > 1 else "auto",
+        num_nodes=settings.num_nodes,
+        strategy=several if settings.processes > 1 else "auto",
         max_epochs=settings.max_epochs,
         limit_train_batches=settings.epoch_batches,
         gradient_clip_val=settings.gradient_clip if clips else None,
@@ -321,7 +348,10 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None, *, clips:
             *(callback.build() for callback in named(settings.callbacks)),
             *([EpochCheckpoint(checkpoint)] if checkpoint else []),
         ],
-        plugins=[DurableCheckpoints()],
+        plugins=[
+            DurableCheckpoints(),
+            SLURMEnvironment(auto_requeue=False) if settings.in_tasks else LightningEnvironment(),
+        ],
         deterministic=True if settings.accelerator == "cpu" else "warn",  # of some operators CUDA has no other
         logger=[logger.build() for logger in named(settings.loggers)] or False,
         accumulate_grad_batches=settings.accumulate,

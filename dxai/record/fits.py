@@ -21,6 +21,7 @@ from dxai.errors import DxaiError
 from dxai.learn.devices import processors
 from dxai.learn.families import AnyTask, task_of
 from dxai.learn.fitting import Epoch
+from dxai.learn.tasks import Share
 from dxai.record.seeding import settle
 from dxai.record.unfinished import UnfinishedRun
 
@@ -38,14 +39,15 @@ class Fits:
 
     Others are started when the fits turn out to be long. A fit begins with the seed of the run and takes nothing from
     those before it, so that neither the order nor the process shows in what comes of it. One that ended is stored at
-    once by the process that made it, and is not fitted again when the run is resumed.
+    once by the process that made it, and is not fitted again when the run is resumed. The tasks that SLURM has started
+    are told of each fit that begins here, and take part.
     """
 
-    def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep, unfinished: UnfinishedRun) -> None:
-        self.task, self.checkout, self.on_step, self.unfinished = task, checkout, on_step, unfinished
+    def __init__(self, task: AnyTask, checkout: Path, on_step: OnStep, unfinished: UnfinishedRun, share: Share) -> None:
+        self.task, self.checkout, self.on_step, self.unfinished, self.share = task, checkout, on_step, unfinished, share
         self.waiting, self.elsewhere = deque(enumerate(task.folds)), dict[str, Future[None]]()
         self.others = min(task.settings.folds_at_once or processors() // task.settings.threads, len(task.folds)) - 1
-        if task.settings.trainer.accelerator != "cpu" or task.settings.trainer.devices > 1:
+        if task.settings.trainer.accelerator != "cpu" or task.settings.trainer.processes > 1:
             self.others = 0  # the devices are taken by one fit
         self.pool: ProcessPoolExecutor | None = None
         self.taking = threading.RLock()
@@ -62,6 +64,7 @@ class Fits:
                 if known := self._stored(fold.label):
                     yield known
                     continue
+                self.share(fold.label)
                 settle(self.task.settings.seed, self.task.settings.threads)
                 step, checkpoint = partial(self._here, fold.label), self.unfinished.checkpoint(fold.label)
                 predictor, curve = self.task.fit(fold, step, checkpoint)
