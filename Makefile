@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test lint tree gpu browser emulator wheel ui clean
+.PHONY: help install demo quick test lint tree gpu browser emulator wheel catalog ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,6 +58,11 @@ wheel: install ## Build the member firm's wheel in dist/ with a trust root: make
 	@cp "$(ROOT)" dxai/catalog/root.json
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@echo "dist/ holds the wheel; commit dxai/catalog/root.json, so that every wheel of yours carries it"
+
+catalog: install ## Show what lies in models/ as a catalog, with throw-away keys, on http://127.0.0.1:8000
+	@$(BIN)/python -m pipelines.catalog
+	@echo "open http://127.0.0.1:8000 (Ctrl-C ends it)"
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory runs/catalog/site
 
 ui: install ## Serve MLflow's pages on http://127.0.0.1:5000
 	@echo "open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends it)"

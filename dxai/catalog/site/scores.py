@@ -84,13 +84,13 @@ def _notes(told: Mapping[str, Any]) -> tuple[Text, ...]:
     if told.get("random_split"):
         notes.append(say("score.random_split.note"))
     median, mean = (_value(model, METRICS[name]) for name in ("bias", "bias_of_mean"))
-    if median is not None and mean is not None:
+    if median is not None and mean is not None and _signed(median) != _signed(mean):
         notes.append(say("score.bias.note", median=_signed(median), mean=_signed(mean)))
     return tuple(notes)
 
 
 def _signed(share: float) -> str:
-    return f"{share:+.0%}".replace("-", "−")
+    return f"{round(share, 2) + 0.0:+.0%}".replace("-", "−")
 
 
 def _printed(row: Mapping[str, float], metric: Metric) -> str:
