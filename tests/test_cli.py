@@ -295,7 +295,10 @@ def test_sweep_makes_one_finished_run_per_value(checkout: Path, concrete_table: 
     assert [yaml.safe_load(path.read_text("utf-8"))["seed"] for path in runs] == [0, 1]
     assert len(list((folder / "runs").rglob("report.html"))) == 2
     assert [path.name for path in folder.rglob("mlflow.db")] == ["mlflow.db"]
-    assert tracked_runs(folder) == ["FINISHED", "FINISHED"]
+    assert tracked_runs(folder) == ["FINISHED"]  # the sweep's, above those of its jobs
+    jobs = "select status from runs where run_uuid in (select run_uuid from tags where key = 'job')"
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        assert store.execute(jobs).fetchall() == [("FINISHED",)] * 2
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,9 @@ def steps(random: Random) -> Iterator[FirmFile]:
     weeks = [(monday + timedelta(7 * i)).isocalendar() for i in range(110)]
     days = r"(?i)daily|day|grid|aggregate|step"
     yield FirmFile("21 steps", "daily", dated(lambda i: (monday + timedelta(i)).isoformat(), 200), words=DEMAND,
-                   told=r"(?i)daily|aggregate|by 1 day", checked=days, refused=days)  # fmt: skip
+                   checked="no violation", refused="")  # fmt: skip
+    yield FirmFile("21 steps", "every third day", dated(lambda i: (monday + timedelta(3 * i)).isoformat(), 200),
+                   words=DEMAND, told=r"(?i)daily|aggregate|by 3 days", checked=days, refused=days)  # fmt: skip
     shifted = dated(lambda i: (monday + timedelta(7 * i + (i % 11 == 10))).isoformat())
     yield FirmFile("21 steps", "holidays shift a week", shifted, words=DEMAND,
                    checked="not on the weekly grid|no violation")  # fmt: skip
