@@ -828,7 +828,7 @@ def test_bash_completion_script_is_valid_bash(tmp_path: Path) -> None:
     ("typed", "completed"),
     [
         ("dxai rel", "dxai release"),
-        ("dxai train experiment=ret", "experiment=retail"),
+        ("dxai train experiment=retail_", "experiment=retail_nhits"),
         ("dxai train trainer.max_e", "trainer.max_epochs="),
     ],
     ids=["verb", "choice", "key"],
