@@ -146,7 +146,7 @@ class ObjectStore(Server):
     def missing() -> str:
         """Why there can be none; empty where there can."""
         absent = [name for name in ("boto3", "moto") if find_spec(name) is None]
-        return f"{' and '.join(absent)} are not installed: pip install boto3 'moto[s3]'" if absent else ""
+        return f"{' and '.join(absent)} are not installed: pip install -c constraints.txt -e '.[s3]'" if absent else ""
 
     @property
     def command(self) -> list[str]:
