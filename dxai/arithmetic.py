@@ -76,3 +76,10 @@ def square_root(values: Tensor) -> Tensor:
     [0.0, 2.0, 3.0]
     """
     return values * values.clamp_min(1e-30).rsqrt()
+
+
+def root(values: Tensor) -> Tensor:
+    """`square_root` while torch computes; in a graph the operator, of which ONNX Runtime has one for all processors."""
+    import torch
+
+    return values.sqrt() if torch.compiler.is_exporting() else square_root(values)

@@ -102,7 +102,7 @@ def test_reference_runs_use_no_operator_that_differs(experiment: str, checkout: 
 
 def test_no_code_of_the_learner_names_one(checkout: Path) -> None:
     names = re.compile(r"\.sqrt\(|torch\.sqrt|gelu|GELU|\*\* *-?0?\.5\b|pow\(.*0?\.5\)")
-    files = [f for folder in ("networks", "learn", "ship") for f in (checkout / "dxai" / folder).glob("*.py")]
+    files = [f for folder in ("networks", "learn", "ship") for f in (checkout / "dxai" / folder).rglob("*.py")]
     assert len(files) > 20
     found = {f.name: names.findall(re.sub(r"\b(np|math)\.sqrt\(", "", f.read_text("utf-8"))) for f in files}
     assert {name: hits for name, hits in found.items() if hits} == {}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dxai.arithmetic import root
 from dxai.networks.experts.gaps import filled, without_last_spike
 from dxai.networks.experts.lumpy import normal_quantile
 from dxai.networks.experts.network import trimmed_mean
@@ -149,7 +150,7 @@ def forecasts(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> T
         ends: Of every origin the days before it, `CONTEXT` or more.
     """
     positive = (days.amin(dim=(1, 2)) >= 0)[:, None, None]
-    roots = torch.where(positive, days.clamp_min(0.0).sqrt(), days)
+    roots = torch.where(positive, root(days.clamp_min(0.0)), days)
     logs = torch.where(positive, (days.clamp_min(0.0) + OFFSET).log(), days)
     plain, rest = week_profile(days, known, ahead, ends)
     plain_logs, rest_logs = week_profile(logs, known, ahead, ends)
@@ -309,7 +310,7 @@ def shares(error: Tensor) -> Tensor:
 def unit(forecast: Tensor) -> Tensor:
     """What an error grows with: the root of the forecast, of the hour and of its day ``[..., hour]``."""
     mixed = DAMPED * forecast.abs().mean(dim=-1, keepdim=True) + (1 - DAMPED) * forecast.abs()
-    return mixed.clamp_min(1e-6).sqrt()
+    return root(mixed.clamp_min(1e-6))
 
 
 def spread(error: Tensor, truth: Tensor) -> Tensor:

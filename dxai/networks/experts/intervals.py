@@ -17,6 +17,7 @@ Source of conformal scores over a scale: Lei et al. (2018), Distribution-Free Pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -69,7 +70,7 @@ def logarithms(seen: Validation, season: int) -> Tensor:
     own = _mean(error.transpose(0, 1).flatten(1).abs(), seasonal)
     away = (seen.experts[0] - seen.forecast[0][:, None]).abs()
     disagreement = (seen.weights[:, :, None] * away).sum(dim=1) + AGREED * change
-    steps = torch.tensor([[(step / season) ** 0.5 for step in range(1, horizon + 1)]], dtype=error.dtype)
+    steps = torch.tensor([[math.sqrt(step / season) for step in range(1, horizon + 1)]], dtype=error.dtype)
     factors = [*(each.log() for each in (own, seasonal, change, disagreement)), steps]
     return torch.stack([each.expand_as(disagreement) for each in factors], dim=2)
 

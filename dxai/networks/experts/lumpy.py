@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dxai.arithmetic import root
 from dxai.networks.experts.intermittent import adida_and_imapa, croston, sba, smoothed, tsb
 from dxai.networks.experts.intervals import LEARNT
 from dxai.networks.experts.network import HIGHEST, Validation, trimmed_mean, weights
@@ -175,7 +176,7 @@ def counts(past: Tensor, variance: Tensor, values: Tensor, mean: Tensor) -> Tens
     lumpy = (2 * variance / past.clamp_min(SMALLEST).square()).clamp(max=1.0)
     lumpy = (values * lumpy + PSEUDO) / (values + PSEUDO)
     mean = mean.clamp(SMALLEST, float(COUNTS))
-    spread = variance * ratio * ratio.sqrt() * (1 + 1 / values) + lumpy * mean.square()
+    spread = variance * ratio * root(ratio) * (1 + 1 / values) + lumpy * mean.square()
     spread = torch.maximum(spread, 1.02 * mean)
     size, chance = mean.square() / (spread - mean), 1 - mean / spread
     number = torch.arange(1, COUNTS + 1, dtype=mean.dtype)
@@ -189,11 +190,11 @@ def counts(past: Tensor, variance: Tensor, values: Tensor, mean: Tensor) -> Tens
 def amounts(past: Moments, mean: Tensor, levels: Sequence[float]) -> Tensor:
     """Quantiles of zeros and a lognormal distribution around a mean ``[series, horizon, level]``."""
     zeros = past.zeros + 0.03 * (1 - past.zeros)
-    shift = (mean / past.mean.clamp_min(SMALLEST)).clamp(0.01, 100.0).sqrt().sqrt()
+    shift = root(root((mean / past.mean.clamp_min(SMALLEST)).clamp(0.01, 100.0)))
     made = []
     for level in levels:
         chance = ((level - zeros) / (1 - zeros).clamp_min(SMALLEST)).clamp(SMALLEST, 1 - SMALLEST)
-        value = (past.log_mean + past.log_variance.sqrt() * normal_quantile(chance)).exp() * shift
+        value = (past.log_mean + root(past.log_variance) * normal_quantile(chance)).exp() * shift
         made.append(torch.where((level > zeros) & (past.mean > 0), value, 0.0))
     return torch.stack(made, dim=2)
 
@@ -207,7 +208,7 @@ def normal_quantile(chance: Tensor) -> Tensor:
     away = 2 * chance - 1
     log = (4 * chance * (1 - chance)).log()
     part = 2 / (torch.pi * 0.147) + log / 2
-    return torch.sign(away) * (2 * ((part.square() - log / 0.147).sqrt() - part)).clamp_min(0.0).sqrt()
+    return torch.sign(away) * root((2 * (root(part.square() - log / 0.147) - part)).clamp_min(0.0))
 
 
 def _shares(weight: Tensor) -> Tensor:
