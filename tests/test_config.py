@@ -50,11 +50,15 @@ def test_every_group_has_choices() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_fits_together(experiment: str, checkout: Path) -> None:
     settings = settings_from([f"experiment={experiment}"], checkout=checkout)
-    assert settings.data.name in (experiment, "concrete")  # of any table the root's, until data= names one
+    assert settings.data.name in (
+        experiment,
+        experiment.removesuffix("_nhits"),
+        "concrete",
+    )  # of any table the root's, until data= names one
     if isinstance(settings.data, PublishedData):
         assert (checkout / "contracts" / f"{settings.data.contract}.yaml").is_file()
     demand = settings.split.kind == "rolling"
-    assert (settings.model.name in ("nhits", "dlinear", "experts")) == demand
+    assert (settings.model.name in ("nhits", "dlinear", "experts", "windowtrees")) == demand
 
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data" and choice != "own"])
