@@ -26,7 +26,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from benchmarks.training_loop import Case, bare_loop, cases, settings_of
+from benchmarks.training_loop import Case, bare_loop, cases, quantile_error, settings_of
 from dxai.config.settings import TrainerSettings
 from dxai.data.batches import Rows
 from dxai.learn import checkpoints
@@ -86,7 +86,7 @@ def large_cases(rows: int) -> dict[str, Case]:
     nhits = NHits(context=52, horizon=13, calendar=4, channels=9, pools=(8, 4, 1), knots=(2, 4, 8), width=1024)
     return {
         "tabm": (TabM(**embedded, width=512, blocks=3, k=32), members_squared_error, table, 4096),
-        "nhits": (nhits, cases(1)["nhits"][1], windows, 2048),
+        "nhits": (nhits, quantile_error, windows, 2048),
         "mlp": cases(rows // 10)["mlp"],
     }
 

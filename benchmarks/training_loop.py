@@ -64,7 +64,7 @@ def cases(rows: int = 8192, scale: int = 1) -> dict[str, Case]:
     nhits = NHits(context=52, horizon=13, calendar=4, channels=9, pools=(8, 4, 1), knots=(2, 4, 8), width=256 * scale)
     return {
         "tabm": (TabM(**columns, k=8 * scale), members_squared_error, table, 128 * scale),  # type: ignore[arg-type]
-        "nhits": (nhits, _quantile_error, windows, 512),
+        "nhits": (nhits, quantile_error, windows, 512),
         "mlp": (Mlp(**columns), members_squared_error, table, 128 * scale),  # type: ignore[arg-type]
     }
 
@@ -103,7 +103,8 @@ def bare_loop(
     network.eval()
 
 
-def _quantile_error(answers: Tensor, target: Tensor) -> Tensor:
+def quantile_error(answers: Tensor, target: Tensor) -> Tensor:
+    """Pinball loss of one level, for a network of nine."""
     difference = target.unsqueeze(1) - answers
     return torch.maximum(0.9 * difference, -0.1 * difference).mean()
 

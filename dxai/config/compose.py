@@ -14,7 +14,6 @@ from typing import Any
 from hydra import compose, initialize_config_dir, main
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import filter_overrides
 from hydra.plugins.completion_plugin import CompletionPlugin
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dxai.config.components import know_custom, short_name
 from dxai.config.launchers import ALONE, launcher_name, refuse_launcher
-from dxai.config.overrides import ROOT, SWEEP, device_words, plain, refuse_mistakes, refuse_sweep
+from dxai.config.overrides import ROOT, SWEEP, device_words, plain, refuse_mistakes, refuse_sweep, swept_words
 from dxai.config.settings import RunSettings, checked
 from dxai.errors import NotFoundError, SettingsError
 from dxai.files import checkout_above
@@ -129,7 +128,7 @@ def _several(overrides: list[str], job: Callable[..., str], checkout: Path) -> l
     """Runs of all values of a sweep, where the launcher that the overrides name puts them."""
     refuse_launcher(overrides, checkout)
     alone = launcher_name(overrides) == ALONE
-    swept = {o.key_or_group for o in OverridesParser.create().parse_overrides(overrides) if o.is_sweep_override()}
+    swept = {word.partition("=")[0].lstrip("+") for word in swept_words(overrides)}
 
     def run(config: DictConfig) -> tuple[str, str | Exception]:
         told = HydraConfig.get()
