@@ -9,7 +9,7 @@ Source: Caruana et al. (2004), Ensemble Selection from Libraries of Models; Ke e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import lightgbm
@@ -40,7 +40,7 @@ from dxai.learn.members import (
 )
 from dxai.networks.columns import Pairs, RawColumns
 from dxai.networks.process import GaussianProcess
-from dxai.networks.trees import Trees, joined
+from dxai.networks.trees import Trees, joined, moved
 
 if TYPE_CHECKING:
     from dxai.learn.portfolio import Portfolio
@@ -302,7 +302,7 @@ class PortfolioFit:
             rows = lightgbm.Dataset(features, self.target)
             booster = lightgbm.train(self._parameters(member.name, features.shape[1], seed=seed), rows, member.trees)
             self._explain(booster, BOOSTED[member.name].paired, weight / seeds)
-            made.append(_moved(trees_of_lightgbm(booster.dump_model()), share, first))
+            made.append(moved(trees_of_lightgbm(booster.dump_model()), share, first))
         return joined(made)
 
     def _explain(self, booster: lightgbm.Booster, paired: bool, weight: float) -> None:
@@ -334,7 +334,7 @@ class PortfolioFit:
             match name:
                 case "extra_trees":
                     forest, _ = self.aim.forest(known, self.target, self.seed)
-                    own.forest.plant(_moved(trees_of_forest(forest), share, 0))
+                    own.forest.plant(moved(trees_of_forest(forest), share, 0))
                 case "ridge" | "logistic":
                     own.keep(line=self._line(filled, self.target) * share)
                 case "gaussian_process":
@@ -372,8 +372,3 @@ def _answers(module: nn.Module, features: Array) -> Array:
     with torch.inference_mode():
         made: Array = module(torch.as_tensor(features)).numpy()
     return made
-
-
-def _moved(trees: Trees, share: float, place: int) -> Trees:
-    """The same trees with their leaves times a share, adding to outputs from this place on."""
-    return replace(trees, value=(trees.value * np.float32(share)), output=trees.output + np.int32(place))

@@ -18,7 +18,7 @@ from dxai.contract.signature import LEVELS
 from dxai.learn.fitting import FitRows
 from dxai.learn.lightgbm_trees import trees_of_lightgbm
 from dxai.networks.arguments import PositiveInt
-from dxai.networks.trees import TreeEnsemble, Trees, joined
+from dxai.networks.trees import TreeEnsemble, joined, moved
 from dxai.networks.windows import WindowFeatures, bent, unbent
 
 Array = NDArray[np.float32]
@@ -33,7 +33,6 @@ _SETTINGS: dict[str, Any] = {
     "feature_fraction": 0.25, "feature_fraction_bynode": 0.5, "verbosity": -1, "num_threads": 1, "deterministic": True,
     "force_col_wise": True,
 }  # fmt: skip
-_TOLD = {True: "boosted trees of the mean", False: "boosted trees of the quantile"}
 
 
 class WindowTrees(nn.Module):
@@ -97,7 +96,7 @@ class WindowTrees(nn.Module):
         weight = np.sqrt(level[window, 0].astype(np.float64))
         made = []
         for place, quantile in enumerate((*_FITTED, None)):
-            rows.on_step(place / (len(_FITTED) + 1), _TOLD[quantile is None] + (f" {quantile}" if quantile else ""))
+            rows.on_step(place / (len(_FITTED) + 1), f"trees of the {f'{quantile} quantile' if quantile else 'mean'}")
             aim: dict[str, Any] = {"objective": "quantile", "alpha": quantile}
             if quantile is None:
                 tweedie = {"objective": "tweedie", "tweedie_variance_power": 1.3}
@@ -105,7 +104,7 @@ class WindowTrees(nn.Module):
             label = ratio if quantile is None else bent(torch.as_tensor(ratio)).numpy()
             table = lightgbm.Dataset(features, label, weight=weight / weight.mean())
             booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1}, table, self.rounds)
-            made.append(_to(trees_of_lightgbm(booster.dump_model()), place))
+            made.append(moved(trees_of_lightgbm(booster.dump_model()), 1.0, place))
         self.trees.plant(joined(made))
 
     def _level(self, history: Tensor) -> Tensor:
@@ -130,8 +129,3 @@ class WindowTrees(nn.Module):
                 mine = (place >= first) & (place < first + len(some))
                 parts.append(made[place[mine] - first, step[mine]])
         return np.concatenate(parts)
-
-
-def _to(trees: Trees, place: int) -> Trees:
-    """The same trees, adding to another output."""
-    return Trees(**{**vars(trees), "output": np.full_like(trees.output, place)})

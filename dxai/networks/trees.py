@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from typing import Any
 
@@ -82,6 +82,11 @@ def joined(parts: Sequence[Trees]) -> Trees:
         )
 
     return Trees(**{f.name: column(f.name) for f in fields(Trees)})
+
+
+def moved(trees: Trees, share: float, place: int) -> Trees:
+    """The same trees with their leaves times a share, adding to outputs from this place on."""
+    return replace(trees, value=(trees.value * np.float32(share)), output=trees.output + np.int32(place))
 
 
 class TreeEnsemble(nn.Module):

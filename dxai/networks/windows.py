@@ -33,7 +33,7 @@ class WindowFeatures(nn.Module):
     def __init__(self, *, horizon: int, season: int) -> None:
         super().__init__()
         nearest = min(_WINDOWS, key=lambda known: abs(known - season))
-        self.horizon, self.season = horizon, season
+        self.horizon = horizon
         self.windows, self.steps = _WINDOWS[nearest], _LEVELS[nearest]
         self.seasons = [(season, 7 if season == 24 else 2 if season >= 50 else 4)] if season > 1 else []
         self.seasons += [(168, 4)] if season == 24 else [(364, 2)] if season == 7 else []
