@@ -405,7 +405,9 @@ def test_demand_parity_covers_awkward_histories(
     kind: str, demand: Callable[[str], tuple[DemandTask, DemandPredictor, bytes]]
 ) -> None:
     task, predictor, graph = demand(kind)
-    parity = proven(predictor, history_cases(task.panel, 30, task.contract), Model(graph, DEMAND, context=30))
+    parity = proven(
+        predictor, history_cases(task.panel, SeriesCodec(task.contract, 30)), Model(graph, DEMAND, context=30)
+    )
     assert parity.worst <= TOLERANCE
     assert {"longer than the context", "shorter than the context", "gaps", "all zero"} <= set(parity.cases)
 
@@ -416,7 +418,7 @@ def test_a_graph_of_another_forecaster_is_refused(
     task, predictor, _ = demand("nhits")
     other = demand("dlinear")[2]
     with pytest.raises(ModelError) as caught:
-        proven(predictor, history_cases(task.panel, 30, task.contract), Model(other, DEMAND, context=30))
+        proven(predictor, history_cases(task.panel, SeriesCodec(task.contract, 30)), Model(other, DEMAND, context=30))
     assert caught.value.exit_code == 7
     assert "real histories" in caught.value.problem
     assert "Nothing was released" in caught.value.fix

@@ -15,6 +15,8 @@ from dxai.networks.windows import WindowFeatures, bent, unbent
 
 SEASON, HORIZON = 12, 6
 WEEK = 52
+NEVER = torch.zeros(0, dtype=torch.int64)
+"""Where features do not see the date."""
 
 
 def series(count: int, steps: int, seed: int, *, level: float = 50.0, lowest: float | None = 0.0) -> Any:
@@ -31,7 +33,7 @@ def fitted(values: Any, **more: Any) -> WindowTrees:
     made = WindowTrees(context=context, horizon=HORIZON, season=SEASON, **{"rows": 8_000, "rounds": 80, **more})
     windows = np.lib.stride_tricks.sliding_window_view(values, context + HORIZON, axis=1).reshape(-1, context + HORIZON)
     history, target = (torch.as_tensor(part.copy()) for part in (windows[:, :context], windows[:, context:]))
-    made.fit(FitRows((history, torch.zeros(len(history))), target, ForecastLoss(), seed=0))
+    made.fit(FitRows((history, torch.zeros(len(history), dtype=torch.int64)), target, ForecastLoss(), seed=0))
     return made.eval()
 
 
@@ -48,7 +50,7 @@ def model(known: Any) -> WindowTrees:
 def answers(model: WindowTrees, history: Any) -> tuple[Any, Any]:
     """Quantiles and mean in the history's unit."""
     with torch.inference_mode():
-        quantiles, mean, level = model(torch.as_tensor(history))
+        quantiles, mean, level = model(torch.as_tensor(history), torch.zeros(len(history), dtype=torch.int64))
     return (quantiles * level[:, :, None]).numpy(), (mean * level).numpy()
 
 
@@ -62,7 +64,7 @@ def test_multiples_are_bent_and_bent_back() -> None:
 def test_features_are_finite_where_the_history_is_known(season: int) -> None:
     made = WindowFeatures(horizon=60, season=season)
     history = torch.rand(3, made.context) + 1
-    rows = made(history, made.level(history))
+    rows = made(history, made.level(history), NEVER)
     assert rows.shape[:2] == (3, 60)
     assert rows[:, :season].isfinite().all()
     assert (rows * 1024).round().numpy() == pytest.approx((rows * 1024).numpy(), abs=1e-3, nan_ok=True)
@@ -71,7 +73,7 @@ def test_features_are_finite_where_the_history_is_known(season: int) -> None:
 def test_the_same_season_before_stands_in_the_row_of_its_step() -> None:
     made = WindowFeatures(horizon=4, season=WEEK)
     history = torch.arange(1, made.context + 1).float()[None]
-    rows = unbent(made(history, torch.ones(1, 1)))[0]
+    rows = unbent(made(history, torch.ones(1, 1), NEVER))[0]
     assert rows[:, 0].numpy() == pytest.approx(float(history[0, -1]), rel=0.01)  # the last value, for every step
     year_ago = [float(history[0, -WEEK + step]) for step in range(4)]
     assert any(column.numpy() == pytest.approx(year_ago, rel=0.01) for column in rows.T)

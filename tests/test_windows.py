@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 import pytest
 
 from dxai.contract import Contract, Frequency
+from dxai.data.cuts import training_windows
 from dxai.data.steps import shifted
-from dxai.data.windows import Panel, to_panel, training_windows
+from dxai.data.windows import Panel, to_panel
 from dxai.errors import DataError
 
 NAN = float("nan")
@@ -203,6 +204,12 @@ def test_shifted_day_keeps_to_the_grid(day: date, steps: int, frequency: Frequen
     assert shifted(number_of(day), steps, frequency) == number_of(expected)
 
 
+def windows(panel: Panel, agreed: Contract, context: int) -> tuple[list[Any], Any]:
+    """Inputs and target of all windows as arrays."""
+    inputs, target = training_windows(panel, agreed, context)
+    return [values.numpy() for values in inputs], target.numpy()
+
+
 @pytest.mark.parametrize("context", [3, 20])
 @pytest.mark.parametrize("frequency", FREQUENCIES)
 def test_training_windows_hold_no_value_from_the_future(frequency: Frequency, context: int) -> None:
@@ -211,7 +218,7 @@ def test_training_windows_hold_no_value_from_the_future(frequency: Frequency, co
     agreed = contract(frequency, horizon=horizon, minimum_history=least)
     days = step_days(steps, frequency)
     rows = [("a", days[i], float(i)) for i in range(steps)] + [("b", days[i], float(i)) for i in range(5, steps)]
-    history, origin_days, future = training_windows(to_panel(frame_of(*rows), agreed, where="x"), agreed, context)
+    (history, origin_days), future = windows(to_panel(frame_of(*rows), agreed, where="x"), agreed, context)
     origins = [*range(least - 1, steps - 1), *range(5 + least - 1, steps - 1)]
     begins = [0] * (steps - least) + [5] * (steps - 5 - least)
     assert history.shape == (len(origins), context)
@@ -227,7 +234,7 @@ def test_training_windows_hold_no_value_from_the_future(frequency: Frequency, co
 def test_window_needs_a_known_step_after_its_origin() -> None:
     agreed = contract("weekly", horizon=2)
     panel = Panel(("a",), np.array([[1, 2, NAN, NAN]], dtype=np.float32), np.array([70]))
-    history, days, future = training_windows(panel, agreed, 2)
+    (history, days), future = windows(panel, agreed, 2)
     np.testing.assert_array_equal(history, [[NAN, 1]])
     np.testing.assert_array_equal(future, [[2, NAN]])
     assert days.tolist() == [70 - 3 * 7]
@@ -236,6 +243,6 @@ def test_window_needs_a_known_step_after_its_origin() -> None:
 def test_gaps_do_not_count_as_history_of_a_window() -> None:
     agreed = contract("weekly", horizon=1, minimum_history=3)
     panel = Panel(("a",), np.array([[1, NAN, 3, NAN, 5, 6]], dtype=np.float32), np.array([70]))
-    history, _, future = training_windows(panel, agreed, 5)
+    (history, _), future = windows(panel, agreed, 5)
     np.testing.assert_array_equal(history, [[1, NAN, 3, NAN, 5]])
     np.testing.assert_array_equal(future, [[6]])

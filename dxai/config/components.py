@@ -72,6 +72,7 @@ _REST = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 GIVEN = frozenset({
     "numbers", "cardinalities", "outputs", "context", "horizon", "season", "calendar", "channels", "prior", "monotone",
+    "frequency", "columns",
 })  # fmt: skip
 """Arguments that follow from contract and data: the task gives them, no YAML does."""
 

@@ -7,7 +7,16 @@ import json
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from dxai.contract.policy import UsagePolicy
@@ -25,7 +34,10 @@ def _known_task(name: str) -> str:
 
 Task = Annotated[str, AfterValidator(_known_task), WithJsonSchema({"enum": TASKS, "type": "string"})]
 Kind = Literal["number", "category", "date", "timestamp"]
-Role = Literal["feature", "target", "series", "time", "group", "known_future", "static", "provider", "ignore"]
+Role = Literal[
+    "feature", "target", "series", "time", "group", "known_future", "past", "static", "open", "available", "provider",
+    "ignore",
+]  # fmt: skip
 Frequency = Literal["hourly", "daily", "weekly", "monthly", "quarterly", "yearly"]
 SplitRule = Literal["", "random", "grouped", "ordered", "rolling"]
 
@@ -80,7 +92,7 @@ class Contract(BaseModel):
     frequency: Frequency | None = None
     horizon: Annotated[int, Field(ge=1, le=1000)] = 1
     season: PositiveInt = 1
-    minimum_history: PositiveInt = 1
+    minimum_history: NonNegativeInt = 1
     absent: Literal["zero", "missing"] = "missing"
 
     @cached_property
@@ -102,6 +114,25 @@ class Contract(BaseModel):
     def categories(self) -> tuple[Column, ...]:
         """Category input columns in contract order."""
         return tuple(c for c in self.features if c.kind == "category")
+
+    @cached_property
+    def series(self) -> tuple[Column, ...]:
+        """Columns that together name a series."""
+        return tuple(c for c in self.columns if c.role == "series")
+
+    @cached_property
+    def ahead(self) -> tuple[Column, ...]:
+        """Columns of a demand table whose values are known for the steps to forecast, in contract order."""
+        return tuple(c for c in self.columns if c.role in ("known_future", "open"))
+
+    @cached_property
+    def covariates(self) -> tuple[Column, ...]:
+        """What a graph of histories takes beside them, in contract order.
+
+        A part of the series' names is one where the contract lists its categories.
+        """
+        beside = ("known_future", "open", "past", "available", "static")
+        return tuple(c for c in self.columns if c.role in beside or (c.role == "series" and c.categories))
 
     @property
     def family(self) -> str:

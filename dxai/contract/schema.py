@@ -109,7 +109,7 @@ _CLASSES = {
     "properties": {"quality": {"contains": {"properties": {"arguments": _LISTED}, "required": ["arguments"]}}},
     "required": ["quality"],
 }
-_SERIES = [_columns("series", 1, 1), _columns("time", 1, 1), _with("frequency")]
+_SERIES = [_columns("series", 1), _columns("time", 1, 1), _with("frequency")]
 _RULES: dict[Level, Schema] = {
     TABLE: {
         "allOf": [

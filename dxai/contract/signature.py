@@ -130,14 +130,22 @@ def last_of(contract: Contract) -> Literal["last_day", "last_hour"]:
 
 
 def of_histories(contract: Contract) -> Signature:
-    """The past of a series in; mean, interval and quantiles of every step of the horizon out."""
+    """The past of a series and what is known beside it in; mean, interval and quantiles of every step ahead out.
+
+    Of a column that is known ahead the last values are those of the steps ahead, as many as the horizon has; those
+    before them, like all values of a column of the past, stand at the steps of the history.
+    """
     target, steps = contract.target.name, ("series", contract.horizon)
+    elements: dict[str, Element] = {"number": "float", "category": "string"}
+    axes = {"known_future": ("series", "steps"), "open": ("series", "steps")}
+    axes |= {"past": ("series", "context"), "available": ("series", "context")}
     quantiles = [Answer(f"{target}_q{round(100 * level)}", "quantiles", i) for i, level in enumerate(LEVELS)]
     return Signature(
-        "series", contract.columns,
+        "series", tuple(c for c in contract.columns if c.role != "ignore"),
         inputs=(
             Tensor("history", "float", ("series", "context"), target),
             Tensor(last_of(contract), "int64", ("series",), contract.only("time").name),
+            *(Tensor(c.name, elements[c.kind], axes.get(c.role, ("series",)), c.name) for c in contract.covariates),
         ),
         outputs=(
             Tensor("quantiles", "float", (*steps, len(LEVELS))),

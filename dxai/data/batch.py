@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dxai.contract import Contract
 from dxai.contract.signature import Grain, last_of, signature_of
 from dxai.data.steps import dates_of, moments, shifted
-from dxai.data.windows import Panel, to_panel
+from dxai.data.windows import Panel, named, naming, to_panel
 from dxai.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
@@ -144,6 +144,10 @@ class SeriesCodec(Codec):
         """Histories ``[series, context]`` and the days or hours of their last steps ``[series]``."""
         ids, last = pl.Series("series", panel.ids, dtype=pl.String), pl.Series("last", panel.last)
         arrays: Arrays = {"history": panel.history(self.context), last_of(self.contract): panel.last}
+        for column in self.contract.covariates:
+            values = panel.covariate(column, self.context, self.contract.horizon)
+            texts = np.array([*column.categories, ""], dtype=object)
+            arrays[column.name] = values if column.kind == "number" else texts[values]
         return Batch(arrays, pl.DataFrame([ids, last]), len(ids))
 
     def cells(self, frame: pl.DataFrame) -> int:
@@ -151,7 +155,8 @@ class SeriesCodec(Codec):
         assert self.contract.frequency is not None  # checked when the contract was read
         found = moments(frame[self.contract.only("time").name], self.contract.frequency)
         span = int(found.max()) - int(found.min())  # type: ignore[arg-type]
-        return frame[self.contract.only("series").name].n_unique() * max(span, self.context)
+        series = frame.select(naming(self.contract).n_unique()).item()
+        return int(series) * max(span, self.context) * (1 + len(self.contract.covariates))
 
     def keys(self, batch: Batch) -> dict[str, pl.Series]:
         """Series and date of every step ahead."""
@@ -159,10 +164,10 @@ class SeriesCodec(Codec):
         assert contract.frequency is not None  # checked when the contract was read
         last = batch.cases["last"]
         ahead = {m: [shifted(m, s, contract.frequency) for s in range(1, horizon + 1)] for m in set(last.to_list())}
-        series, time = (contract.only(role).name for role in ("series", "time"))
-        ids = batch.cases["series"].gather(np.repeat(np.arange(batch.count), horizon)).alias(series)
+        time = contract.only("time").name
+        ids = batch.cases["series"].gather(np.repeat(np.arange(batch.count), horizon))
         steps = pl.Series(time, [step for moment in last.to_list() for step in ahead[moment]], dtype=pl.Int64)
-        return {series: ids, time: dates_of(steps, contract.frequency)}
+        return {part.name: part for part in named(ids, contract)} | {time: dates_of(steps, contract.frequency)}
 
 
 CODECS: dict[Grain, Callable[[Contract, int], Codec]] = {

@@ -9,8 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dxai.data.cuts import Cut
+
 Rows = tuple[Tensor, ...]
 """Tensors of equal length: inputs first, the target last."""
+
+Stored = tuple[Tensor | Cut, ...]
+"""What batches are taken from: the same, or cut when it is asked for."""
 
 
 POOL = 32
@@ -39,7 +44,7 @@ class Batches:
     together they see the batches of one.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, *, seed: int | None, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, rows: Stored, batch_size: int, *, seed: int | None, rank: int = 0, world: int = 1) -> None:
         """``seed`` None keeps the rows in order; this is process number ``rank`` of ``world``."""
         self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
         self.rank, self.world = rank, world

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from lightning.pytorch import LightningDataModule
 
-from dxai.data.batches import Batches, DiskBatches, Rows, RowsOnDisk
+from dxai.data.batches import Batches, DiskBatches, Rows, RowsOnDisk, Stored
 
 
 class TensorData(LightningDataModule):
     """Rows to fit, in memory or on disk, and perhaps rows to watch."""
 
-    def __init__(self, fit: Rows | RowsOnDisk, watch: Rows | None, *, batch_size: int, seed: int) -> None:
+    def __init__(self, fit: Stored | RowsOnDisk, watch: Rows | None, *, batch_size: int, seed: int) -> None:
         super().__init__()
         self.fit_rows, self.watch_rows, self.batch_size, self.seed = fit, watch, batch_size, seed
 
@@ -26,7 +26,7 @@ class TensorData(LightningDataModule):
         """Rows to watch, in order; they steer nothing, they only draw a curve."""
         return [] if self.watch_rows is None else self._batches(self.watch_rows, 4096, None)
 
-    def _batches(self, rows: Rows, size: int, seed: int | None) -> Batches:
+    def _batches(self, rows: Stored, size: int, seed: int | None) -> Batches:
         """Of rows that lie in the memory of the device that trains."""
         trainer = self.trainer
         if trainer is None:

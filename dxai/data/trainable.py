@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract import Contract
-from dxai.data.windows import numbered_steps
+from dxai.data.windows import newest_step, numbered_steps
 from dxai.errors import DataError, SettingsError
 
 Refusal = SettingsError | DataError
@@ -38,18 +38,6 @@ def split_rule(contract: Contract) -> Rule:
     if contract.split in ("grouped", "ordered", "random"):
         return contract.split
     return "grouped" if contract.group else "random"
-
-
-def idle_roles(contract: Contract) -> SettingsError | None:
-    """Columns in roles that no model uses."""
-    idle = [column for column in contract.columns if column.role in ("known_future", "static")]
-    if not idle:
-        return None
-    told = ", ".join(f"{column.name!r} ({column.role})" for column in idle)
-    return SettingsError(
-        f"No model uses these roles yet: {told}. They would have no effect.", where=f"contract {contract.id}",
-        fix="Give these columns the role ignore.",
-    )  # fmt: skip
 
 
 def split_refusal(contract: Contract, rule: Rule, *, leak: str = "") -> SettingsError | None:
@@ -246,12 +234,13 @@ def histories(table: pl.DataFrame, contract: Contract, *, origins: int, where: s
     """
     zero = contract.absent == "zero"
     steps = numbered_steps(table, contract, where=where).with_columns(pl.col("value").cast(pl.Float32))
+    newest = newest_step(steps, contract, where)
+    steps = steps.filter(pl.col("step") <= newest)
     ends = steps.group_by("series", maintain_order=True).agg(
         pl.col("step").min().alias("first"), pl.col("step").max().alias("newest"), pl.col("day").max().alias("last"),
         pl.len().alias("rows"), pl.col("value").null_count().alias("gaps"),
     )  # fmt: skip
-    end = pl.col("newest").max() if zero else pl.col("newest")
-    ends = ends.with_columns(end.alias("end"))
+    ends = ends.with_columns((pl.lit(newest) if zero or contract.ahead else pl.col("newest")).alias("end"))
     known = pl.col("end") - pl.col("first") + 1 if zero else pl.col("rows").cast(pl.Int32)
     ends = ends.with_columns((known - pl.col("gaps").cast(pl.Int32)).alias("known"))
     enough = ends.filter(pl.col("known") >= contract.minimum_history)

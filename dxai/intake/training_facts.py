@@ -18,7 +18,6 @@ from dxai.data.trainable import (
     few_groups,
     few_times,
     histories,
-    idle_roles,
     rare_classes,
     split_refusal,
     split_rule,
@@ -39,8 +38,8 @@ def asked_of(typed: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """
     target, rule = pl.col(contract.target.name), split_rule(contract)
     if contract.task == "demand":
-        series, time = (contract.only(role).name for role in ("series", "time"))
-        return typed.select(pl.col(series).cast(pl.Categorical), time, target.cast(pl.Float32))
+        series = [pl.col(column.name).cast(pl.Categorical) for column in contract.series]
+        return typed.select(*series, contract.only("time").name, target.cast(pl.Float32))
     columns = [] if contract.classes and rule == "random" else [target]
     columns += [pl.col(name) for name in _time(contract) if rule == "ordered"]
     if rule == "grouped" and contract.group:
@@ -61,11 +60,9 @@ def training_says(
         where: The file, for messages.
         broken: Columns that break the contract: nothing is said of them.
     """
-    refusals = [idle] if (idle := idle_roles(found.contract)) is not None else list[Refusal]()
     if found.contract.task == "demand":
-        more, notes = _of_series(asked, found.contract, where, broken)
-        return [*refusals, *more], notes
-    return [*refusals, *_quality_refusals(asked, found, broken)], _quality_notes(found, broken)
+        return _of_series(asked, found.contract, where, broken)
+    return list(_quality_refusals(asked, found, broken)), _quality_notes(found, broken)
 
 
 def _time(contract: Contract) -> list[str]:
@@ -119,8 +116,8 @@ def _quality_notes(found: TableCheck, broken: frozenset[str]) -> list[str]:
 def _of_series(
     asked: pl.DataFrame, contract: Contract, where: str, broken: frozenset[str]
 ) -> tuple[list[Refusal], list[str]]:
-    series, time, target = (contract.only(role).name for role in ("series", "time", "target"))
-    if broken & {series, time}:
+    time, target = (contract.only(role).name for role in ("time", "target"))
+    if broken & {*(column.name for column in contract.series), time}:
         return [], []
     if asked.is_empty():
         return [DataError("The table has no row.", where=where, fix="Bring the rows of the series.")], []

@@ -21,10 +21,11 @@ from dxai.contract import Contract
 from dxai.contract.signature import LEVELS, last_of
 from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
+from dxai.data.cuts import training_windows
 from dxai.data.naive import Forecast
 from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
-from dxai.data.windows import Panel, to_panel, training_windows
+from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
@@ -32,7 +33,7 @@ from dxai.learn.fitting import Epoch, FitRows, OnStep, fit, unwatched
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
-from dxai.learn.transform import Calendar, SeriesScale
+from dxai.learn.transform import Calendar, SeriesScale, encode
 from dxai.networks.experts import Experts
 from dxai.networks.quantiles import QuantileHead
 
@@ -40,6 +41,9 @@ Array = NDArray[np.float32]
 
 QUANTILE_COLUMNS = tuple(f"q{round(level * 100)}" for level in LEVELS)
 MEDIAN = len(LEVELS) // 2
+_MASKS = ("open", "available")
+"""Roles that say which steps do not count, whatever the model."""
+_ID, _DRAW = "\x00series", "\x00draw"
 EXPERTS = "experts"
 """Name of the yardstick."""
 
@@ -108,6 +112,24 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         found = histories(table, contract, origins=self.split.origins, where=settings.data.name)
         refuse(next(found.refusals(self.split.origins, settings.data.name), None))
         self._refuse_short_context()
+        self._refuse_idle_columns()
+
+    def _refuse_idle_columns(self) -> None:
+        """Columns beside the history that the model does not look at."""
+        idle = ", ".join(
+            f"{column.name!r} ({column.role})" for column in self.contract.covariates if column.role not in _MASKS
+        )
+        if idle and "columns" not in self._beside():
+            raise SettingsError(
+                f"model={self.settings.model.name} does not look at {idle}: they would have no effect.", where="model",
+                fix="Use model=trees, or give these columns the role ignore.",
+            )  # fmt: skip
+
+    def _beside(self) -> dict[str, Any]:
+        """What a model gets that looks at the date and at the covariates."""
+        given = {"frequency": self.frequency, "columns": self.contract.covariates}
+        model = self.settings.model
+        return given if self.raw and model.takes(self.gives_raw | given.keys()) else {}
 
     def _refuse_short_context(self) -> None:
         if self.raw:
@@ -147,7 +169,9 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         """An unfitted predictor of the right shape."""
         scaling, contract = self.scaling, self.contract
         if self.raw:
-            network = self.network(context=self.context, horizon=contract.horizon, season=contract.season)
+            network = self.network(
+                context=self.context, horizon=contract.horizon, season=contract.season, **self._beside()
+            )
             return DemandPredictor(contract, RawForecast(network))
         scale = SeriesScale(
             context=scaling.context, horizon=contract.horizon, season=contract.season,
@@ -179,16 +203,15 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         truth = self._steps_after(before, fold.origin + self.contract.horizon)
         untrained = getattr(predictor.scaled.network, "untrained", False)
         learnt = before.only(np.zeros(len(before.ids), bool)) if untrained else before
-        windows = training_windows(learnt, self.contract, self.context)
-        *inputs, target = (torch.as_tensor(array) for array in windows)
-        watch = (*self._inputs(before), torch.as_tensor(truth))
+        inputs, target = training_windows(learnt, self.contract, self.context)
+        watch = (*self._inputs(predictor, before), torch.as_tensor(truth))
         if isinstance(predictor.scaled, ScaledForecast):
             predictor.scaled.scale.fit(watch[0])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
-        told = FitRows(tuple(inputs), target, loss, self.settings.seed, on_step=on_step)
-        curve = fit(predictor.scaled, told, watch, self.settings.trainer, checkpoint)
+        rows = FitRows(inputs, target, loss, self.settings.seed, on_step=on_step)
+        curve = fit(predictor.scaled, rows, watch, self.settings.trainer, checkpoint)
         with torch.inference_mode():
-            quantiles, _, scale = (t.numpy() for t in predictor.scaled(*self._inputs(before)))
+            quantiles, _, scale = (t.numpy() for t in predictor.scaled(*watch[:-1]))
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])
         predictor.offset = torch.tensor(conformal_quantile(scores[np.isfinite(scores)]))
         return predictor, curve
@@ -199,11 +222,11 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def held_out(self, predictor: DemandPredictor, fold: DemandFold) -> pl.DataFrame:
         """Truth, quantiles, mean and interval of every series and step after the origin, one row each."""
         past, horizon = self.panel.until(fold.origin, self.frequency), self.contract.horizon
-        answer = predictor.answer(self._arrays(past))
+        answer = predictor.answer(self.codec.encode_panel(past).arrays)
         series = len(past.ids)
         return pl.DataFrame({
             "fold": np.full(series * horizon, fold.number),
-            "series": np.repeat(np.array(past.ids), horizon),
+            "series": np.repeat(np.array([told(name) for name in past.ids]), horizon),
             "step": np.tile(np.arange(1, horizon + 1), series),
             "truth": self._steps_after(past, fold.origin).ravel(),
             **{name: answer[name].ravel() for name in ("mean", "lower", "upper")},
@@ -265,26 +288,57 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def parity_cases(self) -> dict[str, Arrays]:
         """Real histories and awkward ones."""
-        return history_cases(self.panel, self.context, self.contract)
+        ahead = self.contract.horizon if self.contract.ahead else 0
+        return history_cases(self.panel.until(ahead, self.frequency), self.codec)
 
     def golden_rows(self) -> pl.DataFrame:
         """Whole histories of some series; of own ones every date's values dealt out among the series, without names."""
-        series, time, target = (self.contract.only(role).name for role in ("series", "time", "target"))
-        count, ids = self.settings.release.golden_rows, list(self.panel.ids)
-        chosen = ids[:: max(1, len(ids) // count)][:count]
+        ids = naming(self.contract)
+        count = self.settings.release.golden_rows
+        chosen = list(self.panel.ids)[:: max(1, len(self.panel.ids) // count)][:count]
+        table = self._without_last_horizon() if self.contract.ahead else self.table
+        columns = [column.name for column in self.codec.signature.reads]
         if not self.own:
-            return self.table.filter(pl.col(series).is_in(chosen))
-        draw = pl.int_range(pl.len()).shuffle(seed=0)  # one for the table: one for each date would deal all dates alike
-        dealt = self.table.with_columns(draw.alias("draw")).with_columns(pl.col(target).sort_by("draw").over(time))
-        names = {name: f"series-{number}" for number, name in enumerate(chosen, 1)}
-        return dealt.filter(pl.col(series).is_in(chosen)).select(pl.col(series).replace(names), time, target)
+            return table.filter(ids.is_in(chosen)).select(columns)
+        dealt = self._dealt(table).filter(ids.is_in(chosen))
+        names = ids.replace_strict(chosen, [f"series-{number}" for number, _ in enumerate(chosen, 1)])
+        unlisted = [names.alias(column.name) for column in self.contract.series if not column.categories]
+        return dealt.with_columns(unlisted).select(columns)
 
-    def _arrays(self, past: Panel) -> Arrays:
-        return SeriesCodec(self.contract, self.context).encode_panel(past).arrays
+    def _without_last_horizon(self) -> pl.DataFrame:
+        """The table as it was one horizon ago, with what was known of the steps since."""
+        target, time = self.contract.target.name, self.contract.only("time").name
+        steps = self.table.filter(pl.col(target).is_not_null())[time].unique().sort()
+        since = steps[-min(self.contract.horizon, len(steps))]
+        return self.table.with_columns(pl.when(pl.col(time) < since).then(pl.col(target)))
 
-    def _inputs(self, past: Panel) -> tuple[torch.Tensor, torch.Tensor]:
-        arrays = self._arrays(past)
-        return torch.as_tensor(arrays["history"]), torch.as_tensor(arrays[last_of(self.contract)])
+    def _dealt(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Each column's values of a date dealt out among the series, static ones once for all dates."""
+        time = self.contract.only("time").name
+        ids = naming(self.contract)
+        table = table.with_columns(ids.alias(_ID))
+        dealt = [self.contract.target, *(c for c in self.contract.covariates if c.role != "series")]
+        for seed, column in enumerate(dealt):
+            draw = pl.int_range(pl.len()).shuffle(
+                seed=seed
+            )  # one for the table: one for each date would deal all alike
+            if column.role == "static":
+                each = table.select(_ID, column.name).group_by(_ID, maintain_order=True).first()
+                each = each.with_columns(pl.col(column.name).sort_by(draw))
+                table = table.drop(column.name).join(each, on=_ID, how="left", maintain_order="left")
+            else:
+                table = table.with_columns(draw.alias(_DRAW)).with_columns(
+                    pl.col(column.name).sort_by(_DRAW).over(time)
+                )
+        return table.drop(_DRAW)
+
+    @cached_property
+    def codec(self) -> SeriesCodec:
+        """Frames and panels to what a graph takes, and back."""
+        return SeriesCodec(self.contract, self.context)
+
+    def _inputs(self, predictor: DemandPredictor, past: Panel) -> tuple[torch.Tensor, ...]:
+        return predictor.positional(encode(self.codec.encode_panel(past).arrays, self.contract))
 
     def _steps_after(self, past: Panel, steps_before_end: int) -> Array:
         """The horizon that follows a panel which ends so many steps before the table ``[series, horizon]``."""
@@ -296,25 +350,36 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )
 
 
-def history_cases(panel: Panel, context: int, contract: Contract) -> dict[str, Arrays]:
+def history_cases(panel: Panel, codec: SeriesCodec) -> dict[str, Arrays]:
     """Histories as they are, few of them, longer and shorter ones, with gaps, all zero, from other days of the year."""
-    history, last, steps = panel.history(context), panel.last, max(1, context // 4)
+    arrays, contract, context = codec.encode_panel(panel).arrays, codec.contract, codec.context
+    history, steps = arrays["history"], max(1, context // 4)
     gaps, short = history.copy(), history.copy()
     gaps[:, ::3] = np.nan
     short[:, :-steps] = np.nan
-    histories_of = {
-        "real histories": history,
-        "1 series": history[:1],
-        "3 series": history[:3],
-        "longer than the context": panel.values,
-        "shorter than the context": history[:, -steps:],
-        "short, padded": short,
-        "gaps": gaps,
-        "all zero": np.zeros_like(history),
-    }
+    wider = SeriesCodec(contract, max(context, panel.values.shape[1])).encode_panel(panel).arrays
+    lengths = {c.name: steps + contract.horizon * (c in contract.ahead) for c in contract.covariates}
+    shorter = {n: arrays[n][:, -length:] for n, length in lengths.items() if arrays[n].ndim > 1}
     name, quarter = last_of(contract), 91 * units_of_a_day(contract.frequency)
-    cases: dict[str, Arrays] = {n: {"history": h, name: last[: len(h)]} for n, h in histories_of.items()}
-    return cases | {"other seasons": {"history": history, name: last + quarter}}
+    cases: dict[str, Arrays] = {
+        "real histories": arrays,
+        "1 series": {n: values[:1] for n, values in arrays.items()},
+        "3 series": {n: values[:3] for n, values in arrays.items()},
+        "longer than the context": wider,
+        "shorter than the context": arrays | shorter | {"history": history[:, -steps:]},
+        "short, padded": arrays | {"history": short},
+        "gaps": arrays | {"history": gaps},
+        "all zero": arrays | {"history": np.zeros_like(history)},
+        "other seasons": arrays | {name: arrays[name] + quarter},
+    }
+    if contract.covariates:
+        cases["nothing known beside"] = arrays | {c.name: _nothing(arrays[c.name]) for c in contract.covariates}
+    return cases
+
+
+def _nothing(values: NDArray[Any]) -> NDArray[Any]:
+    """As many missing values."""
+    return np.full_like(values, "" if values.dtype == object else np.nan)
 
 
 def _as_arrays(made: Forecast) -> dict[str, Array]:

@@ -11,7 +11,6 @@ from dxai.config.components import find
 from dxai.config.settings import OwnData, RunSettings
 from dxai.contract import Contract
 from dxai.data.table import contract_of, prepared_table, rows_on_disk
-from dxai.data.trainable import idle_roles, refuse
 from dxai.errors import SettingsError
 from dxai.learn.classification import ClassTask
 from dxai.learn.demand import DemandTask
@@ -32,13 +31,14 @@ def task_of(settings: RunSettings, checkout: Path) -> AnyTask:
     Models that fit themselves, ordered splits and fits of several processes have all rows in memory.
     """
     contract = contract_of(settings.data, checkout)
+    stored = None
     if _reads_blocks(contract, settings) and isinstance(settings.data, OwnData):
-        refuse(idle_roles(contract))
-        if stored := rows_on_disk(settings.data, checkout):
-            task = task_for(contract, stored.sample(), settings)
-            assert isinstance(task, RowTask)
-            task.stored, task.left_out = stored, stored.about.left_out
-            return task
+        stored = rows_on_disk(settings.data, checkout)
+    if stored:
+        task = task_for(contract, stored.sample(), settings)
+        assert isinstance(task, RowTask)
+        task.stored, task.left_out = stored, stored.about.left_out
+        return task
     return task_for(contract, prepared_table(settings.data, checkout), settings)
 
 
@@ -68,9 +68,7 @@ def task_for(contract: Contract, table: pl.DataFrame, settings: RunSettings) -> 
     """The task with its folds.
 
     Raises:
-        SettingsError: A model, split or evaluation of another kind of task; a leaky split; a context that is too short;
-            a role that no model uses yet.
+        SettingsError: A model, split or evaluation of another kind of task; a leaky split; a context that is too short.
         DataError: The table is too short for the split.
     """
-    refuse(idle_roles(contract))
     return TASKS[contract.family](contract, table, settings)

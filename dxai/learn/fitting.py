@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai.config.settings import TrainerSettings
-from dxai.data.batches import RowsOnDisk
+from dxai.data.batches import RowsOnDisk, Stored
+from dxai.data.cuts import Cut
 
 Loss = Callable[[Any, Tensor], Tensor]
 """(what the network answers, target) to one number."""
@@ -54,8 +55,8 @@ class FitRows:
         explained: Numbers of rows of which it is kept what each column brings to their answers.
     """
 
-    inputs: tuple[Tensor, ...]
-    target: Tensor
+    inputs: Stored
+    target: Tensor | Cut
     loss: Loss
     seed: int
     groups: NDArray[np.int64] | None = None

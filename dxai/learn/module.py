@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dxai.config.components import Component, Settings
 from dxai.config.settings import TrainerSettings
-from dxai.data.batches import Rows, RowsOnDisk
+from dxai.data.batches import Rows, RowsOnDisk, Stored
 from dxai.data.datamodule import TensorData
 from dxai.errors import InterruptedRunError, ModelError, SettingsError
 from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint
@@ -275,7 +275,7 @@ def warmup_cosine(progress: float, warmup: float) -> float:
 def fit(
     network: nn.Module,
     loss: Loss,
-    rows: Rows | RowsOnDisk,
+    rows: Stored | RowsOnDisk,
     watch: Rows | None,
     settings: TrainerSettings,
     *,

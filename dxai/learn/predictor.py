@@ -156,7 +156,12 @@ class ScaledForecast(nn.Module):
         super().__init__()
         self.scale, self.calendar, self.network, self.head = scale, calendar, network, head
 
-    def forward(self, history: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def context(self) -> int:
+        """Steps of history that it looks at."""
+        return self.scale.context
+
+    def forward(self, history: Tensor, last: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """History ``[series, time]`` and numbers of days or hours ``[series]`` to scaled forecasts.
 
         Returns:
@@ -168,39 +173,83 @@ class ScaledForecast(nn.Module):
 
 
 class RawForecast(nn.Module):
-    """A network that takes histories as they are, and brings its own scale and quantiles; it sees no date."""
+    """A network that takes histories as they are, and brings its own scale and quantiles.
+
+    Attributes:
+        looks_beside: Whether it also takes the date and the covariates.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.looks_beside = network, getattr(network, "looks_beside", False)
 
-    def forward(self, history: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
+    @property
+    def context(self) -> int:
+        """Steps of history that it looks at."""
+        return int(self.network.context)  # type: ignore[arg-type]
+
+    def forward(self, history: Tensor, last: Tensor, *columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `ScaledForecast`."""
-        quantiles, mean, scale = self.network(history)
+        beside = (last, *columns) if self.looks_beside else ()
+        quantiles, mean, scale = self.network(history, *beside)
         return quantiles, mean, scale
 
 
 class DemandPredictor(Predictor):
-    """Raw history to quantiles, a mean and a calibrated 80 % interval, in the target's unit."""
+    """Raw history to quantiles, a mean and a calibrated 80 % interval, in the target's unit.
+
+    Steps that are not open, and those at which not all demand could be met, are missing in the history; at steps ahead
+    that are not open every answer is 0.
+    """
 
     offset: Tensor
 
     def __init__(self, contract: Contract, scaled: ScaledForecast | RawForecast) -> None:
         super().__init__(contract)
         self.floor, self.last, self.scaled = contract.target.minimum, last_of(contract), scaled
+        self.roles = {
+            column.role: column.name for column in contract.covariates if column.role in ("open", "available")
+        }
         self.register_buffer("offset", torch.zeros(()))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """``history [series, time]`` (NaN: missing, any length) and when each ends to forecasts.
+        """``history [series, time]`` (NaN: missing, any length), when each ends and its covariates to forecasts.
 
         Returns:
             Quantiles ``[series, horizon, level]``; mean, lower and upper ``[series, horizon]``.
         """
-        quantiles, mean, scale = self.scaled(inputs["history"], inputs[self.last])
+        told = self._aligned(inputs) if self.contract.covariates else inputs
+        quantiles, mean, scale = self.scaled(*self.positional(told))
         # The calibrated bounds stay outside the next inner quantiles, whatever the sign of the offset.
         lower = torch.minimum(quantiles[..., 0] - self.offset, quantiles[..., 1])
         upper = torch.maximum(quantiles[..., -1] + self.offset, quantiles[..., -2])
-        in_units = (quantiles * scale[:, :, None], mean * scale, lower * scale, upper * scale)
+        in_units = [quantiles * scale[:, :, None], mean * scale, lower * scale, upper * scale]
         if self.floor is not None:
-            in_units = tuple(value.clamp(min=self.floor) for value in in_units)
+            in_units = [value.clamp(min=self.floor) for value in in_units]
+        if "open" in self.roles:
+            shut, zero = told[self.roles["open"]][:, -self.contract.horizon :] == 0, torch.zeros(())
+            in_units = [torch.where(shut if v.ndim == 2 else shut[..., None], zero, v) for v in in_units]
         return dict(zip(self.output_names, in_units, strict=True))
+
+    def positional(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """History, when it ends and the covariates, as `scaled` takes them."""
+        return (inputs["history"], inputs[self.last], *(inputs[column.name] for column in self.contract.covariates))
+
+    def _aligned(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """All columns of steps as long as the context, and what is known ahead by the horizon longer."""
+        context, horizon = self.scaled.context, self.contract.horizon
+        told = {**inputs, "history": _last_steps(inputs["history"], context, torch.nan)}
+        for column in self.contract.covariates:
+            values, nothing = inputs[column.name], torch.nan if column.kind == "number" else len(column.categories)
+            if values.ndim == 2:
+                ahead = horizon if column in self.contract.ahead else 0
+                told[column.name] = _last_steps(values, context + ahead, nothing)
+        for name in self.roles.values():
+            told["history"] = torch.where(told[name][:, :context] == 0, torch.nan, told["history"])
+        return told
+
+
+def _last_steps(values: Tensor, length: int, nothing: float) -> Tensor:
+    """The last steps, so many, with nothing before them where there are fewer."""
+    empty = torch.full_like(values[:, :1], nothing).expand(-1, length)
+    return torch.cat([empty, values], dim=1)[:, -length:]

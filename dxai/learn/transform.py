@@ -19,13 +19,13 @@ def encode(arrays: Mapping[str, NDArray[Any]], contract: Contract) -> dict[str, 
 
     The exported graph does the same with a LabelEncoder per column.
     """
-    known = {c.name: {text: i for i, text in enumerate(c.categories)} for c in contract.categories}
-    return {
-        name: torch.as_tensor(
-            values if name not in known else np.array([known[name].get(v, len(known[name])) for v in values], np.int64)
-        )
-        for name, values in arrays.items()
-    }
+    categories = {c.name: c.categories for c in (*contract.categories, *contract.covariates) if c.kind == "category"}
+
+    def numbers(name: str, texts: NDArray[Any]) -> NDArray[np.int64]:
+        known = {text: number for number, text in enumerate(categories[name])}
+        return np.array([known.get(text, len(known)) for text in texts.ravel()], np.int64).reshape(texts.shape)
+
+    return {n: torch.as_tensor(numbers(n, values) if n in categories else values) for n, values in arrays.items()}
 
 
 class RawTransform(nn.Module):

@@ -6,6 +6,7 @@ Series; Ke et al. (2017), LightGBM; Tweedie loss: Makridakis et al. (2022), The 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightgbm
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dxai.contract import Column, Frequency
 from dxai.contract.signature import LEVELS
 from dxai.learn.fitting import FitRows
 from dxai.learn.lightgbm_trees import trees_of_lightgbm
@@ -22,10 +24,17 @@ from dxai.networks.trees import TreeEnsemble, joined, moved
 from dxai.networks.windows import WindowFeatures, bent, unbent
 
 Array = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
 _FITTED = LEVELS[::2]
 """Levels that have trees of their own; those between are the mean of their neighbours."""
-_AT_ONCE = 2_000
+_AT_ONCE, _LOOK = 500, 100_000
+_SPARE = 2
+"""Pairs that are looked at for one that is fitted: some have no true value."""
+_LEAST_KNOWN = 4
+"""Steps of a history with a value."""
+_FORGETTING = 0.05
+"""Share of the windows that a series without history is learned from."""
 _FLOOR = 0.05
 """Least level of a series, over the median one."""
 _SETTINGS: dict[str, Any] = {
@@ -40,18 +49,30 @@ class WindowTrees(nn.Module):
 
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
+        looks_beside: It takes the date and covariates.
     """
 
-    takes_raw = True
+    takes_raw = looks_beside = True
     least: Tensor
     grows: Tensor
 
     def __init__(
-        self, *, context: int, horizon: int, season: int, rows: PositiveInt = 120_000, rounds: PositiveInt = 150
-    ) -> None:
-        """``rows``: pairs of a history and a step ahead that are fitted, at most; ``rounds``: trees of each output."""
+        self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,
+        columns: Sequence[Column] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
+    ) -> None:  # fmt: skip
+        """For histories of one contract.
+
+        Args:
+            context: Steps of history.
+            horizon: Steps ahead.
+            season: Steps after which a season comes again.
+            frequency: Of the steps; None: the trees do not see the date.
+            columns: Covariates, in contract order.
+            rows: Pairs of a history and a step ahead that are fitted, at most.
+            rounds: Trees of each output.
+        """
         super().__init__()
-        self.features = WindowFeatures(horizon=horizon, season=season)
+        self.features = WindowFeatures(horizon=horizon, season=season, frequency=frequency, columns=columns)
         self.context, self.horizon, self.most, self.rounds = context, horizon, rows, rounds
         self.trees = TreeEnsemble(outputs=len(_FITTED) + 1)
         self.register_buffer("least", torch.ones(()))
@@ -62,16 +83,21 @@ class WindowTrees(nn.Module):
         """Steps of history that are looked at."""
         return WindowFeatures(horizon=horizon, season=season).context
 
-    def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """History ``[series, time]`` (NaN: missing) of any length to forecasts in units of its level.
+    def forward(self, history: Tensor, last: Tensor, *columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Histories and what is known beside them to forecasts in units of each level.
+
+        Args:
+            history: ``[series, time]`` of any length; NaN: missing.
+            last: Days or hours since 1970-01-01 of the last step ``[series]``.
+            columns: Covariates; those of steps as long as the context and what is known ahead.
 
         Returns:
             Quantiles ``[series, horizon, level]``, mean ``[series, horizon]``, level ``[series, 1]``.
         """
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, self.context)
         history = torch.cat([missing, history], dim=1)[:, -self.context :]
-        level = self._level(history)
-        rows = self.features(history, level).flatten(0, 1)
+        level = self._level(history, columns)
+        rows = self.features(history, level, last, columns).flatten(0, 1)
         raw = self.trees(rows).reshape(-1, self.horizon, len(_FITTED) + 1)
         found = [raw[..., 0]]
         for place in range(1, len(_FITTED)):
@@ -83,20 +109,20 @@ class WindowTrees(nn.Module):
 
     def fit(self, rows: FitRows) -> None:
         """Fit on pairs of a history and a step ahead, drawn by chance; a series counts by the root of its level."""
-        history, target = rows.inputs[0].numpy(), rows.target.numpy()
         draw = np.random.default_rng(rows.seed)
-        level = self._settle_level(history)
-        known = np.isfinite(target) & (np.isfinite(history).sum(axis=1) >= 4)[:, None]
-        window, step = np.nonzero(known)
-        chosen = np.sort(draw.permutation(len(window))[: self.most])
-        window, step = window[chosen], step[chosen]
-        features = self._features(history, level, window, step)
-        ratio = target[window, step] / level[window, 0]
+        window, step, target = self._drawn(rows, draw)
+        used, place = np.unique(window, return_inverse=True)
+        history, last, *columns = (values[torch.as_tensor(used)] for values in rows.inputs)
+        self._blank(history, columns, draw)
+        level = self._settle(history, columns, rows.target[torch.as_tensor(used)])
+        features = self._features(history, level, last, columns, place, step)
+        level = level.numpy()[place, 0]
+        ratio = target / level
         self.grows = torch.tensor(bool((ratio >= 0).all()))
-        weight = np.sqrt(level[window, 0].astype(np.float64))
+        weight = np.sqrt(level.astype(np.float64))
         made = []
-        for place, quantile in enumerate((*_FITTED, None)):
-            rows.on_step(place / (len(_FITTED) + 1), f"trees of the {f'{quantile} quantile' if quantile else 'mean'}")
+        for number, quantile in enumerate((*_FITTED, None)):
+            rows.on_step(number / (len(_FITTED) + 1), f"trees of the {f'{quantile} quantile' if quantile else 'mean'}")
             aim: dict[str, Any] = {"objective": "quantile", "alpha": quantile}
             if quantile is None:
                 tweedie = {"objective": "tweedie", "tweedie_variance_power": 1.3}
@@ -104,28 +130,71 @@ class WindowTrees(nn.Module):
             label = ratio if quantile is None else bent(torch.as_tensor(ratio)).numpy()
             table = lightgbm.Dataset(features, label, weight=weight / weight.mean())
             booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1}, table, self.rounds)
-            made.append(moved(trees_of_lightgbm(booster.dump_model()), 1.0, place))
+            made.append(moved(trees_of_lightgbm(booster.dump_model()), 1.0, number))
         self.trees.plant(joined(made))
 
-    def _level(self, history: Tensor) -> Tensor:
-        return torch.maximum(self.features.level(history).abs(), self.least)
+    def _drawn(self, rows: FitRows, draw: np.random.Generator) -> tuple[Numbers, Numbers, Array]:
+        """Pairs of a window and a step ahead, by window, with their true values; some history is known, or none."""
+        pairs = len(rows.target) * self.horizon
+        order = (
+            draw.permutation(pairs) if pairs <= _SPARE * self.most
+            else draw.choice(pairs, _SPARE * self.most, replace=False, shuffle=False)
+        )  # fmt: skip
+        window, step = np.divmod(order, self.horizon)
+        target = np.concatenate([
+            rows.target[torch.as_tensor(window[first : first + _LOOK])].numpy()[np.arange(len(part)), part]
+            for first in range(0, len(order), _LOOK) for part in [step[first : first + _LOOK]]
+        ])  # fmt: skip
+        known = np.concatenate([
+            np.isfinite(rows.inputs[0][torch.as_tensor(window[first : first + _LOOK])].numpy()).sum(axis=1)
+            for first in range(0, len(order), _LOOK)
+        ])  # fmt: skip
+        usable = np.flatnonzero(np.isfinite(target) & ((known >= _LEAST_KNOWN) | (known == 0)))[: self.most]
+        usable = usable[np.argsort(order[usable], kind="stable")]
+        return window[usable], step[usable], target[usable]
 
-    def _settle_level(self, history: Array) -> Array:
-        """Take the least level from the training histories; returns the levels ``[windows, 1]``."""
+    def _blank(self, history: Tensor, columns: Sequence[Tensor], draw: np.random.Generator) -> None:
+        """Where series begin without a history, let some others forget theirs: a new product is none of a kind."""
+        if not history.isnan().all(dim=1).any():
+            return
+        forgets = torch.as_tensor(draw.random(len(history)) < _FORGETTING)
+        history[forgets] = torch.nan
+        for values in columns:
+            if values.ndim == 2 and values.dtype == torch.float32:
+                values[forgets, : self.context] = torch.nan
+
+    def _settle(self, history: Tensor, columns: Sequence[Tensor], target: Tensor) -> Tensor:
+        """Take the least level and the statistics of the covariates; returns the levels ``[windows, 1]``."""
         self.least = torch.full((), 1e-12)
-        found = self._level(torch.as_tensor(history)).numpy()
-        positive = found[found > 1e-9]
+        found = self._level(history, ())
+        positive = found[found > 1e-9].numpy()  # as numpy's, the median of two is between them
         self.least = torch.tensor(_FLOOR * float(np.median(positive)) if len(positive) else 1.0)
-        made: Array = np.maximum(found, self.least.numpy())
-        return made
+        known = ~history.isnan().all(dim=1)
+        if columns:
+            told = torch.where(known, found[:, 0].clamp_min(self.least), torch.nan)
+            reached = torch.nan_to_num(target, nan=0.0).sum(1) / (~target.isnan()).sum(1).clamp_min(1)
+            told = torch.where(known, told, reached.clamp_min(self.least))
+            self.features.beside.fit(columns, told, bent(target / told[:, None]))
+        return self._level(history, columns)
 
-    def _features(self, history: Array, level: Array, window: NDArray[np.int64], step: NDArray[np.int64]) -> Array:
+    def _level(self, history: Tensor, columns: Sequence[Tensor]) -> Tensor:
+        level = torch.maximum(self.features.level(history).abs(), self.least)
+        if not columns:
+            return level
+        unknown = history.isnan().all(dim=1, keepdim=True)
+        usual = torch.maximum(self.features.beside.usual_level(columns, level), self.least)
+        return torch.where(unknown, usual, level)
+
+    def _features(
+        self, history: Tensor, level: Tensor, last: Tensor, columns: Sequence[Tensor], window: Numbers, step: Numbers
+    ) -> Array:
+        """Features of the pairs, which are sorted by window."""
         parts = []
-        used, place = np.unique(window, return_inverse=True)
         with torch.inference_mode():
-            for first in range(0, len(used), _AT_ONCE):
-                some = used[first : first + _AT_ONCE]
-                made = self.features(torch.as_tensor(history[some]), torch.as_tensor(level[some])).numpy()
-                mine = (place >= first) & (place < first + len(some))
-                parts.append(made[place[mine] - first, step[mine]])
+            for first in range(0, len(history), _AT_ONCE):
+                some = slice(first, first + _AT_ONCE)
+                told = [values[some] for values in columns]
+                made = self.features(history[some], level[some], last[some], told).numpy()
+                mine = slice(*np.searchsorted(window, [first, first + len(made)]))
+                parts.append(made[window[mine] - first, step[mine]])
         return np.concatenate(parts)

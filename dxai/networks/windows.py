@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from dxai.contract import Column, Frequency
+from dxai.networks.beside import BesideFeatures, Clock
 
 _GRAIN = 1024.0
 """Features are rounded to so many parts: sums in another order must not fall on the other side of a threshold."""
@@ -27,30 +32,52 @@ def unbent(value: Tensor) -> Tensor:
 class WindowFeatures(nn.Module):
     """Histories to one row of features per step ahead.
 
-    Args of the constructor: steps ahead, and steps after which a season comes again.
+    Attributes:
+        beside: Of what is known beside the history.
     """
 
-    def __init__(self, *, horizon: int, season: int) -> None:
+    def __init__(
+        self, *, horizon: int, season: int, frequency: Frequency | None = None, columns: Sequence[Column] = ()
+    ) -> None:
+        """For a number of steps ahead.
+
+        Args:
+            horizon: Steps ahead.
+            season: Steps after which a season comes again.
+            frequency: Of the steps; None: features do not see the date.
+            columns: Covariates, in contract order.
+        """
         super().__init__()
         nearest = min(_WINDOWS, key=lambda known: abs(known - season))
         self.horizon = horizon
         self.windows, self.steps = _WINDOWS[nearest], _LEVELS[nearest]
         self.seasons = [(season, 7 if season == 24 else 2 if season >= 50 else 4)] if season > 1 else []
         self.seasons += [(168, 4)] if season == 24 else [(364, 2)] if season == 7 else []
+        self.clock = Clock(horizon=horizon, frequency=frequency) if frequency else None
+        self.beside = BesideFeatures(columns, horizon=horizon, steps=self.steps)
         self.context = max([*self.windows, self.steps + 1, *(length * count for length, count in self.seasons)])
 
     def level(self, history: Tensor) -> Tensor:
         """Mean of the last known values ``[series, 1]``; 0 where none is known."""
         return _mean(history[:, -self.steps :])[0]
 
-    def forward(self, history: Tensor, level: Tensor) -> Tensor:
-        """History ``[series, context]`` (NaN: gap) and a level ``[series, 1]`` to ``[series, horizon, features]``."""
+    def forward(self, history: Tensor, level: Tensor, last: Tensor, columns: Sequence[Tensor] = ()) -> Tensor:
+        """Features of every step ahead ``[series, horizon, features]``.
+
+        Args:
+            history: ``[series, context]``, NaN where missing.
+            level: ``[series, 1]``.
+            last: Days or hours since 1970-01-01 of the last step ``[series]``.
+            columns: Covariates in contract order, those of steps as long as the history and what is known ahead of it.
+        """
         ratio = history / level
         seen = bent(ratio)
         of_all = torch.cat([*self._recent(seen), *self._in_windows(ratio, seen)], dim=1)
         common = of_all[:, None, :].expand(-1, self.horizon, -1)
         steps = torch.arange(1, self.horizon + 1).float()[None, :, None].expand(history.shape[0], -1, 1)
         of_steps = [part for length, count in self.seasons for part in self._season(seen, length, count)]
+        of_steps += self.clock(last) if self.clock else []
+        of_steps += self.beside(ratio, seen, columns)
         made = torch.cat([common, steps, *(part[:, :, None] for part in of_steps)], dim=2)
         return torch.round(made * _GRAIN) / _GRAIN
 

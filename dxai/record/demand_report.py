@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.signature import COVERAGE
+from dxai.data.windows import told
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
@@ -94,7 +95,7 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
     return [
         figures.Fan(
-            f"{name}: {figures.drawable(task.panel.ids[i], f'series {i + 1}')}",
+            f"{name}: {figures.drawable(told(task.panel.ids[i]), f'series {i + 1}')}",
             past[i, -shown:],
             rows["truth"][i],
             rows["quantiles"][i],

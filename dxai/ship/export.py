@@ -78,7 +78,8 @@ def export(predictor: Predictor, contract: Contract, *, context: int = 0) -> byt
         _Positional(predictor, names), tuple(_example(t, context) for t in inputs), graph_names,
         predictor.output_names, {"columns": shapes},
     )  # fmt: skip
-    for column in contract.categories:
+    columns = {column.name: column for column in contract.columns}
+    for column in (columns[tensor.column] for tensor in inputs if tensor.element == "string"):
         _prepend_label_encoder(model, column.name, column.categories)
     _order_inputs(model, names)
     labels = {c.name: {"en": c.title_en, "ko": c.title_ko, "unit": c.unit} for c in contract.columns}
@@ -220,9 +221,9 @@ def _prepend_label_encoder(model: onnx.ModelProto, column: str, categories: Sequ
     """Let the graph take the category's text: known texts get their number, all others the number after the last."""
     graph, text, number = model.graph, _OUTER + column, _OUTER + column + _NUMBER
     (old,) = [i for i in graph.input if i.name == number]
-    axis = old.type.tensor_type.shape.dim[0].dim_param
+    axes = [axis.dim_param for axis in old.type.tensor_type.shape.dim]
     graph.input.remove(old)
-    graph.input.append(helper.make_tensor_value_info(text, TensorProto.STRING, [axis]))
+    graph.input.append(helper.make_tensor_value_info(text, TensorProto.STRING, axes))
     encoder = helper.make_node(
         "LabelEncoder", [text], [number], domain="ai.onnx.ml", keys_strings=list(categories),
         values_int64s=list(range(len(categories))), default_int64=len(categories), name=f"encode_{column}",

@@ -1,0 +1,229 @@
+"""Features of what is known beside a history: prices, promotions, weather; what a series is; the date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dxai.contract import Column, Frequency
+from dxai.data.steps import LENGTHS
+
+_TINY = 1e-6
+_NEAR = {"logged": 0.05, "plain": 0.25}
+"""How far apart values may be and still be alike: 5 % of a price, a quarter of a flag or of the usual spread."""
+_SOFTER = (1.0, 0.25)
+_FADES = 0.01
+"""What a step counts less than the next one, where earlier steps like the one to forecast are looked for."""
+_DOUBT = 10.0
+"""Windows that the mean of all counts in that of a category."""
+_SWEEPS = 3
+
+
+_PLACES = {
+    ("known_future", "number"): "numbers", ("known_future", "category"): "codes", ("past", "number"): "past",
+    ("static", "number"): "statics", ("static", "category"): "static_codes", ("series", "category"): "static_codes",
+}  # fmt: skip
+"""Where a column of a role and kind stands in `_Parts`; another is no feature."""
+
+
+class _Parts(NamedTuple):
+    """Columns by what they are; numbers ``[series, steps]`` or ``[series]``, categories as their numbers."""
+
+    numbers: list[Tensor]
+    codes: list[Tensor]
+    past: list[Tensor]
+    statics: list[Tensor]
+    static_codes: list[Tensor]
+
+
+class BesideFeatures(nn.Module):
+    """Covariates to features of every step ahead, in contract order.
+
+    Attributes:
+        logged, spread: Of each number that is known ahead: whether its logarithm is taken, and what it is divided by.
+        middle, width: Of each static number.
+        base, effects: Logarithm of the level of a series by its categories: what all have, and what each adds.
+        shifts: Mean of the scaled target by each category that is known ahead.
+    """
+
+    logged: Tensor
+    spread: Tensor
+    middle: Tensor
+    width: Tensor
+    base: Tensor
+
+    def __init__(self, columns: Sequence[Column], *, horizon: int, steps: int) -> None:
+        """``steps``: the last ones, whose mean is what a column recently was."""
+        super().__init__()
+        self.places, self.horizon, self.steps = [_PLACES.get((c.role, c.kind)) for c in columns], horizon, steps
+        numbers, statics = self.places.count("numbers"), self.places.count("statics")
+        self.register_buffer("logged", torch.zeros(numbers, dtype=torch.bool))
+        self.register_buffer("spread", torch.ones(numbers))
+        self.register_buffer("middle", torch.zeros(statics))
+        self.register_buffer("width", torch.ones(statics))
+        self.register_buffer("base", torch.zeros(()))
+        for kind, place in (("effect", "static_codes"), ("shift", "codes")):
+            counts = [len(c.categories) for c, found in zip(columns, self.places, strict=True) if found == place]
+            for number, count in enumerate(counts):
+                self.register_buffer(f"{kind}{number}", torch.zeros(count + 1))
+
+    def parts(self, columns: Sequence[Tensor]) -> _Parts:
+        """Columns in contract order by what they are."""
+        found = _Parts([], [], [], [], [])
+        for place, values in zip(self.places, columns, strict=True):
+            if place:
+                getattr(found, place).append(values)
+        return found
+
+    def fit(self, columns: Sequence[Tensor], level: Tensor, target: Tensor) -> None:
+        """Take the statistics of training windows.
+
+        Args:
+            columns: In contract order.
+            level: Of each window, NaN where none is known ``[windows]``.
+            target: Scaled true values of the steps ahead, NaN where unknown ``[windows, horizon]``.
+        """
+        parts = self.parts(columns)
+        for place, values in enumerate(parts.numbers):
+            known = values[~values.isnan()]
+            flag = bool(((known == 0) | (known == 1)).all())
+            self.logged[place] = not flag and bool((known > 0).all())
+            if not flag and not self.logged[place]:
+                self.spread[place] = _spread(known)
+        for place, values in enumerate(parts.statics):
+            known = values[~values.isnan()]
+            self.middle[place] = known.mean() if len(known) else 0.0
+            self.width[place] = _spread(known)
+        for place, codes in enumerate(parts.codes):
+            shift = self._buffer(f"shift{place}")
+            shift[:] = _means(codes[:, -self.horizon :], target, len(shift))
+        self._fit_level(parts.static_codes, level)
+
+    def _fit_level(self, codes: Sequence[Tensor], level: Tensor) -> None:
+        """Effects of the categories on the logarithm of the level, one after the other, three times over."""
+        told = level.clamp_min(_TINY).log()
+        known = ~told.isnan()
+        self.base = told[known].mean() if known.any() else torch.zeros(())
+        left = told - self.base
+        effects = [torch.zeros_like(self._buffer(f"effect{place}")) for place in range(len(codes))]
+        for _ in range(_SWEEPS):
+            for place, numbers in enumerate(codes):
+                left = left + effects[place][numbers]
+                effects[place] = _means(numbers, left, len(effects[place]))
+                left = left - effects[place][numbers]
+        for place, effect in enumerate(effects):
+            self._buffer(f"effect{place}")[:] = effect
+
+    def usual_level(self, columns: Sequence[Tensor], like: Tensor) -> Tensor:
+        """What the level of series of these categories is ``[series, 1]``; ``like`` is any such tensor."""
+        logarithm = torch.zeros_like(like) + self.base
+        for place, codes in enumerate(self.parts(columns).static_codes):
+            logarithm = logarithm + self._buffer(f"effect{place}")[codes][:, None]
+        return logarithm.exp()
+
+    def forward(self, ratio: Tensor, seen: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
+        """Features, each ``[series, horizon]``.
+
+        Args:
+            ratio: History in multiples of the level ``[series, context]``, NaN where missing.
+            seen: The same on the scale of the target.
+            columns: In contract order; those that are known ahead ``[series, context + horizon]``.
+        """
+        parts, made = self.parts(columns), list[Tensor]()
+        numbers = [self._scaled(values, place) for place, values in enumerate(parts.numbers)]
+        for values in numbers:
+            made += self._of_number(values)
+        for place, codes in enumerate(parts.codes):
+            made.append(self._buffer(f"shift{place}")[codes[:, -self.horizon :]])
+        common = [values[:, -1:] for values in parts.past] + [_mean(values[:, -self.steps :]) for values in parts.past]
+        for place, values in enumerate(parts.statics):
+            common.append(((values - self.middle[place]) / self.width[place])[:, None])
+        common += [self._buffer(f"effect{place}")[codes][:, None] for place, codes in enumerate(parts.static_codes)]
+        made += [values.expand(-1, self.horizon) for values in common]
+        if numbers or parts.codes:
+            made += self._alike(ratio, seen, numbers, parts.codes)
+        return made
+
+    def _scaled(self, values: Tensor, place: int) -> Tensor:
+        logarithm = values.clamp_min(_TINY).log()
+        return torch.where(self.logged[place], logarithm, values / self.spread[place])
+
+    def _of_number(self, values: Tensor) -> list[Tensor]:
+        """The value, what it recently was and the difference, the change from the step before and to the next."""
+        horizon = self.horizon
+        now, before = values[:, -horizon:], values[:, -horizon - 1 : -1]
+        recent = _mean(values[:, -horizon - self.steps : -horizon])
+        after = torch.cat([now[:, 1:], torch.full_like(now[:, :1], torch.nan)], dim=1)
+        return [now, recent.expand(-1, horizon), now - recent, now - before, after - now]
+
+    def _alike(self, ratio: Tensor, seen: Tensor, numbers: Sequence[Tensor], codes: Sequence[Tensor]) -> list[Tensor]:
+        """Mean of the earlier steps that were like the one to forecast, and how many such there were."""
+        context, horizon = seen.shape[1], self.horizon
+        apart = torch.zeros_like(seen)[:, None, :].expand(-1, horizon, -1)
+        for place, values in enumerate(numbers):
+            near = torch.where(self.logged[place], _NEAR["logged"], _NEAR["plain"])
+            away = (values[:, None, :context] - values[:, -horizon:, None]).abs() / near
+            apart = apart + away.nan_to_num(0.0)
+        for numbered in codes:
+            other = numbered[:, None, :context] != numbered[:, -horizon:, None]
+            apart = apart + other.float() / _NEAR["plain"]
+        known = ~seen.isnan()
+        age = torch.arange(context, 0, -1).float() * _FADES
+        values = torch.stack([seen.nan_to_num(0.0), ratio.nan_to_num(0.0)], dim=2)
+        made = []
+        for softer in _SOFTER:
+            weight = torch.exp(-(softer * apart + age)) * known.float()[:, None, :]
+            whole = weight.sum(2, keepdim=True)
+            means = torch.bmm(weight, values) / whole.clamp_min(_TINY)
+            means = torch.where(whole > _TINY, means, torch.nan)
+            made += [means[..., 0], torch.asinh(5 * means[..., 1]), whole[..., 0].clamp_min(_TINY).log()]
+        return made
+
+    def _buffer(self, name: str) -> Tensor:
+        found: Tensor = getattr(self, name)
+        return found
+
+
+class Clock(nn.Module):
+    """What the date says of every step ahead: the time of the year, and the day and hour where steps are shorter.
+
+    Args of the constructor: steps ahead, and how long they are.
+    """
+
+    def __init__(self, *, horizon: int, frequency: Frequency) -> None:
+        super().__init__()
+        self.horizon, self.step, self.hourly = horizon, LENGTHS[frequency], frequency == "hourly"
+
+    def forward(self, last: Tensor) -> list[Tensor]:
+        """Days or hours since 1970-01-01 ``[series]`` to features, each ``[series, horizon]``."""
+        ahead = torch.arange(1, self.horizon + 1)
+        moment = last[:, None] + torch.round(ahead * self.step).to(torch.int64)
+        day = torch.div(moment, 24, rounding_mode="floor") if self.hourly else moment
+        angle = torch.remainder(day.float(), 365.2425) / 365.2425 * 6.283185307179586
+        made = [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
+        if self.step == 1:
+            made.append(torch.remainder(day + 3, 7).float())  # 1970-01-01 was a Thursday; Monday is 0
+        if self.hourly:
+            made.append(torch.remainder(moment, 24).float())
+        return made
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean of the known values ``[series, 1]``, NaN where there is none."""
+    known = (~values.isnan()).float().sum(1, keepdim=True)
+    return torch.where(known > 0, values.nan_to_num(0.0).sum(1, keepdim=True) / known.clamp_min(1), torch.nan)
+
+
+def _spread(known: Tensor) -> Tensor:
+    return known.std().clamp_min(_TINY) if len(known) > 1 else torch.ones(())
+
+
+def _means(codes: Tensor, values: Tensor, size: int) -> Tensor:
+    """Mean of the known values of each category, drawn to 0 where it has few."""
+    kept = ~values.isnan()
+    sums = torch.zeros(size).index_add(0, codes[kept], values[kept])
+    counts = torch.zeros(size).index_add(0, codes[kept], torch.ones_like(values[kept]))
+    return sums / (counts + _DOUBT)
