@@ -83,14 +83,20 @@ class LoadedModel:
         """What the rows must look like."""
         return self.model.contract
 
-    def predict(self, rows: Rows, *, on_bad_rows: OnBadRows = "stop", convert_units: bool = False) -> Rows:
+    def predict(
+        self, rows: Rows, *, ahead: Rows | None = None, on_bad_rows: OnBadRows = "stop", convert_units: bool = False,
+        carry_forward: bool = False,
+    ) -> Rows:  # fmt: skip
         """Predictions beside the rows' own columns (quality), or the steps that follow the histories (demand).
 
         Args:
             rows: A polars or pandas frame, or a mapping of column names to arrays, columns by id or title. NaN and
                 None are missing values.
+            ahead: What is known of the steps to forecast, such as prices and promotions, where ``rows`` does not hold
+                it after the history.
             on_bad_rows: ``stop``, ``skip`` or ``flag``, as in `dxai predict`.
             convert_units: Whether numbers under a name with another unit, such as ``temp (℉)``, are converted.
+            carry_forward: Whether what is missing of the steps to forecast is each column's last known value.
 
         Returns:
             The same kind of table; a pandas frame keeps its index where every row keeps its place.
@@ -98,8 +104,11 @@ class LoadedModel:
         Raises:
             DataError: Rows break the contract; all problems in one message.
         """
-        prediction = Prediction(self.model, self.bundle.profile, on_bad_rows=on_bad_rows, convert_units=convert_units)
-        answer = pl.concat(list(prediction.blocks([_frame(rows)])))
+        prediction = Prediction(
+            self.model, self.bundle.profile, on_bad_rows=on_bad_rows, convert_units=convert_units,
+            carry_forward=carry_forward,
+        )  # fmt: skip
+        answer = pl.concat(list(prediction.blocks([_frame(rows)], None if ahead is None else [_frame(ahead)])))
         self.counts = prediction.counts
         for (column, value), count in prediction.unseen.most_common(5):
             told = f"{count:,} rows have {value!r} in {column!r}, which the model never saw."

@@ -35,19 +35,30 @@ _convert_units = click.option(
     "--on-bad-rows", type=click.Choice(["stop", "skip", "flag"]), default="stop", show_default=True,
     help="Rows that break the contract: refuse the file, leave them out, or keep them and say why.",
 )  # fmt: skip
+@click.option(
+    "--ahead",
+    type=FILE,
+    help="Demand: file of what is known of the steps to forecast (prices, promotions), where ROWS does not hold it.",
+)
+@click.option(
+    "--carry-forward",
+    is_flag=True,
+    help="Demand: where that is missing, take each column's last known value; without it such a table is refused.",
+)
 @_convert_units
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @trust_options
 def predict(
-    model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], convert_units: bool,
-    threads: int, key: Path | None, unsigned: bool,
+    model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], ahead: Path | None,
+    carry_forward: bool, convert_units: bool, threads: int, key: Path | None, unsigned: bool,
 ) -> None:  # fmt: skip
     """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
 
     MODEL is a pulled model (NAME or NAME@VERSION) or the folder of a bundle. Quality: every row keeps its own columns
     and gets a prediction with its interval, or a class with the probability of every class. Demand: ROWS is a long
-    table of series, date and value; the answer holds the next steps of every series. Columns go by their ids, English
-    or Korean titles.
+    table of series, date and value; the answer holds the next steps of every series. Where the model knows prices or
+    promotions, rows of the steps to forecast follow the history, without a value of the target. Columns go by their
+    ids, English or Korean titles.
     """
     from dxai.api import load
     from dxai.data.output import write_table
@@ -58,10 +69,12 @@ def predict(
     loaded = load(model, key=key, unsigned=unsigned, threads=threads)
     where = "standard input" if rows == STANDARD else str(rows)
     prediction = Prediction(
-        loaded.model, loaded.bundle.profile, where=where, on_bad_rows=on_bad_rows, convert_units=convert_units
-    )
+        loaded.model, loaded.bundle.profile, where=where, on_bad_rows=on_bad_rows, convert_units=convert_units,
+        carry_forward=carry_forward,
+    )  # fmt: skip
     with _as_file(rows) as path, row_bar(path) as counted:
-        write_table(prediction.blocks(counted(read_blocks(path))), output)
+        plan = None if ahead is None else read_blocks(ahead)
+        write_table(prediction.blocks(counted(read_blocks(path)), plan), output)
     for line in _told(prediction, output):
         click.echo(line, err=output == STANDARD)
 
@@ -169,6 +182,9 @@ def _told(prediction: Prediction, output: Path) -> Iterator[str]:
     units = {column.name: column.unit for column in prediction.model.contract.columns}
     for name in prediction.header.conversions:
         yield f"  column {prediction.header.names[name]!r} converted to {units[name]}"
+    if counts.unasked:
+        series = "1 series has" if counts.unasked == 1 else f"{counts.unasked:,} series have"
+        yield f"  {series} no rows of the steps ahead: not forecast"
     if counts.imputed:
         yield f"  {_rows(counts.imputed)} with gaps that the model filled in"
     if counts.outside:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -155,6 +156,10 @@ class Contract(BaseModel):
         """The single column with this role."""
         (column,) = (c for c in self.columns if c.role == role)
         return column
+
+    def with_columns(self, columns: Iterable[Column]) -> Contract:
+        """The same of other columns."""
+        return Contract(**{name: getattr(self, name) for name in Contract.model_fields} | {"columns": tuple(columns)})
 
     def fingerprint(self) -> str:
         """sha256 of the meaning: independent of YAML layout and comments, and of fields that later versions add."""

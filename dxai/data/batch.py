@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dxai.contract import Contract
 from dxai.contract.signature import Grain, last_of, signature_of
+from dxai.data.plans import planned
 from dxai.data.steps import dates_of, moments, shifted
 from dxai.data.windows import Panel, named, naming, to_panel
 from dxai.errors import DataError
@@ -54,8 +55,8 @@ class Codec(ABC):
         self.contract, self.signature = contract, signature_of(contract)
 
     @abstractmethod
-    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:
-        """Typed rows, the columns under the contract's ids, to a batch."""
+    def encode(self, frame: pl.DataFrame, where: str = "the table", *, carry_forward: bool = False) -> Batch:
+        """Typed rows, the columns under the contract's ids, to a batch; ``carry_forward`` as in `planned`."""
 
     @abstractmethod
     def cells(self, frame: pl.DataFrame) -> int:
@@ -96,7 +97,7 @@ class Codec(ABC):
 class RowCodec(Codec):
     """One case per row."""
 
-    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:  # noqa: ARG002
+    def encode(self, frame: pl.DataFrame, where: str = "the table", *, carry_forward: bool = False) -> Batch:  # noqa: ARG002
         """One array ``[rows]`` per feature."""
         arrays: Arrays = {
             column.name: (
@@ -132,12 +133,14 @@ class SeriesCodec(Codec):
             raise DataError(f"A forecast looks at 1 to {_CONTEXT:,} steps of history, however this one at {context}.")
         self.context = context
 
-    def encode(self, frame: pl.DataFrame, where: str = "the table") -> Batch:
-        """Long rows (series, time, target) to a batch.
+    def encode(self, frame: pl.DataFrame, where: str = "the table", *, carry_forward: bool = False) -> Batch:
+        """Long rows (series, time, target, covariates) to a batch.
 
         Raises:
-            DataError: As `to_panel`.
+            DataError: As `to_panel` and, where columns are known ahead, as `planned`.
         """
+        if self.contract.ahead:
+            frame = planned(frame, self.contract, where=where, carry_forward=carry_forward)
         return self.encode_panel(to_panel(frame, self.contract, where=where))
 
     def encode_panel(self, panel: Panel) -> Batch:

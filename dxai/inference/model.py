@@ -65,9 +65,9 @@ class Model:
         """Named inputs to named outputs."""
         return dict(zip(self.outputs, self.session.run(self.outputs, dict(inputs)), strict=True))
 
-    def predict(self, frame: pl.DataFrame, where: str = "the table") -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, where: str = "the table", *, carry_forward: bool = False) -> pl.DataFrame:
         """Checked rows to the columns of an answer, one row each; of histories the steps that follow, dated."""
-        return self.answer(self.codec.encode(frame, where))
+        return self.answer(self.codec.encode(frame, where, carry_forward=carry_forward))
 
     def answer(self, batch: Batch) -> pl.DataFrame:
         """The same of what the codec has encoded."""

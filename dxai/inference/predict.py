@@ -14,6 +14,7 @@ from dxai.contract import Column, Contract
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
+from dxai.data.windows import naming
 from dxai.errors import DataError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
@@ -38,6 +39,7 @@ class Counts:
         outside: Rows with a number outside the range of the training rows.
         unseen: Rows with a category that the model never saw.
         converted: Columns whose numbers came in another unit.
+        unasked: Series without a row ahead, which are not forecast.
     """
 
     read: int = 0
@@ -47,6 +49,7 @@ class Counts:
     outside: int = 0
     unseen: int = 0
     converted: int = 0
+    unasked: int = 0
 
 
 class Prediction:
@@ -60,6 +63,7 @@ class Prediction:
             them without a prediction and says in the column ``dxai_problem`` what is wrong.
         convert_units: Whether numbers under a header with another unit of the same quantity are converted; otherwise
             such a table is refused.
+        carry_forward: Whether a value that is missing ahead is the last one before; otherwise that is refused.
 
     Attributes:
         counts: What was seen so far.
@@ -76,7 +80,9 @@ class Prediction:
         where: str = "the table",
         on_bad_rows: OnBadRows = "stop",
         convert_units: bool = False,
+        carry_forward: bool = False,
     ) -> None:
+        self.carry_forward, self.contract = carry_forward, _as_read(model.contract)
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
         self.convert_units, self.header = convert_units, Header({})
         self.unseen = Counter[tuple[str, str]]()
@@ -87,22 +93,31 @@ class Prediction:
         """The contract's columns that are read."""
         return self.model.codec.signature.reads
 
-    def blocks(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def blocks(
+        self, tables: Iterable[pl.DataFrame], ahead: Iterable[pl.DataFrame] | None = None
+    ) -> Iterator[pl.DataFrame]:
         """Blocks of one table to blocks of the answer.
 
         Every row with its own columns, then the answer's. Of histories (series, time, target): the steps that follow,
         beside them own columns that hold one value per series; a bad row takes its whole series with it.
 
+        Args:
+            tables: Blocks of the table.
+            ahead: Of a second one with what is known of the steps to forecast, where the first does not hold it.
+
         Raises:
             DataError: The table breaks the contract; all its problems in one message.
         """
-        yield from {"rows": self._rows, "series": self._series}[self.model.codec.signature.grain](tables)
+        if self.model.codec.signature.grain == "series":
+            yield from self._series(tables, ahead)
+        else:
+            yield from self._rows(tables)
 
     def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for number, table in enumerate(tables):
             if number == 0:
                 self._find_header(table.columns)
-            typed, found = self._typed(table)
+            typed, found = self._typed(table, self.header.only(self.reads), self.counts.read + 2)
             self.counts.read += len(table)
             good, reasons = self._judge(found, len(table))
             if self.on_bad_rows == "stop" and self.problems:
@@ -124,18 +139,16 @@ class Prediction:
             told = f"The answer has a column {clash[0]!r} of its own."
             raise DataError(told, where=f"{self.where}, line 1", fix="Rename it in the table.")
         self.header = match_header(
-            columns, contract, target=contract.target in self.reads, where=f"{self.where}, line 1",
+            columns, contract, target=False, where=f"{self.where}, line 1",
             convert_units=self.convert_units, advice=CONVERT_UNITS,
         )  # fmt: skip
         self.counts.converted = len(self.header.only(self.reads).conversions)
 
-    def _typed(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[Problem]]:
+    def _typed(self, table: pl.DataFrame, header: Header, first_row: int) -> tuple[pl.DataFrame, list[Problem]]:
         """The columns that are read of a block under their ids, cast; and the problems, under the table's own names."""
-        own = self.header.only(self.reads).columns(table)
-        first_row = self.counts.read + 2
-        typed, found = cast(as_text(own), self.model.contract, first_row=first_row)
-        found += lookalikes(typed, self.model.contract, first_row=first_row)
-        return typed, [replace(problem, column=self.header.names[problem.column]) for problem in found]
+        typed, found = cast(as_text(header.columns(table)), self.contract, first_row=first_row)
+        found += lookalikes(typed, self.contract, first_row=first_row)
+        return typed, [replace(problem, column=header.names[problem.column]) for problem in found]
 
     def _judge(self, found: list[Problem], rows: int) -> tuple[pl.Series, pl.Series]:
         """Which rows are good, and what is wrong with the others."""
@@ -172,43 +185,77 @@ class Prediction:
         self.counts.written += len(answer)
         return answer
 
-    def _series(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def _series(self, tables: Iterable[pl.DataFrame], ahead: Iterable[pl.DataFrame] | None) -> Iterator[pl.DataFrame]:
         table = pl.concat(list(tables))
-        contract = self.model.contract
+        contract = self.contract
         self._find_header(table.columns)
-        names = self.header.names
-        typed, found = self._typed(table)
+        typed, found = self._typed(table, self.header.only(self.reads), 2)
         self.counts.read = len(table)
         good, reasons = self._judge(found, len(table))
         self._refuse()
+        plan = self._plan(ahead) if ahead is not None else typed.clear()
         left_out = pl.DataFrame()
         if self.on_bad_rows != "stop":
-            kept, left_out = self._whole_series(typed, good, reasons)
+            kept, left_out = self._whole_series(typed, good, reasons, plan)
             table, typed = table.filter(kept), typed.filter(kept)
         if not len(typed):
             fix = "Give every series its history, one row per step."
             raise DataError("The table has no rows to forecast from.", where=self.where, fix=fix)
-        answer = _beside(self.model.predict(typed, self.where), table, names, contract)
-        self.counts.imputed += int(typed[contract.target.name].null_count())
+        whole = pl.concat(
+            [typed, plan.filter(_names(plan, contract).is_in(_names(typed, contract).unique().implode()))],
+            how="diagonal",
+        )
+        made = self.model.predict(whole, self.where, carry_forward=self.carry_forward)
+        names = [column.name for column in contract.series]
+        self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
+        answer = _beside(made, table, self.header.names, contract)
+        self.counts.imputed += _gaps(typed, contract)
         if self.on_bad_rows == "flag":
-            series = contract.only("series").name
-            answer = pl.concat([answer, left_out.rename({series: names[series]})], how="diagonal")
+            left_out = left_out.rename({name: self.header.names[name] for name in names})
+            answer = pl.concat([answer, left_out], how="diagonal")
         yield self._counted(answer)
 
-    def _whole_series(self, typed: pl.DataFrame, good: pl.Series, reasons: pl.Series) -> tuple[pl.Series, pl.DataFrame]:
+    def _plan(self, ahead: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """The typed rows of a second table, with what is known of the steps to forecast."""
+        contract, where = self.contract, f"{self.where}, the table of steps ahead"
+        told = contract.with_columns(
+            c for c in contract.columns if c in contract.ahead or c.role in ("series", "time")
+        )  # fmt: skip
+        table = pl.concat(list(ahead))
+        header = match_header(
+            table.columns, told, target=True, where=f"{where}, line 1", convert_units=self.convert_units,
+            advice=CONVERT_UNITS,
+        )  # fmt: skip
+        typed, found = self._typed(table, header, 2)
+        problems = Problems()
+        problems.add(found)
+        problems.refuse(where)
+        return typed
+
+    def _whole_series(
+        self, typed: pl.DataFrame, good: pl.Series, reasons: pl.Series, plan: pl.DataFrame
+    ) -> tuple[pl.Series, pl.DataFrame]:
         """Marks the rows of sound series, and names the others: a history less one row would be another history."""
-        contract, ids = self.model.contract, typed[self.model.contract.only("series").name]
+        contract, ids = self.contract, _names(typed, self.contract)
+        names = [column.name for column in contract.series]
         rows = pl.int_range(2, len(typed) + 2, eager=True)
         if good.any():
-            found = broken_histories(typed.filter(good), rows.filter(good), contract, where=self.where)
+            whole = pl.concat([typed.filter(good), plan], how="diagonal")
+            beyond = pl.repeat(0, len(plan), dtype=rows.dtype, eager=True)
+            found = broken_histories(
+                whole, pl.concat([rows.filter(good), beyond]), contract, where=self.where,
+                carry_forward=self.carry_forward,
+            )  # fmt: skip
             self.problems.add(found)
             for problem in found:
+                assert problem.broken is not None  # `broken_histories` marks them
                 broken = good.clone()
-                broken[good.arg_true()] = problem.broken
-                reasons = reasons.zip_with(~broken, pl.Series([f"rule broken: {ids.name} {problem.rule}"]))
-        told = pl.DataFrame({ids.name: ids, PROBLEM: reasons}).drop_nulls(PROBLEM)
-        left_out = told.group_by(ids.name, maintain_order=True).first()
-        kept = reasons.is_null() & ~ids.is_in(left_out[ids.name].drop_nulls().implode())
+                broken[good.arg_true()] = problem.broken[: int(good.sum())]
+                reasons = reasons.zip_with(~broken, pl.Series([f"rule broken: {names[0]} {problem.rule}"]))
+        told = typed.select(names).with_columns(reasons.alias(PROBLEM)).drop_nulls(PROBLEM)
+        left_out = told.group_by(names, maintain_order=True).first()
+        bad = ids.filter(reasons.is_not_null()).drop_nulls()
+        kept = reasons.is_null() & ~ids.is_in(bad.unique().implode())
         self.counts.bad = int((~kept).sum())
         return kept, left_out
 
@@ -229,13 +276,36 @@ def outside_training(columns: Iterable[Column], profile: Profile) -> list[pl.Exp
     return marks
 
 
+def _as_read(contract: Contract) -> Contract:
+    """The same where rows of steps to forecast may stand: what is only known of the past may be empty in them."""
+    if not contract.ahead:
+        return contract
+    of_past = ("target", "past", "available")
+    return contract.with_columns(
+        c.model_copy(update={"required": False}) if c.role in of_past else c for c in contract.columns
+    )
+
+
+def _names(typed: pl.DataFrame, contract: Contract) -> pl.Series:
+    """Of the series of each row."""
+    return typed.select(naming(contract).alias("series")).to_series()
+
+
+def _gaps(typed: pl.DataFrame, contract: Contract) -> int:
+    """Steps of the history without a value; rows of steps to forecast have none to have."""
+    target, time = typed[contract.target.name], typed[contract.only("time").name]
+    if not contract.ahead:
+        return int(target.null_count())
+    return int((target.is_null() & (time <= time.filter(target.is_not_null()).max())).sum())
+
+
 def _beside(forecast: pl.DataFrame, table: pl.DataFrame, names: dict[str, str], contract: Contract) -> pl.DataFrame:
     """The forecast under the table's own names, with its other columns that hold one value per series."""
-    series, time = contract.only("series").name, contract.only("time").name
+    series, time = [names[column.name] for column in contract.series], contract.only("time").name
     own = [name for name in table.columns if name not in names.values() and name not in forecast.columns]
-    table = table.with_columns(pl.col(names[series]).cast(pl.String).str.strip_chars())
-    single = table.group_by(names[series]).agg(pl.col(own).n_unique()).select(pl.col(own).max() == 1) if own else None
+    table = table.with_columns(pl.col(series).cast(pl.String).str.strip_chars())
+    single = table.group_by(series).agg(pl.col(own).n_unique()).select(pl.col(own).max() == 1) if own else None
     kept = [name for name in own if single is not None and single[name].item()]
-    first = table.select(names[series], *kept).unique(names[series], keep="first")
-    renamed = forecast.rename({series: names[series], time: names[time]})
-    return renamed.join(first, on=names[series], how="left", maintain_order="left") if kept else renamed
+    first = table.select(*series, *kept).unique(series, keep="first")
+    renamed = forecast.rename({column.name: names[column.name] for column in contract.series} | {time: names[time]})
+    return renamed.join(first, on=series, how="left", maintain_order="left") if kept else renamed

@@ -97,11 +97,8 @@ class Service:
         """A table in, a table with predictions out; mistakes are told in plain text unless JSON is asked for."""
         as_json = "application/json" in request.headers.get("accept", "")
         try:
-            served, (on_bad_rows, convert_units) = self._served(request), _asked(request)
-            work = partial(
-                predict_table, served, on_bad_rows=on_bad_rows, convert_units=convert_units,
-                most_rows=self.limits.rows, as_json=as_json,
-            )  # fmt: skip
+            served, asked = self._served(request), _asked(request)
+            work = partial(predict_table, served, **asked, most_rows=self.limits.rows, as_json=as_json)
             return await self._answered(request, work)
         except Refusal as refusal:
             refusal.as_text = not as_json
@@ -178,15 +175,15 @@ class Service:
         return JSONResponse({"models": models, "openapi": "/openapi.json", "metrics": "/metrics"})
 
 
-def _asked(request: Request) -> tuple[OnBadRows, bool]:
-    """What is to be done about bad rows, and whether units are converted."""
+def _asked(request: Request) -> dict[str, Any]:
+    """What is to be done about bad rows, whether units are converted, and whether plans are carried forward."""
     given = dict(request.query_params)
     chosen: Any = given.pop("on_bad_rows", "stop")
-    converts = given.pop("convert_units", "false")
-    if given or chosen not in get_args(OnBadRows) or converts not in ("true", "false"):
-        told = f"on_bad_rows, one of {', '.join(get_args(OnBadRows))}, and convert_units, true or false"
+    switches = {name: given.pop(name, "false") for name in ("convert_units", "carry_forward")}
+    if given or chosen not in get_args(OnBadRows) or not {"true", "false"}.issuperset(switches.values()):
+        told = f"on_bad_rows, one of {', '.join(get_args(OnBadRows))}, convert_units and carry_forward, true or false"
         raise Refusal(400, f"The query parameters are {told}.")
-    return chosen, converts == "true"
+    return {"on_bad_rows": chosen, **{name: value == "true" for name, value in switches.items()}}
 
 
 async def _no_such_address(_: Request, error: Exception) -> Response:

@@ -154,6 +154,11 @@ def _value(served: ServedModel, tensor: Tensor) -> tuple[str, Json]:
         return "Day of the last step of each series, counted from 1970-01-01.", {"type": "integer"}
     if len(tensor.shape) == 1:
         return _told(column), _cell(column)
+    if column in contract.ahead:
+        steps = f"the steps of the history and the {contract.horizon} ahead of it, the newest last"
+        return f"{_told(column)}: {steps}; null where a step of the history is not known.", _cell(column, gaps=True)
+    if column in contract.covariates:
+        return f"{_told(column)}: the steps of the history; null where one is not known.", _cell(column, gaps=True)
     steps = f"at least {contract.minimum_history} known {contract.frequency} steps of each series, the newest last"
     return f"{_told(column)}: {steps}; null where a step is not known.", _cell(column, gaps=True)
 
@@ -197,10 +202,11 @@ def _predict(served: ServedModel) -> Json:
     columns = "; ".join(f"{c.name}: {_told(c)}" for c in served.signature.reads)
     choice = {"name": "on_bad_rows", "in": "query", "schema": {"enum": list(get_args(OnBadRows)), "default": "stop"}}
     units = {"name": "convert_units", "in": "query", "schema": {"type": "boolean", "default": False}}
+    carry = {"name": "carry_forward", "in": "query", "schema": {"type": "boolean", "default": False}}
     rows = {"schema": {"type": "array", "items": {"type": "object"}}}
     return _operation(
         f"predict/{served.name}", "A table in, the table with predictions out",
         {"text/csv": {"schema": _TEXT}, "application/json": rows}, (400, 408, 413, 415, 422, 503),
-        description=f"Columns, by id or title: {columns}", parameters=[choice, units],
+        description=f"Columns, by id or title: {columns}", parameters=[choice, units, *([carry] if served.bundle.contract.ahead else [])],
         requestBody={"required": True, "content": {"text/csv": {"schema": _TEXT}}},
     )  # fmt: skip

@@ -68,6 +68,24 @@ class Rules:
             yield _told("history", short, f"must have {self.contract.minimum_history} known steps")
         if no_date.any():
             yield _told(name, no_date, f"must be the {name[5:]} of the last step, counted from 1970-01-01")
+        for column in self.contract.covariates:
+            yield from self._beside(column, inputs[column.name], history.shape[1])
+
+    def _beside(self, column: Column, values: Array, steps: int) -> Iterable[str]:
+        """A covariate: within its range, as long as the history, and whole where it is known ahead."""
+        missing: NDArray[np.bool_] = np.isnan(values) if column.kind == "number" else values == ""
+        if column.kind == "number":
+            low, high = _bounds([column.minimum], float(_FLOAT.min)), _bounds([column.maximum], float(_FLOAT.max))
+            kept = missing | ((values >= low.item()) & (values <= high.item()))
+            if not kept.all():
+                yield _told(column.name, ~kept.reshape(len(kept), -1).all(axis=1), _rule(column, missing=False))
+        if column not in self.contract.ahead:
+            return
+        horizon = self.contract.horizon
+        if values.shape[1] != steps + horizon:
+            yield f"Input {column.name!r} must have the {steps} steps of the history and {horizon} ahead."
+        elif (gaps := missing[:, -horizon:].any(axis=1)).any():
+            yield _told(column.name, gaps, f"must have a value at each of the {horizon} steps ahead")
 
 
 def _bounds(limits: Iterable[float | None], otherwise: float) -> NDArray[np.float32]:

@@ -18,7 +18,14 @@ from dxai.serve.served import ServedModel
 
 
 def predict_table(
-    served: ServedModel, body: bytes, on_bad_rows: OnBadRows, most_rows: int, *, convert_units: bool, as_json: bool
+    served: ServedModel,
+    body: bytes,
+    on_bad_rows: OnBadRows,
+    most_rows: int,
+    *,
+    convert_units: bool,
+    carry_forward: bool,
+    as_json: bool,
 ) -> Answer:
     """Predict the rows of a CSV file.
 
@@ -27,7 +34,7 @@ def predict_table(
         body: The file.
         on_bad_rows: As in `Prediction`.
         most_rows: Largest number of rows.
-        convert_units: As in `Prediction`.
+        convert_units, carry_forward: As in `Prediction`.
         as_json: Whether the answer is a JSON list of rows instead of CSV.
 
     Raises:
@@ -43,6 +50,7 @@ def predict_table(
                 where=str(path),
                 on_bad_rows=on_bad_rows,
                 convert_units=convert_units,
+                carry_forward=carry_forward,
             )
             table = pl.concat(prediction.blocks(_capped(read_blocks(path), most_rows)))
     except DataError as error:
