@@ -15,7 +15,7 @@ from dxai.files import whole_folder
 from dxai.learn.devices import refuse_absent
 from dxai.learn.families import AnyTask, refuse_idle_tasks, task_of
 from dxai.learn.fitting import Epoch
-from dxai.learn.tasks import Share, refuse_other_tasks, together
+from dxai.learn.tasks import Share, refuse_other_tasks, refuse_several_runs, together, told_by_the_first
 from dxai.record.fits import Fits
 from dxai.record.provenance import Provenance, provenance, run_fingerprint
 from dxai.record.runs import Run
@@ -71,10 +71,7 @@ def train(
     """
     _refuse(settings)
     if job and settings.trainer.started_by == "slurm":
-        raise SettingsError(
-            "srun starts the processes of one run, however several are asked for.", where="trainer.started_by",
-            fix="Give one srun per run; or a launcher, whose jobs each take one machine (device=multi_gpu).",
-        )  # fmt: skip
+        refuse_several_runs()
     task, made_from = _prepared(settings, checkout)
     tracker = Tracker(checkout, settings.tracking)
     unfinished = UnfinishedRun(folder)
@@ -112,13 +109,15 @@ def follow(settings: RunSettings, checkout: Path) -> None:
         folds = {fold.label: fold for fold in task.folds}
         while label := share(""):
             settle(settings.seed, settings.threads)
-            task.fit(folds[label])
+            with told_by_the_first(shared=True):
+                task.fit(folds[label])
 
 
 def _refuse(settings: RunSettings) -> None:
     refuse_other(settings.arithmetic)
-    refuse_other_tasks(settings.trainer)
-    refuse_idle_tasks(settings)
+    with told_by_the_first(shared=settings.trainer.started_by == "slurm"):
+        refuse_other_tasks(settings.trainer)
+        refuse_idle_tasks(settings)
     refuse_absent(settings.trainer)
 
 

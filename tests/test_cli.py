@@ -538,6 +538,24 @@ def test_offline_asks_nobody(firm: Path, stocked: dict[str, str], tiny: Path, tm
     assert done.returncode == 3
 
 
+def test_libraries_for_keys_elsewhere_are_never_imported(firm: Path, stocked: dict[str, str], tmp_path: Path) -> None:
+    """Such as boto3, of the extra s3, which securesystemslib would import: here each of them ends the process."""
+    for library in ("azure", "boto3", "google/cloud", "hvac", "keylet", "pkcs11"):
+        (tmp_path / "there" / library).mkdir(parents=True)
+        (tmp_path / "there" / library / "__init__.py").write_text(f"raise SystemExit('imported {library}')", "utf-8")
+    path = os.pathsep.join([str(tmp_path / "there"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    there = {**stocked, "PYTHONPATH": path}
+    catalog = ("--from", str(firm / "catalog"))
+    keys = ("keys", "init", "keys", "--root-keys", "1", "--threshold", "1")
+    for words in (("search", *catalog), ("verify", "casting-hardness"), ("pull", "casting-hardness", *catalog), keys):
+        succeeds(tmp_path, *words, **there)
+    done = subprocess.run(
+        [sys.executable, "-c", "import dxai.catalog, boto3"], env=os.environ | there, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stderr == "imported boto3\n"  # others find it as before
+
+
 @pytest.mark.parametrize("name", ["casting-hardness", "casting-hardness@1.0.0"])
 def test_pulled_model_predicts_by_its_name(name: str, stocked: dict[str, str], tiny: Path, tmp_path: Path) -> None:
     told = succeeds(tmp_path, "predict", name, str(tiny / "golden/rows.csv"), "-o", "out.csv", **stocked)

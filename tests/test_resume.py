@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -21,10 +23,12 @@ from dxai import files
 from dxai.cli.main import cli
 from dxai.config.compose import settings_from
 from dxai.config.settings import TrainerSettings
+from dxai.data import batches
+from dxai.data.batches import RowsOnDisk
 from dxai.data.own import with_own_data
 from dxai.errors import DxaiError, InterruptedRunError, NoSpaceError, NotFoundError, SettingsError
-from dxai.learn import checkpoints, module
-from dxai.learn.fitting import Epoch
+from dxai.learn import checkpoints, module, states
+from dxai.learn.fitting import Epoch, OnStep, unwatched
 from dxai.record.unfinished import UnfinishedRun
 from dxai.train import train
 
@@ -47,23 +51,31 @@ class Death(Exception):
 
 
 def fitted(
-    checkpoint: Path | None, die_at: int = 0, trainer: TrainerSettings = TRAINER
+    checkpoint: Path | None,
+    die_at: int = 0,
+    trainer: TrainerSettings = TRAINER,
+    *,
+    on_disk: bool = False,
+    on_step: OnStep = unwatched,
 ) -> tuple[list[Epoch], torch.Tensor, int]:
     """Curve, weights and number of batches of a small network with dropout; it dies in batch ``die_at``, from 1."""
     torch.manual_seed(0)
     rows = (torch.randn(50, 3), torch.randn(50, 1))
+    blocks = list(zip(*(tensor.split(8) for tensor in rows), strict=True))
+    stored = RowsOnDisk(np.array([len(target) for _, target in blocks]), blocks.__getitem__)
     network = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(0.3), torch.nn.Linear(8, 1))
-    batches = 0
+    count = 0
 
     def loss(answer: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        nonlocal batches
-        batches += network.training
-        if network.training and batches == die_at:
+        nonlocal count
+        count += network.training
+        if network.training and count == die_at:
             raise Death
         return torch.nn.functional.mse_loss(answer, target)
 
-    curve = module.fit(network, loss, rows, rows, trainer, seed=1, checkpoint=checkpoint)
-    return curve, torch.cat([p.detach().flatten() for p in network.parameters()]), batches
+    fit = stored if on_disk else rows
+    curve = module.fit(network, loss, fit, rows, trainer, seed=1, on_step=on_step, checkpoint=checkpoint)
+    return curve, torch.cat([p.detach().flatten() for p in network.parameters()]), count
 
 
 @pytest.fixture
@@ -84,6 +96,68 @@ def test_a_fit_that_died_goes_on_to_the_same_weights_and_curve(die_at: int, tmp_
     assert found[0] == curve
     assert torch.equal(found[1], weights)
     assert found[2] == batches - (die_at - 1) // BATCHES * BATCHES
+
+
+@pytest.mark.usefixtures("every_epoch")
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("hooks", [False, True])
+@pytest.mark.parametrize("die_at", [2, 3, 4, 8, 12])
+def test_a_fit_that_died_within_an_epoch_goes_on_from_the_batch(
+    die_at: int, hooks: bool, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "POOL", 2)  # 16 rows, where a batch has 20
+    if hooks:
+        monkeypatch.setattr(module.DirectRegression, "suits", lambda _: False)
+    curve, weights, count = fitted(None, on_disk=on_disk)
+    file, often = tmp_path / "fit.ckpt", TRAINER.model_copy(update={"checkpoint_minutes": 1e-9})
+    with pytest.raises(Death):
+        fitted(file, die_at, often, on_disk=on_disk)
+    found = fitted(file, 0, often, on_disk=on_disk)
+    assert found[0] == curve
+    assert torch.equal(found[1], weights)
+    assert found[2] == count - (die_at - 1)
+
+
+def demand_trainer(checkout: Path, *words: str) -> TrainerSettings:
+    """Ten batches an epoch, a checkpoint after each that allows one."""
+    often = ["trainer.batch_size=5", "trainer.max_epochs=4", "trainer.epoch_batches=null"]
+    return settings_from(
+        ["experiment=demand", *often, "trainer.checkpoint_minutes=1e-9", *words], checkout=checkout
+    ).trainer
+
+
+@pytest.mark.usefixtures("every_epoch")
+@pytest.mark.parametrize(
+    ("word", "again"),  # batches that are done again after a death in the seventh of an epoch
+    [("trainer.accumulate=4", 2), ("+trainer.lightning.val_check_interval=3", 1), ("trainer.early_stopping=3", 0)],
+)
+def test_no_step_and_no_look_at_watched_rows_is_lost_within_an_epoch(
+    word: str, again: int, checkout: Path, tmp_path: Path
+) -> None:
+    trainer = demand_trainer(checkout, word)
+    curve, weights, count = fitted(None, trainer=trainer)
+    with pytest.raises(Death):
+        fitted(tmp_path / "fit.ckpt", 17, trainer)
+    found = fitted(tmp_path / "fit.ckpt", 0, trainer)
+    assert found[0] == curve
+    assert torch.equal(found[1], weights)
+    assert found[2] == count - 16 + again
+
+
+@pytest.mark.usefixtures("every_epoch")
+@pytest.mark.parametrize("words", [[], ["+trainer.lightning.val_check_interval=3"]])
+def test_an_epoch_that_died_at_its_end_is_in_the_curve(words: list[str], checkout: Path, tmp_path: Path) -> None:
+    def die(*_: object) -> None:
+        raise Death
+
+    trainer = demand_trainer(checkout, *words)
+    curve, weights, _ = fitted(None, trainer=trainer)
+    with pytest.raises(Death):
+        fitted(tmp_path / "fit.ckpt", trainer=trainer, on_step=die)
+    found = fitted(tmp_path / "fit.ckpt", trainer=trainer)
+    assert found[0] == curve
+    assert torch.equal(found[1], weights)
+    assert found[2] < 40
 
 
 @pytest.mark.usefixtures("every_epoch")
@@ -313,21 +387,22 @@ if __name__ == "__main__":
 """
 
 
+def started(workplace: Path, checkout: Path, *told: str) -> subprocess.Popen[str]:
+    """`dxai train`, with a checkpoint after every epoch."""
+    (workplace / "program.py").write_text(PROGRAM, "utf-8")
+    return subprocess.Popen(
+        [sys.executable, "program.py", "train", *told], cwd=workplace, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(checkout)},
+    )  # fmt: skip
+
+
 @pytest.mark.process
 @pytest.mark.slow(seconds=20)
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_the_command_resumes_the_newest_run(death: signal.Signals, workplace: Path, checkout: Path) -> None:
-    (workplace / "program.py").write_text(PROGRAM, "utf-8")
     short = ["model=mlp", "trainer.max_epochs=40", "evaluate.permutations=1"]
-
-    def started(*told: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "program.py", "train", *told], cwd=workplace, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(checkout)},
-        )  # fmt: skip
-
     own = [f"data={workplace / 'own'}", "split.folds=2", "folds_at_once=1", *short]
-    broken, line = started(*own, "hydra.run.dir=runs/broken"), "…"
+    broken, line = started(workplace, checkout, *own, "hydra.run.dir=runs/broken"), "…"
     assert broken.stderr is not None
     while "fit 2 of" not in line:
         line = broken.stderr.readline()
@@ -340,13 +415,41 @@ def test_the_command_resumes_the_newest_run(death: signal.Signals, workplace: Pa
         assert broken.returncode == 75
         assert "fix:   Give the command `dxai train --resume runs/broken`" in told
     assert UnfinishedRun(workplace / "runs/broken/train").exists
-    resumed = started("--resume", "last")
+    resumed = started(workplace, checkout, "--resume", "last")
     _, told = resumed.communicate(timeout=100)
     assert resumed.returncode == 0, told
     assert "resumed: runs/broken" in told
     assert sorted(p.name for p in (workplace / "runs/broken").iterdir()) == ["evaluate", "train"]
     expected = run(workplace, "whole", short, Watched())
     for name in ("predictors/final.pt", "held_out.parquet", "settings.yaml", "run.json"):
+        assert (workplace / "runs/broken/train" / name).read_bytes() == expected[name], name
+
+
+@pytest.mark.process
+@pytest.mark.slow(seconds=45)
+def test_the_command_resumes_an_epoch_from_disk_in_its_middle(workplace: Path, checkout: Path) -> None:
+    castings(12_000).write_parquet(workplace / "own/table.parquet")  # two blocks
+    words = [
+        "model=mlp", "split.folds=2", "data.rows_in_memory=1000", "trainer.max_epochs=1",
+        "trainer.epoch_batches=null", "trainer.batch_size=16", "trainer.checkpoint_minutes=0.0005",
+        "evaluate.permutations=1",
+    ]  # fmt: skip
+    own = [f"data={workplace / 'own'}", "folds_at_once=1", *words]
+    broken = started(workplace, checkout, *own, "hydra.run.dir=runs/broken")
+    unfinished = UnfinishedRun(workplace / "runs/broken/train")
+    kept = unfinished.checkpoint("grouped-0")  # of its only epoch, after which none is written
+    while not kept.exists():
+        assert broken.poll() is None
+        time.sleep(0.01)
+    broken.kill()
+    broken.communicate(timeout=5)
+    batches_done = sum(len(losses) for losses in states.load(kept)["losses"][0])
+    assert 0 < batches_done < 375
+    resumed = started(workplace, checkout, "--resume", "last")
+    _, told = resumed.communicate(timeout=100)
+    assert resumed.returncode == 0, told
+    expected = run(workplace, "whole", words, Watched())
+    for name in ("predictors/grouped-0.pt", "predictors/final.pt", "held_out.parquet", "run.json"):
         assert (workplace / "runs/broken/train" / name).read_bytes() == expected[name], name
 
 

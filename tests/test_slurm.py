@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from test_devices import fitted
 from test_resume import PROGRAM, TRAINER, Watched, run
 
 from dxai.cli.main import cli
+from dxai.cli.message import one_message
 from dxai.config.compose import settings_from
 from dxai.errors import SettingsError
+from dxai.learn import tasks
 from dxai.learn.tasks import refuse_other_tasks
 from dxai.record.unfinished import UnfinishedRun
 
@@ -73,22 +74,42 @@ def test_other_tasks_than_those_asked_for_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("number", "words", "told"),
+    ("words", "found"),
     [
-        (0, ["model=portfolio"], "model=portfolio fits itself, in one process"),
-        pytest.param(0, ["-m", "model=linear,mlp"], "srun starts the processes of one run", marks=pytest.mark.slow),
-        pytest.param(1, ["-m", "model=linear,mlp"], "srun starts the processes of one run", marks=pytest.mark.slow),
+        (["model=portfolio"], "model=portfolio fits itself, in one process"),
+        (["model=linear", "trainer.num_nodes=3"], "3 x 1 tasks of SLURM should train, however srun has started 2, 1"),
+        (["model=linear", "trainer.learning_rate=-1"], "trainer.learning_rate"),
+        (["--resume", "last", "model=linear"], "A run is resumed with its own settings"),
+        pytest.param(["-m", "model=linear,mlp"], "srun starts the processes of one run", marks=pytest.mark.slow),
     ],
 )
-def test_what_tasks_cannot_share_is_refused_by_each(
-    number: int, words: list[str], told: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+def test_of_mistakes_that_all_tasks_make_the_first_alone_tells(
+    words: list[str], found: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in srun(number).items():
-        monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(cli, ["train", f"data={workplace / 'own'}", *words, *WORDS])
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert told in done.stderr
+    monkeypatch.setattr(tasks, "_SECONDS_TO_SPEAK", 0.0)
+    command = ["train", f"data={workplace / 'own'}", *WORDS, *words]
+
+    def told(number: int) -> tuple[object, str, str]:
+        for name, value in srun(number).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as left, one_message():
+            cli.main(command, standalone_mode=False)
+        return (left.value.code, *capsys.readouterr())
+
+    code, out, message = told(0)
+    assert (code, out) == (2, "")
+    assert found in message
+    assert told(1) == (2, "", "")
     assert not list(workplace.glob("runs/**/train*"))
+
+
+def test_tasks_that_share_no_run_each_tell_of_their_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in srun(1).items():
+        monkeypatch.setenv(name, value)
+    mistake = SettingsError("Such as another word in each task.")
+    with pytest.raises(SettingsError) as caught, tasks.told_by_the_first(shared=False):
+        raise mistake
+    assert caught.value is mistake
 
 
 @pytest.mark.slow
@@ -126,14 +147,14 @@ def start(workplace: Path, checkout: Path, *words: str) -> list[subprocess.Popen
     ]  # fmt: skip
 
 
-def ended(tasks: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """Exit code, standard output and standard error of each."""
     try:
-        told = [task.communicate(timeout=100) for task in tasks]
+        told = [task.communicate(timeout=100) for task in started]
     finally:
-        for task in tasks:
+        for task in started:
             task.kill()
-    return [(task.returncode, *words) for task, words in zip(tasks, told, strict=True)]
+    return [(task.returncode, *words) for task, words in zip(started, told, strict=True)]
 
 
 @pytest.mark.process
@@ -165,14 +186,14 @@ def test_two_tasks_score_as_one_process_and_the_first_alone_writes(workplace: Pa
 @pytest.mark.slow(seconds=60)
 def test_a_task_that_dies_ends_the_others_and_all_resume(workplace: Path, checkout: Path) -> None:
     long = ["model=mlp", "trainer.max_epochs=40", "evaluate.permutations=1", *WORDS]
-    tasks = start(workplace, checkout, f"data={workplace / 'own'}", "split.folds=2", "hydra.run.dir=runs/broken", *long)
-    line, errors = "…", tasks[0].stderr
+    begun = start(workplace, checkout, f"data={workplace / 'own'}", "split.folds=2", "hydra.run.dir=runs/broken", *long)
+    line, errors = "…", begun[0].stderr
     assert errors is not None
     while "fit 2 of" not in line:
         line = errors.readline()
         assert line
-    tasks[1].send_signal(signal.SIGKILL)
-    first, other = ended(tasks)
+    begun[1].send_signal(signal.SIGKILL)
+    first, other = ended(begun)
     assert (first[0], other[0]) == (75, -signal.SIGKILL), (first, other)
     assert "1 fit is kept" in first[2]
     assert "fix:   Give the command `dxai train --resume runs/broken`" in first[2]

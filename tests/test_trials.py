@@ -25,6 +25,7 @@ PROMISES = {
         "other_bytes": 0,
         "partial": 0,
         "placed": 18,
+        "within": 20,
         "random": 8,
         "failed_writes": 12,
         "cut_writes": 8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,12 +46,16 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
     need_training_extra()
     from dxai.config.compose import find_checkout, launch
     from dxai.data.own import with_own_data
+    from dxai.learn.tasks import told_by_the_first
 
     if resume is not None:
         _resume(resume, overrides)
         return
-    words = with_own_data(overrides, find_checkout())
-    if _followed(words):
+    shared = _name_slurm(overrides)
+    with told_by_the_first(shared=shared):
+        words = with_own_data(overrides, find_checkout())
+        settings = _settings_to_follow(words, shared=shared)
+    if settings and _follows(settings):
         return
     with jobs_told(words) as words:
         jobs = launch(words, _train_job, _one_of_several)
@@ -63,14 +67,16 @@ def train(resume: str | None, overrides: tuple[str, ...]) -> None:
 
 def _resume(named: str, overrides: tuple[str, ...]) -> None:
     """Go on with an unfinished run, by its own settings."""
-    if overrides:
-        raise SettingsError(
-            f"A run is resumed with its own settings, however {' '.join(overrides)} is given too.",
-            where="command line", fix=f"dxai train --resume {named}",
-        )  # fmt: skip
     from dxai.config.compose import find_checkout
+    from dxai.learn.tasks import told_by_the_first
     from dxai.record.unfinished import UnfinishedRun
 
+    with told_by_the_first(shared=_name_slurm(overrides)):
+        if overrides:
+            raise SettingsError(
+                f"A run is resumed with its own settings, however {' '.join(overrides)} is given too.",
+                where="command line", fix=f"dxai train --resume {named}",
+            )  # fmt: skip
     find_checkout()  # lets a class in custom/ be found
     folder = _newest_unfinished() if named == "last" else Path(named).absolute()
     if (folder / "train" / "run.json").is_file() and not UnfinishedRun(folder / "train").exists:
@@ -78,30 +84,37 @@ def _resume(named: str, overrides: tuple[str, ...]) -> None:
             "The training of this run is finished.", where=short(folder), fix=f"dxai evaluate {short(folder)}"
         )
     settings = UnfinishedRun(folder / "train").settings
-    if named == "last" and settings.trainer.in_tasks:
-        raise SettingsError(
-            "What is the newest run, the tasks of SLURM may see differently.", where="--resume last",
-            fix=f"dxai train --resume {short(folder)}",
-        )  # fmt: skip
+    with told_by_the_first(shared=settings.trainer.in_tasks):
+        if named == "last" and settings.trainer.in_tasks:
+            raise SettingsError(
+                "What is the newest run, the tasks of SLURM may see differently.", where="--resume last",
+                fix=f"dxai train --resume {short(folder)}",
+            )  # fmt: skip
     if _follows(settings):
         return
     click.echo(f"resumed: {short(folder)}", err=True)
     _train_job(settings, folder, resume=True)
 
 
-def _followed(words: list[str]) -> bool:
-    """Whether this command was to take part in a run of the first task of SLURM, and has."""
-    from dxai.learn.tasks import task_number
+def _name_slurm(overrides: Sequence[str]) -> bool:
+    """Whether tasks of SLURM are asked for, as far as it can be said before the settings are known to be right."""
+    return any(word.endswith("=slurm") for word in overrides)
 
-    if task_number() == 0 or any(word.startswith("-") for word in words):
-        return False
-    from dxai.config.compose import settings_from
 
-    return _follows(settings_from(words))
+def _settings_to_follow(words: list[str], *, shared: bool) -> RunSettings | None:
+    """Of a run in which this command may have to take part; None in the first task of SLURM, or for no single run."""
+    from dxai.config.compose import asks_for_jobs, settings_from
+    from dxai.learn.tasks import refuse_several_runs, task_number
+
+    if task_number() == 0:
+        return None
+    if shared and asks_for_jobs(words):
+        refuse_several_runs()
+    return None if any(word.startswith("-") for word in words) else settings_from(words)
 
 
 def _follows(settings: RunSettings) -> bool:
-    """The same of settings that are known."""
+    """Whether this command was to take part in a run of the first task of SLURM, and has."""
     from dxai.learn.tasks import task_number
 
     if task_number() == 0 or not settings.trainer.in_tasks:

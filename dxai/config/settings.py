@@ -186,6 +186,7 @@ class TrainerSettings(Settings):
         compile: Whether torch makes few kernels of the network and its loss, on a GPU recorded as CUDA graphs; it takes
             half a minute at the start of a fit.
         early_stopping: Epochs without a better loss on watched rows after which a fit ends; null: it never does.
+        checkpoint_minutes: Without a checkpoint after which one is made within an epoch.
         callbacks: Of Lightning, each under a name of its own.
         loggers: Of Lightning, likewise; MLflow is told anyway.
         lightning: More arguments of Lightning's Trainer.
@@ -207,6 +208,7 @@ class TrainerSettings(Settings):
     precision: Literal[32, "tf32", "bf16-mixed"] = 32
     compile: bool = False
     early_stopping: PositiveInt | None = None
+    checkpoint_minutes: PositiveFloat = 10.0
     loggers: Settings = Settings()
     lightning: LightningArguments = LightningArguments()
 
@@ -243,6 +245,7 @@ class TrainerSettings(Settings):
             "precision": 32,
             "compile": False,
             "early_stopping": None,
+            "checkpoint_minutes": 10.0,
             "loggers": {},
             "lightning": {},
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dxai.data.cuts import Cut
@@ -27,13 +28,11 @@ class RowsOnDisk:
     """Rows to fit of a table that is larger than memory.
 
     Attributes:
-        count: Of all blocks together.
-        blocks: Number of blocks.
+        counts: Rows of each block ``[blocks]``.
         read: Of the number of a block its rows to fit, as the network takes them.
     """
 
-    count: int
-    blocks: int
+    counts: NDArray[np.int64]
     read: Callable[[int], Rows]
 
 
@@ -46,12 +45,12 @@ class Batches:
 
     def __init__(self, rows: Stored, batch_size: int, *, seed: int | None, rank: int = 0, world: int = 1) -> None:
         """``seed`` None keeps the rows in order; this is process number ``rank`` of ``world``."""
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
+        self.rows, self.batch_size, self.seed, self.epoch, self.batch = rows, batch_size, seed, 0, 0
         self.rank, self.world = rank, world
 
-    def set_epoch(self, epoch: int) -> None:
-        """Number of the epoch that comes next: a fit that is resumed does not begin with the first."""
-        self.epoch = epoch
+    def go_on(self, epoch: int, batch: int) -> None:
+        """Numbers of the epoch and of its batch that come next: a fit that is resumed does not begin with the first."""
+        self.epoch, self.batch = epoch, batch
 
     @property
     def count(self) -> int:
@@ -72,14 +71,20 @@ class Batches:
             order = torch.arange(count)
         else:
             order = torch.randperm(count, generator=_generator(self.seed, self.epoch))
-        self.epoch += 1
         order = order.to(self.rows[0].device)
-        for start in range(0, count, self.batch_size):
+        first = self._next_epoch()
+        for start in range(first, count, self.batch_size):
             chosen = order[start : start + self.batch_size]
             if self.world > 1:
                 mine = chosen[self.rank :: self.world]
                 chosen = mine if len(mine) else chosen[:1]  # its share is 0: all processes take as many steps
             yield tuple(tensor[chosen] for tensor in self.rows)
+
+    def _next_epoch(self) -> int:
+        """Count the epoch that begins; how many of its rows are not given, because its first batches were before."""
+        first = self.batch * self.batch_size
+        self.epoch, self.batch = self.epoch + 1, 0
+        return first
 
 
 class DiskBatches(Batches):
@@ -95,17 +100,22 @@ class DiskBatches(Batches):
     @property
     def count(self) -> int:
         """Rows of an epoch."""
-        return self.stored.count
+        return int(self.stored.counts.sum())
 
     def __iter__(self) -> Iterator[Rows]:
         assert self.seed is not None
         generator = _generator(self.seed, self.epoch)
-        blocks = np.random.default_rng((self.seed, self.epoch)).permutation(self.stored.blocks)
-        self.epoch += 1
+        blocks = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.stored.counts))
+        skipped = self._next_epoch()
         rest: Rows | None = None
         for first in range(0, len(blocks), POOL):
-            parts = [self.stored.read(int(block)) for block in np.sort(blocks[first : first + POOL])]
-            order = torch.randperm(sum(len(part[0]) for part in parts), generator=generator)
+            pool = np.sort(blocks[first : first + POOL])
+            order = torch.randperm(int(self.stored.counts[pool].sum()), generator=generator)
+            if 0 < skipped >= len(order):
+                skipped -= len(order)
+                continue
+            order, skipped = order[skipped:], 0
+            parts = [self.stored.read(int(block)) for block in pool]
             rows = tuple(torch.cat(tensors)[order].to(self.device) for tensors in zip(*parts, strict=True))
             if rest is not None:
                 rows = tuple(map(torch.cat, zip(rest, rows, strict=True)))

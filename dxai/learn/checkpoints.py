@@ -1,4 +1,4 @@
-"""Checkpoints within a fit: at the end of an epoch, whole or not at all, so rare that they cost next to nothing."""
+"""Checkpoints within a fit: whole or not at all, so rare that they cost next to nothing."""
 
 from __future__ import annotations
 
@@ -14,29 +14,45 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from dxai.learn.states import save
 
 _EVERY = 5.0
-"""Seconds between two checkpoints, at the least."""
+"""Seconds between two checkpoints at the end of epochs, at the least."""
 _SHARE = 0.01
 """Of a fit's time that its checkpoints may take."""
 
 
-class EpochCheckpoint(Checkpoint):
-    """Saves the trainer at the end of an epoch, in place of the checkpoint before.
+class FitCheckpoint(Checkpoint):
+    """Saves the trainer now and then, in place of the checkpoint before: after epochs, and within one that takes long.
 
-    Args of the constructor: the file, and seconds between two.
+    Args of the constructor: the file, and seconds without a checkpoint after which one is made within an epoch.
     """
 
-    def __init__(self, file: Path, every: float | None = None) -> None:
-        self.file, self.every = file, _EVERY if every is None else every
-        self.due = time.monotonic() + self.every
+    def __init__(self, file: Path, within: float) -> None:
+        self.file, self.every, self.within = file, _EVERY, within
+        self._saved(0.0)
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        """Save where the epoch takes long, between two steps, and not where rows are watched first."""
+        done = trainer.fit_loop.batch_idx + 1
+        if time.monotonic() < self.due_within or done % trainer.accumulate_grad_batches:
+            return
+        if done == trainer.num_training_batches or (trainer.val_check_batch and done % trainer.val_check_batch == 0):
+            return
+        self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Save where it is time to."""
-        begun = time.monotonic()
-        if begun < self.due or trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
+        if time.monotonic() < self.due or trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
             return  # after the last epoch the fit itself is stored
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        begun = time.monotonic()
         trainer.save_checkpoint(self.file, weights_only=False)  # all of the trainer, not the weights alone
-        ended = time.monotonic()
-        self.due = ended + max(self.every, (ended - begun) / _SHARE if self.every else 0.0)
+        self._saved(time.monotonic() - begun)
+
+    def _saved(self, seconds: float) -> None:
+        """Note when the next is due after one that took so long."""
+        now, rest = time.monotonic(), seconds / _SHARE if self.every else 0.0
+        self.due, self.due_within = now + max(self.every, rest), now + max(self.within, rest)
 
 
 class DurableCheckpoints(CheckpointIO):

@@ -24,7 +24,7 @@ from dxai.config.settings import TrainerSettings
 from dxai.data.batches import Rows, RowsOnDisk, Stored
 from dxai.data.datamodule import TensorData
 from dxai.errors import InterruptedRunError, ModelError, SettingsError
-from dxai.learn.checkpoints import DurableCheckpoints, EpochCheckpoint
+from dxai.learn.checkpoints import DurableCheckpoints, FitCheckpoint
 from dxai.learn.devices import Queued
 from dxai.learn.fitting import Epoch, Loss, OnStep, unwatched
 from dxai.learn.states import load, random_states, set_random_states
@@ -102,18 +102,25 @@ class Regression(LightningModule):
         return _mean(losses)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Beside what Lightning keeps: the curve, and where the random generators stand."""
+        """Beside what Lightning keeps: the curve, the losses of a begun epoch, where the random generators stand."""
         checkpoint["curve"] = [(epoch.number, epoch.fit_loss, epoch.watched_loss) for epoch in self.curve]
+        checkpoint["losses"] = [
+            [_joined(losses)] if losses else [] for losses in (self._fit_losses, self._watch_losses)
+        ]
         checkpoint["random"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take both up."""
+        """Take them up."""
         self.curve = [Epoch(*epoch) for epoch in checkpoint["curve"]]
+        self._fit_losses, self._watch_losses = checkpoint["losses"]
         self._random = checkpoint["random"]
 
     def on_train_start(self) -> None:
-        """Where a fit is resumed: the order of its epoch, and the generators, from which the set-up may have drawn."""
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # type: ignore[union-attr]  # a `Batches`
+        """Where a fit is resumed: the next batch, and the generators, from which the set-up may have drawn."""
+        for losses in (self._fit_losses, self._watch_losses):
+            losses[:] = [loss.to(self.device) for loss in losses]
+        batches = sum(loss.numel() for loss in self._fit_losses)  # one loss of each that is done in this epoch
+        self.trainer.train_dataloader.go_on(self.current_epoch, batches)  # type: ignore[union-attr]  # a `Batches`
         if self._random:
             set_random_states(self._random)
 
@@ -346,7 +353,7 @@ def _quiet_trainer(settings: TrainerSettings, checkpoint: Path | None, *, clips:
         gradient_clip_val=settings.gradient_clip if clips else None,
         callbacks=[
             *(callback.build() for callback in named(settings.callbacks)),
-            *([EpochCheckpoint(checkpoint)] if checkpoint else []),
+            *([FitCheckpoint(checkpoint, 60 * settings.checkpoint_minutes)] if checkpoint else []),
         ],
         plugins=[
             DurableCheckpoints(),

@@ -418,7 +418,7 @@ class RowTask(Task[RowFold, P]):
     def _on_disk(self, stored: RowFile, predictor: P, fold: RowFold) -> RowsOnDisk:
         """All rows of the table that are no test of the fold."""
         categories = {column.name for column in self.contract.categories}
-        fitted, count = self._fitted(stored, fold)
+        fitted, counts = self._fitted(stored, fold)
 
         def read(block: int) -> tuple[Tensor, ...]:
             rows = torch.as_tensor(stored.read(block)[fitted(block)])
@@ -427,21 +427,22 @@ class RowTask(Task[RowFold, P]):
             values = rows[:, -1].numpy().astype(self.values.dtype)
             return (*predictor.transform(columns), self.truth(predictor, values))
 
-        return RowsOnDisk(count, stored.blocks, read)
+        return RowsOnDisk(counts, read)
 
-    def _fitted(self, stored: RowFile, fold: RowFold) -> tuple[Callable[[int], Any], int]:
-        """Which rows of a block, and how many of all, are no test of the fold."""
+    def _fitted(self, stored: RowFile, fold: RowFold) -> tuple[Callable[[int], Any], NDArray[np.int64]]:
+        """Which rows of a block are no test of the fold, and how many of each block ``[blocks]``."""
+        blocks = range(stored.blocks)
         if not fold.is_test:
-            return lambda _: slice(None), stored.about.rows
+            return lambda _: slice(None), np.array([stored.rows_of(block) for block in blocks])
         split = self.split
         assert split.kind != "ordered"  # such tables are held in memory
         found = stored.fitted(fold.rows.test, fold.number, split.folds, split.seed, grouped=fold.split == "grouped")
-        bits = [np.packbits(found(block)) for block in range(stored.blocks)]  # said once, not every epoch
+        bits = [np.packbits(found(block)) for block in blocks]  # said once, not every epoch
 
         def fitted(block: int) -> NDArray[np.bool_]:
             return np.unpackbits(bits[block], count=stored.rows_of(block)).view(np.bool_)
 
-        return fitted, sum(int(fitted(block).sum()) for block in range(stored.blocks))
+        return fitted, np.array([fitted(block).sum() for block in blocks])
 
     def _design(self, transform: nn.Module, rows: splits.Rows) -> Array:
         """Scaled numbers beside one-hot categories ``[rows, features]``."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import torch.distributed
 
 from dxai.config.settings import TrainerSettings
-from dxai.errors import InterruptedRunError, SettingsError
+from dxai.errors import InterruptedRunError, ModelError, SettingsError
 
 Share = Callable[[str], str]
 """Gives in every task what the first of them has given."""
+_SECONDS_TO_SPEAK = 5.0
+"""That the first task has before another ends, since srun ends all of them with the one that fails."""
 
 
 def task_number() -> int:
@@ -33,6 +37,30 @@ def refuse_other_tasks(settings: TrainerSettings) -> None:
     if (tasks, each) != (str(settings.processes), str(settings.devices)):
         found = f"{tasks or 'an unknown number'}, {each or 'an unknown number'} per node"
         raise SettingsError(f"{asked} should train, however srun has started {found}.", where=where, fix=fix)
+
+
+@contextmanager
+def told_by_the_first(*, shared: bool) -> Iterator[None]:
+    """For mistakes that all tasks meet alike: the first raises them, another exits with the same code in silence.
+
+    Args:
+        shared: Whether the tasks train one network; otherwise each speaks for itself.
+    """
+    try:
+        yield
+    except (SettingsError, ModelError) as error:
+        if not shared or task_number() == 0:
+            raise
+        time.sleep(_SECONDS_TO_SPEAK)
+        raise SystemExit(error.exit_code) from None
+
+
+def refuse_several_runs() -> NoReturn:
+    """Raise SettingsError: tasks share one run."""
+    raise SettingsError(
+        "srun starts the processes of one run, however several are asked for.", where="trainer.started_by",
+        fix="Give one srun per run; or a launcher, whose jobs each take one machine (device=multi_gpu).",
+    )  # fmt: skip
 
 
 @contextmanager

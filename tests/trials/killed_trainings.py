@@ -1,8 +1,9 @@
 """python -m tests.trials.killed_trainings --size ci|release [--seed N]
 
 Fits of TabM and N-HiTS, each in a process of its own with a checkpoint after every epoch, that are killed (SIGKILL):
-in the first, a middle and the last batch of every epoch, and at random moments. Given again, each goes on: weights and
-loss curve must be those of the fit that nobody disturbed, bit for bit. Then the disk fails: the Nth write, flush or
+in the first, a middle and the last batch of every epoch, and at random moments; also, with a checkpoint after every
+batch and rows in memory or on disk, in each batch of one epoch (release: of all). Given again, each goes on: weights
+and loss curve must be those of the fit that nobody disturbed, bit for bit. Then the disk fails: the Nth write, flush or
 rename finds it full, for every N until the fit ends well, and real writes are cut short (RLIMIT_FSIZE): the checkpoint
 that is left is the old one or the new one, never part of one, and the fit given again ends the same.
 """
@@ -18,17 +19,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dxai.config.settings import TrainerSettings
-from dxai.data.batches import Rows
+from dxai.data import batches
+from dxai.data.batches import Rows, RowsOnDisk
 from dxai.errors import NoSpaceError
 from dxai.learn import checkpoints, states
 from dxai.learn.module import fit
@@ -58,6 +61,12 @@ def _nhits() -> tuple[nn.Module, Rows]:
     return network, (past, torch.ones(90, 24), torch.randn(90, 6, 2), past[:, None, -6:].expand(-1, 3, -1).clone())
 
 
+def _on_disk(rows: Rows) -> RowsOnDisk:
+    """The same in blocks of 8, of which two are shuffled together: a batch has 18 rows."""
+    blocks = list(zip(*(tensor.split(8) for tensor in rows), strict=True))
+    return RowsOnDisk(np.array([len(block[0]) for block in blocks]), blocks.__getitem__)
+
+
 MODELS: dict[str, Callable[[], tuple[nn.Module, Rows]]] = {"tabm": _tabm, "nhits": _nhits}
 
 
@@ -71,11 +80,13 @@ def _go_on(batch: int) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """One fit: its model, its epochs, its checkpoint and where it writes what came of it."""
+    """One fit: its model, its epochs, its folder, where its rows are, whether every batch has a checkpoint."""
 
     model: str
     epochs: int
     folder: Path
+    on_disk: bool = False
+    within: bool = False
 
     @property
     def checkpoint(self) -> Path:
@@ -97,9 +108,10 @@ class Case:
 
         settings = TrainerSettings(
             max_epochs=self.epochs, epoch_batches=None, batch_size=90 // BATCHES, learning_rate=0.01, weight_decay=0.01,
-            warmup=0.2, gradient_clip=1.0,
+            warmup=0.2, gradient_clip=1.0, checkpoint_minutes=1e-9 if self.within else 10.0,
         )  # fmt: skip
-        curve = fit(network, loss, rows, rows, settings, seed=3, checkpoint=self.checkpoint)
+        stored = _on_disk(rows) if self.on_disk else rows
+        curve = fit(network, loss, stored, rows, settings, seed=3, checkpoint=self.checkpoint)
         digest = hashlib.sha256(repr(curve).encode())
         for value in network.state_dict().values():
             digest.update(value.numpy().tobytes())
@@ -143,6 +155,12 @@ class Case:
         return file.read_text("utf-8") if file.exists() else ""
 
     @property
+    def batch(self) -> int:
+        """How many batches of an epoch the checkpoint has behind it."""
+        kept = states.load(self.checkpoint)
+        return sum(len(losses) for losses in kept["losses"][0]) if kept else 0
+
+    @property
     def whole(self) -> bool:
         """Whether there is no checkpoint, or one that can be read."""
         return not self.checkpoint.exists() or states.load(self.checkpoint) is not None
@@ -150,12 +168,12 @@ class Case:
 
 def killed_trainings(setting: Setting) -> Finding:
     """Placed deaths, random deaths, and a disk that fails."""
-    checkpoints._EVERY = 0.0
+    checkpoints._EVERY, batches.POOL = 0.0, 2
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     found, facts = (
         Finding(),
-        {"placed": 0, "random": 0, "failed_writes": 0, "cut_writes": 0, "other_bytes": 0, "partial": 0},
+        {"placed": 0, "within": 0, "random": 0, "failed_writes": 0, "cut_writes": 0, "other_bytes": 0, "partial": 0},
     )
     for model in MODELS:
         make = partial(Case, model, EPOCHS[setting.size])
@@ -170,6 +188,9 @@ def killed_trainings(setting: Setting) -> Finding:
             facts["placed"] += 1
             case = make(setting.folder / f"{model}-{batch}")
             judge.death(case, case.run(partial(_die_in, batch)), f"{model}: killed in batch {batch}")
+        for on_disk in (False, True):
+            folder = setting.folder / f"{model}-{'disk' if on_disk else 'memory'}"
+            _within(Case(model, EPOCHS[setting.size], folder, on_disk), judge, every=setting.size == "release")
         for number in range(RANDOM[setting.size]):
             facts["random"] += 1
             case = make(setting.folder / f"{model}-random-{number}")
@@ -192,8 +213,28 @@ def killed_trainings(setting: Setting) -> Finding:
             case.run(partial(_die_in, BATCHES + 1))  # one good checkpoint
             limit = setting.random.randrange(size)
             judge.failure(case, case.run(first=partial(_cut_at, limit)), f"{model}: a write was cut at {limit} bytes")
-    found.facts = {"n": facts["placed"] + facts["random"] + facts["failed_writes"] + facts["cut_writes"], **facts}
+    found.facts = {
+        "n": facts["placed"] + facts["within"] + facts["random"] + facts["failed_writes"] + facts["cut_writes"],
+        **facts,
+    }
     return found
+
+
+def _within(whole: Case, judge: _Judge, *, every: bool) -> None:
+    """Deaths in each batch of the second epoch, or of every one, with a checkpoint after each batch."""
+    folder = whole.folder
+    if whole.run() != 0:
+        judge.broken.append(f"{folder.name}: the undisturbed fit failed")
+    judge = replace(judge, expected=whole.digest)
+    first, last = (0, whole.epochs) if every else (1, 2)
+    for batch in range(first * BATCHES + 1, last * BATCHES + 1):
+        judge.facts["within"] += 1
+        case = replace(whole, folder=folder.with_name(f"{folder.name}-{batch}"), within=True)
+        told = f"{folder.name}: killed in batch {batch}"
+        ended = case.run(partial(_die_in, batch))
+        if case.batch != (batch - 1) % BATCHES:
+            judge.broken.append(f"{told}: it would go on behind batch {case.batch} of its epoch")
+        judge.death(case, ended, told)
 
 
 @dataclass
