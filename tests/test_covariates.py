@@ -1,0 +1,314 @@
+"""What is known beside a history enters the contract once, and with it the graph, every door and the forecast."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from starlette.testclient import TestClient
+from test_own_data import data_folder, dxai
+
+from dxai.api import load
+from dxai.contract import Contract
+from dxai.contract.odcs import parse_contract
+from dxai.contract.signature import signature_of
+from dxai.data.batch import SeriesCodec
+from dxai.data.cuts import training_windows
+from dxai.data.windows import named, to_panel
+from dxai.errors import DataError, SettingsError
+from dxai.serve.app import App
+from dxai.serve.limits import Limits
+from dxai.serve.served import ServedModel, Shelf
+
+WEEKS, HORIZON = 90, 4
+STORES, PRODUCTS = ("north", "south", "east"), ("juice", "milk", "bread", "eggs")
+START = date(2024, 1, 7)
+
+
+def described(name: str, kind: str, role: str, texts: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    made = {"name": name, "logicalType": kind, "customProperties": [
+        {"property": "role", "value": role}, {"property": "titleEn", "value": name.title()},
+        {"property": "titleKo", "value": f"열 {name}"}], **more}  # fmt: skip
+    if texts:
+        made["quality"] = [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": list(texts)}}]
+    return made
+
+
+COLUMNS = [
+    described("store", "string", "series", STORES, required=True),
+    described("product", "string", "series", PRODUCTS, required=True),
+    described("week", "date", "time", required=True),
+    described("units", "number", "target", required=True, logicalTypeOptions={"minimum": 0}),
+    described("price", "number", "known_future", logicalTypeOptions={"minimum": 0.01}),
+    described("promo", "string", "known_future", ("none", "flyer")),
+    described("open", "number", "open"),
+    described("visitors", "number", "past"),
+    described("in_stock", "number", "available"),
+    described("size", "number", "static"),
+]
+
+
+def contract_text(columns: list[dict[str, Any]] = COLUMNS, minimum: int = 8) -> str:
+    keys = {"task": "demand", "frequency": "weekly", "horizon": HORIZON, "season": 52, "minimumHistory": minimum}
+    return yaml.safe_dump({
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": "grocery", "version": "1.0.0", "status": "draft",
+        "description": {"purpose": "Forecast units per week."},
+        "customProperties": [{"property": "titleEn", "value": "Grocery"}, {"property": "titleKo", "value": "식료품"}],
+        "schema": [{"name": "demand", "logicalType": "object", "properties": columns,
+                    "customProperties": [{"property": k, "value": v} for k, v in keys.items()]}],
+    }, allow_unicode=True)  # fmt: skip
+
+
+def contract(**more: Any) -> Contract:
+    return parse_contract(contract_text(**more), where="grocery.yaml")
+
+
+def sales(seed: int = 0) -> pl.DataFrame:
+    """Demand that doubles with a flyer and falls with the price; shops are shut in every tenth week."""
+    random = np.random.default_rng(seed)
+    frames = []
+    for s, store in enumerate(STORES):
+        for p, product in enumerate(PRODUCTS):
+            price = np.where(random.random(WEEKS) < 0.3, 2.0, 3.0) + 0.1 * p
+            promo = random.random(WEEKS) < 0.25
+            shut = np.arange(WEEKS) % 10 == 9
+            level = 20.0 * (s + 1) * (p + 1)
+            units = level * (1 + promo) * (price / 3) ** -2 * np.exp(random.normal(0, 0.1, WEEKS))
+            frames.append(pl.DataFrame({
+                "store": store, "product": product, "week": [START + timedelta(weeks=w) for w in range(WEEKS)],
+                "units": np.where(shut, 0.0, units).round(2), "price": price,
+                "promo": np.where(promo, "flyer", "none"), "open": 1.0 - shut,
+                "visitors": (level * (1 + promo)).round(), "in_stock": 1.0, "size": float(s),
+            }))  # fmt: skip
+    return pl.concat(frames)
+
+
+def ahead_of(table: pl.DataFrame, **plan: Any) -> pl.DataFrame:
+    """The rows of the steps after a table, with a plan."""
+    first = table["week"].max()
+    weeks = pl.DataFrame({"week": [first + timedelta(weeks=w) for w in range(1, HORIZON + 1)]})  # type: ignore[operator]
+    ids = table.select("store", "product").unique(maintain_order=True)
+    usual = {"price": 3.0, "promo": "none", "open": 1.0} | plan
+    return ids.join(weeks, how="cross").with_columns(pl.lit(value).alias(name) for name, value in usual.items())
+
+
+# --- contract, signature, panel ---------------------------------------------------------------------------------------
+
+
+def test_signature_names_every_column_once_with_its_axes() -> None:
+    inputs = {t.name: (t.element, t.shape) for t in signature_of(contract()).inputs}
+    assert inputs == {
+        "history": ("float", ("series", "context")), "last_day": ("int64", ("series",)),
+        "store": ("string", ("series",)), "product": ("string", ("series",)),
+        "price": ("float", ("series", "steps")), "promo": ("string", ("series", "steps")),
+        "open": ("float", ("series", "steps")), "visitors": ("float", ("series", "context")),
+        "in_stock": ("float", ("series", "context")), "size": ("float", ("series",)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (described("promo", "string", "known_future"), "categories that are listed"),
+        (described("open", "string", "open", ("yes", "no")), "numbers, 1 or 0"),
+        (described("when", "date", "known_future"), "numbers or categories"),
+    ],
+)
+def test_contract_that_a_graph_cannot_take_is_refused(column: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        contract(columns=[*COLUMNS[:4], column])
+
+
+def test_roles_of_demand_are_refused_in_a_quality_contract() -> None:
+    text = contract_text().replace("value: demand", "value: quality")
+    with pytest.raises(DataError, match="are those of a demand contract"):
+        parse_contract(text, where="x")
+
+
+def test_panel_ends_at_the_last_sale_and_holds_what_is_known_after_it() -> None:
+    table = sales()
+    whole = pl.concat([table, ahead_of(table, price=2.5)], how="diagonal")
+    panel = to_panel(whole, contract(), where="x")
+    assert len(panel.ids) == len(STORES) * len(PRODUCTS)
+    assert panel.values.shape == (12, WEEKS) and panel.ahead == HORIZON
+    assert panel.beside["price"].shape == (12, WEEKS + HORIZON)
+    assert (panel.beside["price"][:, -HORIZON:] == 2.5).all()
+    assert panel.beside["size"].tolist() == [float(STORES.index(name.split("\x1f")[0])) for name in panel.ids]
+    parts = named(pl.Series(panel.ids), contract())
+    assert [part.name for part in parts] == ["store", "product"]
+    assert sorted(parts[1].unique().to_list()) == sorted(PRODUCTS)
+
+
+def test_shut_and_sold_out_steps_are_missing_not_zero() -> None:
+    table = sales().with_columns(in_stock=pl.when(pl.col("week") == START + timedelta(weeks=3)).then(0.0).otherwise(1.0))
+    panel = to_panel(table, contract(), where="x")
+    assert np.isnan(panel.values[:, 9::10]).all()
+    assert np.isnan(panel.values[:, 3]).all()
+    assert np.isfinite(panel.values[:, 4:9]).all()
+
+
+def test_static_column_that_changes_is_refused_by_name() -> None:
+    table = sales().with_columns(size=pl.int_range(pl.len()).cast(pl.Float64))
+    with pytest.raises(DataError, match="'north · bread' has several values"):
+        to_panel(table, contract(), where="x")
+
+
+def test_training_windows_know_the_plan_but_no_past_column_ahead() -> None:
+    agreed, context = contract(), 20
+    panel = to_panel(sales(), agreed, where="x")
+    inputs, target = training_windows(panel, agreed, context)
+    by_name = dict(zip([t.name for t in signature_of(agreed).inputs], inputs, strict=True))
+    assert by_name["price"][:].shape[1] == context + HORIZON
+    assert by_name["visitors"][:].shape[1] == context
+    row, first = int(by_name["price"].series[-1]), WEEKS - 2  # type: ignore[union-attr]
+    expected = panel.beside["price"][row, first - context + 1 : first + 2]
+    np.testing.assert_array_equal(by_name["price"][-1][: context + 1], expected)
+    assert np.isnan(target[-1][1:]).all() and np.isfinite(target[-1][0])
+
+
+# --- every door -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with models/grocery, trained on all weeks."""
+    home = tmp_path_factory.mktemp("covariates")
+    shutil.copytree(checkout / "configs", home / "checkout/configs")
+    folder = data_folder(home / "grocery", contract_text(), sales())
+    told = dxai(home / "checkout", "train", f"data={folder}", "model.rounds=40", "split.origins=1")
+    run = next(line.split()[-3] for line in told.splitlines() if "dxai release" in line)
+    dxai(home / "checkout", "release", run, "--to", "models/grocery")
+    return home / "checkout/models/grocery"
+
+
+pytestmark: list[Any] = []
+slow = pytest.mark.slow(seconds=60)
+
+
+@slow
+def test_flyer_and_price_move_the_forecast_as_they_moved_demand(released: Path) -> None:
+    table = sales()
+    model = load(str(released), unsigned=True)
+    plain = model.predict(table, ahead=ahead_of(table))
+    flyer = model.predict(table, ahead=ahead_of(table, promo="flyer"))
+    cheap = model.predict(table, ahead=ahead_of(table, price=2.0))
+    assert flyer["units_mean"].sum() / plain["units_mean"].sum() == pytest.approx(2, rel=0.25)
+    assert cheap["units_mean"].sum() / plain["units_mean"].sum() > 1.4
+    assert plain.columns[:3] == ["store", "product", "week"]
+    assert len(plain) == 12 * HORIZON
+
+
+@slow
+def test_one_file_and_two_give_the_same_forecast_and_shut_weeks_none(released: Path) -> None:
+    table = sales()
+    model = load(str(released), unsigned=True)
+    plan = ahead_of(table).with_columns(open=pl.when(pl.col("week") == pl.col("week").min()).then(0.0).otherwise(1.0))
+    two = model.predict(table, ahead=plan)
+    one = model.predict(pl.concat([table, plan], how="diagonal"))
+    assert one.equals(two)
+    shut = two.filter(pl.col("week") == pl.col("week").min())
+    assert shut.select(pl.selectors.starts_with("units").abs().max()).row(0) == (0.0,) * 12
+    assert (two.filter(pl.col("week") > pl.col("week").min())["units_q50"] > 0).all()
+
+
+@slow
+def test_plan_that_is_missing_is_told_and_carried_only_on_request(released: Path) -> None:
+    table = sales()
+    model = load(str(released), unsigned=True)
+    with pytest.raises(DataError, match="ends where the forecast begins, however the model wants to know: price, promo"):
+        model.predict(table)
+    holes = ahead_of(table).with_columns(
+        price=pl.when((pl.col("store") == "east") & (pl.col("product") == "milk")).then(None).otherwise(3.0)
+    )
+    with pytest.raises(DataError, match=r"1 series lacks a row .* 'east · milk'"):
+        model.predict(table, ahead=holes)
+    left = model.predict(table, ahead=holes, on_bad_rows="flag")
+    assert left["dxai_problem"].drop_nulls().to_list() == [
+        f"rule broken: store has all that is known of the next {HORIZON} steps"
+    ]
+    carried = model.predict(table, carry_forward=True)
+    last = table.filter(pl.col("week") == pl.col("week").max())
+    by_hand = ahead_of(table).drop("price", "promo", "open").join(
+        last.select("store", "product", "price", "promo", "open"), on=["store", "product"], maintain_order="left"
+    )  # fmt: skip
+    assert carried.equals(model.predict(table, ahead=by_hand))
+
+
+@slow
+def test_series_without_a_row_ahead_is_not_forecast_and_counted(released: Path) -> None:
+    table = sales()
+    model = load(str(released), unsigned=True)
+    answer = model.predict(table, ahead=ahead_of(table).filter(pl.col("store") != "south"))
+    assert set(answer["store"]) == {"north", "east"}
+    assert model.counts.unasked == len(PRODUCTS)
+
+
+@slow
+def test_command_line_reads_the_plan_from_a_second_file(released: Path, tmp_path: Path) -> None:
+    table = sales()
+    table.write_csv(tmp_path / "past.csv")
+    ahead_of(table).rename({"price": "열 price"}).write_csv(tmp_path / "plan.csv")
+    words = ["predict", str(released), "past.csv", "--unsigned", "-o", "out.csv"]
+    told = dxai(tmp_path, *words, "--ahead", "plan.csv")
+    assert f"{12 * HORIZON} rows written" in told
+    program = "from dxai.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert "--carry-forward" in done.stderr and "Traceback" not in done.stderr
+    check = dxai(tmp_path, "check", str(released), "past.csv", "--unsigned")
+    assert "use" in check
+
+
+@slow
+def test_server_takes_the_plan_as_table_and_as_tensors(released: Path) -> None:
+    table = sales()
+    loaded = load(str(released), unsigned=True)
+    whole = pl.concat([table, ahead_of(table)], how="diagonal")
+    expected = loaded.predict(whole)
+    client = TestClient(App(Shelf([ServedModel(loaded.bundle, loaded.model)]), Limits()).asgi)
+    asked = client.post("/models/grocery/predict", content=whole.write_csv().encode())
+    assert asked.status_code == 200, asked.text
+    assert pl.read_csv(asked.content)["units_q50"].to_numpy() == pytest.approx(expected["units_q50"].to_numpy(), rel=1e-5)
+    assert client.post("/models/grocery/predict", content=table.write_csv().encode()).status_code == 422
+    carried = client.post("/models/grocery/predict?carry_forward=true", content=table.write_csv().encode())
+    assert carried.status_code == 200
+    panel = to_panel(whole, loaded.contract, where="x")
+    arrays = SeriesCodec(loaded.contract, loaded.model.context).encode_panel(panel).arrays
+    kinds = {t.name: t.datatype for t in ServedModel(loaded.bundle, loaded.model).inputs}
+    inputs = [
+        {"name": n, "datatype": kinds[n], "shape": list(a.shape), "data": _json(a)} for n, a in arrays.items()
+    ]
+    answer = client.post("/v2/models/grocery/infer", json={"inputs": inputs})
+    assert answer.status_code == 200, answer.text
+    outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in answer.json()["outputs"]}
+    assert outputs["mean"].ravel() == pytest.approx(expected["units_mean"].to_numpy(), rel=1e-4)
+    (price,) = (one for one in inputs if one["name"] == "price")
+    price["data"] = [None] * len(price["data"])
+    refused = client.post("/v2/models/grocery/infer", json={"inputs": inputs})
+    assert refused.status_code == 400 and "'price'" in refused.text and "steps ahead" in refused.text
+    assert "carry_forward" in json.dumps(client.get("/openapi.json").json())
+
+
+def _json(array: Any) -> list[Any]:
+    return [None if isinstance(v, float) and np.isnan(v) else v for v in array.ravel().tolist()]
+
+
+def test_model_that_does_not_look_at_a_column_is_refused(checkout: Path, tmp_path: Path) -> None:
+    from dxai.config.compose import settings_from
+    from dxai.config.overrides import with_own_data
+    from dxai.learn.families import task_of
+
+    shutil.copytree(checkout / "configs", tmp_path / "checkout/configs")
+    folder = data_folder(tmp_path / "grocery", contract_text(), sales())
+    words = with_own_data([f"data={folder}", "model=nhits"], tmp_path / "checkout")
+    with pytest.raises(SettingsError, match=r"model=nhits does not look at .*'price' \(known_future\)"):
+        task_of(settings_from(words, checkout=tmp_path / "checkout"), tmp_path / "checkout")
