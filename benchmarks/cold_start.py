@@ -42,7 +42,13 @@ def measure(bundle: Path, repeats: int, work: Path) -> dict[str, object]:
     _timed(work, "publish", str(bundle), "--catalog", "catalog", "--keys", "keys")
     _timed(work, "pull", NAME, "--from", "catalog", "--root", "keys/root.json", "--accept-terms")
     predict = ("predict", NAME, str(bundle / GOLDEN_ROWS), "-o", "out.csv")
-    seconds: dict[str, list[float]] = {"help": [], "verify": [], "first_predict": [], "next_predict": [], "forecast": []}
+    seconds: dict[str, list[float]] = {
+        "help": [],
+        "verify": [],
+        "first_predict": [],
+        "next_predict": [],
+        "forecast": [],
+    }
     months = [f"{2020 + month // 12}-{month % 12 + 1:02d}-01,{100 + month % 12}\n" for month in range(48)]
     (work / "sales.csv").write_text("month,sales\n" + "".join(months), "utf-8")
     for _ in range(repeats):
