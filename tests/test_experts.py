@@ -17,10 +17,10 @@ from dxai.networks.experts import NAMES, Combination, Experts
 from dxai.networks.experts import bank as bank_module
 from dxai.networks.experts.bank import FilterBank
 from dxai.networks.experts.filters import StateSpace, complex_smoothing, holt_winters, kernels, simple, stable
-from dxai.networks.experts.gaps import filled
+from dxai.networks.experts.gaps import filled, without_closures
 from dxai.networks.experts.history import History, adjusted
 from dxai.networks.experts.intermittent import adida_and_imapa, croston, sba, tsb
-from dxai.networks.experts.lumpy import MEMORY, lumpiness, moments
+from dxai.networks.experts.lumpy import MEMORY, lumpiness, moments, normal_quantile
 from dxai.networks.experts.members import COMPLEX, DAMPED, HarmonicRegression, Size
 from dxai.networks.experts.network import trimmed_mean, weights
 
@@ -122,6 +122,17 @@ def test_best_row_is_the_one_that_made_the_history() -> None:
     assert bank.best_row(history, none, torch.ones_like(history)).tolist() == [1]
 
 
+def test_a_season_that_no_error_shows_chooses_no_row() -> None:
+    """Of rows that differ in the gain of the season, less than a season of history takes the first, the least one."""
+    rows = [(0.3, 0.03, 0.7 * gain, 0.85) for gain in (0.0, 0.05, 0.1, 0.3)]
+    bank = FilterBank(kernels(holt_winters(rows, 52), length=104, horizon=13))
+    history = torch.zeros(500, 104)
+    history[:, -40:] = torch.randn(500, 40, generator=torch.Generator().manual_seed(0))
+    counted = torch.zeros_like(history)
+    counted[:, -40:] = 1.0
+    assert bank.best_row(history, torch.full((500, 1), 3.0), counted).eq(0).all()
+
+
 def test_rows_of_a_grid_are_tried_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     bank = FilterBank(kernels(simple(np.linspace(0.02, 0.98, 40).tolist()), length=CONTEXT, horizon=1))
     history, level = torch.randn(30, CONTEXT, generator=torch.Generator().manual_seed(0)), torch.zeros(30, 1)
@@ -134,9 +145,10 @@ def test_rows_of_a_grid_are_tried_some_at_a_time(monkeypatch: pytest.MonkeyPatch
 def test_rows_that_never_forget_are_left_out() -> None:
     assert len(stable(complex_smoothing([(2.0, 0.98), (1.5, 1.0)])).gain) == 1
     assert len(stable(complex_smoothing(COMPLEX)).gain) >= 30
-    network = Combination(season=4, horizon=8, context=72)
-    assert len(network.holt_winters.bank.level) > 60
-    np.testing.assert_allclose(network.holt_winters.bank.level, 1, rtol=1e-3)  # a constant is forecast as itself
+    for season, horizon, context in ((4, 8, 72), (52, 13, 156)):
+        bank = Combination(season=season, horizon=horizon, context=context).holt_winters.bank
+        assert len(bank.level) > 60
+        np.testing.assert_allclose(bank.level_ahead, 1, rtol=1e-6)  # a constant is forecast as itself
 
 
 def history_of(values: Sequence[float]) -> History:
@@ -546,6 +558,31 @@ def test_moments_weigh_by_age_and_phase() -> None:
     assert seen.variance.item() == pytest.approx(np.average((np.array([1, 2, 3, 5, 0]) - mean) ** 2, weights=weight))
     seasonal = moments(torch.tensor([[9.0, 0, 0, 0] * 10]), season=4, horizon=4)
     assert seasonal.mean[0, 0] > 1.2 * seasonal.mean[0, 1]
+
+
+def test_quantiles_near_the_median_do_not_magnify_a_rounding() -> None:
+    chance = torch.linspace(0.49, 0.51, 10_001)
+    exact = normal_quantile(chance.double())
+    assert (normal_quantile(chance) - exact).abs().max() < 2e-6
+    assert (exact - torch.special.ndtri(chance.double())).abs().max() < 1e-3
+    wide = torch.linspace(0.01, 0.99, 10_001, dtype=torch.float64)
+    assert (normal_quantile(wide) - torch.special.ndtri(wide)).abs().max() < 0.01
+
+
+def test_days_that_were_closed_once_are_missing_and_others_are_not() -> None:
+    generator = np.random.default_rng(0)
+    level = generator.normal(100, 10, size=(3, 137))  # weeks are counted from the end
+    level[0, [20, 64, 90, 133]] = 0  # closed now and then
+    level[1, 3::7] = 0  # closed on one weekday
+    level[2] = generator.poisson(3, size=137)  # sometimes nobody comes
+    days = torch.tensor(level, dtype=torch.float32)
+    opened = without_closures(days)
+    assert opened[0].isnan().nonzero().flatten().tolist() == [20, 64, 90, 133]
+    assert (days[2] == 0).any() and torch.equal(opened[1:], days[1:])
+    daily = Experts(context=Experts.context_of(7, 14), horizon=14, season=7).eval()
+    gaps = torch.where(days[:1] == 0, torch.nan, days[:1])
+    for closed, missing in zip(daily(days[:1]), daily(gaps), strict=True):
+        assert torch.equal(closed, missing)
 
 
 def test_a_zero_by_accident_or_in_negative_values_makes_no_series_lumpy() -> None:

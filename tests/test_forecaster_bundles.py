@@ -41,7 +41,7 @@ from dxai.data.windows import to_panel
 from dxai.errors import NotFoundError
 from pipelines.catalog import publish
 
-KINDS = {"monthly": ("1mo", 12), "quarterly": ("3mo", 4)}
+KINDS = {"weekly": ("1w", 52), "monthly": ("1mo", 12), "quarterly": ("3mo", 4)}
 """Steps, and steps of a year."""
 SHARED = ["value_mean", "value_q10", "value_q50", "value_q90"]
 """Columns that both answers have."""
@@ -78,14 +78,15 @@ def close(ours: Any, theirs: Any, table: pl.DataFrame) -> None:
 
 @pytest.mark.filterwarnings("ignore::dxai.api.ForecastWarning")
 @pytest.mark.parametrize(
-    ("frequency", "steps"), [("monthly", 144), ("monthly", 5), ("quarterly", 48), ("quarterly", 9)]
+    ("frequency", "steps"),
+    [("monthly", 144), ("monthly", 5), ("quarterly", 48), ("quarterly", 9), ("weekly", 160), ("weekly", 20)],
 )
 def test_a_forecaster_says_what_dxai_forecast_says(frequency: str, steps: int, checkout: Path) -> None:
     from dxai.learn.demand import DemandTask
 
     settings = settings_from([f"experiment={frequency}_series"], checkout=checkout)
     contract = load_contract(checkout / f"contracts/{frequency}_series.yaml")
-    task = DemandTask(contract, typed(series(frequency, max(steps, 45)), contract), settings)
+    task = DemandTask(contract, typed(series(frequency, max(steps, 100)), contract), settings)
     table = series(frequency, steps)
     past = to_panel(typed(table, contract), contract, where="series")
     made = task.predictor().answer(SeriesCodec(contract, task.context).encode_panel(past).arrays)

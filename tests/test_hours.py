@@ -195,5 +195,14 @@ def test_real_hours(name: str, mase: float, shared_data: Path) -> None:
     assert 0.75 <= last["metrics"]["80%"] <= 0.85
 
 
+@pytest.mark.parametrize(("ahead", "peers"), [(14, 1.03), (28, 1.204)])
+def test_real_days_are_no_worse_than_ets_theta_and_ces(ahead: int, peers: float, shared_data: Path) -> None:
+    """The mean of statsforecast's three on the same origins, as `benchmarks.forecaster --statsforecast` has it."""
+    if not (shared_data / firms.FILES["seoul-bike-days"][0]).is_file():
+        pytest.skip(f"there are no bike rentals in {shared_data}")
+    made = {line["model"]: line["metrics"]["mase"] for line in firms.scored("seoul-bike-days", shared_data)}
+    assert made[f"the last 28 midnights, {ahead} days"] <= peers
+
+
 def test_context_is_whole_weeks() -> None:
     assert CONTEXT % WEEK == 0 and (CONTEXT + VALIDATED) % WEEK == 0

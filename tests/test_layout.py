@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -546,3 +548,14 @@ def test_describe_says_what_it_recognised(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_units_behind_names_are_none_where_there_is_none() -> None:
     assert with_units(["a", "b", ""], ["-", "n/a"]) == ["a", "b", ""]
+
+
+@pytest.mark.process
+def test_rows_of_values_load_no_grammar_of_units() -> None:
+    program = (
+        "import sys; from dxai.data.layout import layout_of\n"
+        "print(layout_of([['date', 'sold'], *[[f'2024-01-{day}', f'{day}.5'] for day in range(10, 30)]]).header_row)\n"
+        "print([name for name in ('pint', 'lark', 'ucumvert') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n[]\n"

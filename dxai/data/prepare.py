@@ -136,6 +136,11 @@ def online_retail(raw: Path) -> pl.DataFrame:
     return table.sort("stock_code", "week").cast(pl.String)
 
 
+def weekly_sales(raw: Path) -> pl.DataFrame:
+    """`online_retail` as any weekly series."""
+    return online_retail(raw).rename({"stock_code": "series", "week": "date", "units": "value"})
+
+
 def m3_monthly(raw: Path) -> pl.DataFrame:
     """Monthly M3 series."""
     return _m3(raw, "MONTHLY", "1mo")

@@ -10,6 +10,9 @@ from dxai.networks.experts.filters import Floats, Kernels
 
 ROWS_AT_ONCE = 16
 """Of the grid: one-step forecasts of 4,096 series by all 120 rows at once would take gigabytes."""
+PREFERRED = 1e-5
+"""Share by which a row must be better than the one before it. Rows that differ in their season alone make the same
+errors on less than a season of history, and other forecasts: a rounding would choose, another one in each engine."""
 
 
 class FilterBank(nn.Module):
@@ -54,13 +57,14 @@ class FilterBank(nn.Module):
         return filtered + self.level_ahead[row] * level
 
     def best_row(self, deviation: Tensor, level: Tensor, counted: Tensor) -> Tensor:
-        """Row with the least absolute one-step error over the window's steps that count ``[series]``."""
+        """Row with the least absolute one-step error over the steps that count, early rows first ``[series]``."""
         values, counted = (deviation + level)[:, None, -self.window :], counted[:, None, -self.window :]
         errors = []
         for first in range(0, len(self.level), ROWS_AT_ONCE):
             made = self.one_step(deviation, level, slice(first, first + ROWS_AT_ONCE))
             errors.append(((values - made).abs() * counted).sum(dim=2))
-        return torch.argmin(torch.cat(errors, dim=1), dim=1)
+        handicap = 1 + PREFERRED * torch.arange(len(self.level), dtype=values.dtype)
+        return torch.argmin(torch.cat(errors, dim=1) * handicap, dim=1)
 
 
 def _tensor(values: Floats) -> Tensor:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_DOUBLINGS = 14
-"""Constants are taken to have lasted for two to this power steps before a history begins."""
+_DOUBLINGS = 22
+"""Constants are taken to have lasted for two to this power steps before a history begins: a level that trades with 52
+indices settles to 1e-9 then, and was off by .015 with 14."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dxai.contract.signature import LEVELS
-from dxai.networks.experts.hours import CONTEXT, DAY, VALIDATED, WEEK, HourlyExperts
+from dxai.networks.experts.gaps import WEEK
+from dxai.networks.experts.hours import CONTEXT, DAY, VALIDATED, HourlyExperts
 from dxai.networks.experts.intervals import error_scale, quantiles
 from dxai.networks.experts.lumpy import distribution, lumpiness
 from dxai.networks.experts.network import Combination

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 SPIKE = 3.0
 """Mean absolute changes by which a last value may lie outside what came before."""
+WEEK = 7
+"""Days: their season."""
+RARE = 0.2
+"""Share of days without any value above 0, up to which they are closures that do not repeat."""
 
 
 def filled(values: Tensor, known: Tensor, season: int) -> tuple[Tensor, Tensor]:
@@ -65,6 +70,30 @@ def without_last_spike(values: Tensor, begun: Tensor, season: int) -> Tensor:
     clipped = torch.minimum(torch.maximum(last, lower), upper)
     enough = begun.sum(dim=1, keepdim=True) > 5
     return torch.cat([values[:, :-1], torch.where(enough, clipped, last)], dim=1)
+
+
+def without_closures(values: Tensor) -> Tensor:
+    """Days, of which those that were closed are missing: their zeros say nothing of the days to come.
+
+    A zero is a closure where zeros are rare, most of the same weekdays are not zero, and open days are far from it:
+    their mean is above `SPIKE` mean absolute changes. Poisson demand of a mean below 11 is not, and keeps its zeros.
+
+    Args:
+        values: NaN where missing ``[series, time]``.
+    """
+    zero, known = values == 0, ~values.isnan()
+    sizes, opened = torch.where(known, values, 0.0), known & ~zero
+    far = _share(sizes, opened) > SPIKE * _mean_change(sizes, opened, 1)
+    rare = _share(zero, known) < RARE
+    weeks = -(-values.shape[1] // WEEK)
+    before = weeks * WEEK - values.shape[1]
+    by_weekday = [functional.pad(each, (before, 0)).reshape(-1, weeks, WEEK) for each in (zero, known)]
+    usual = (_share(*by_weekday) < 0.5).expand(-1, weeks, -1).flatten(1)[:, before:]
+    return torch.where(zero & far & rare & usual, torch.nan, values)
+
+
+def _share(some: Tensor, of: Tensor) -> Tensor:
+    return some.sum(dim=1, keepdim=True) / of.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 def _mean_change(values: Tensor, begun: Tensor, lag: int) -> Tensor:

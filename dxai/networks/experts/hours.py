@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from dxai.arithmetic import root
-from dxai.networks.experts.gaps import filled, without_last_spike
+from dxai.networks.experts.gaps import RARE, WEEK, filled, without_last_spike
 from dxai.networks.experts.lumpy import normal_quantile
 from dxai.networks.experts.network import trimmed_mean
 from dxai.networks.experts.seasons import powers
 
-DAY, WEEK = 24, 7
-"""Hours of a day, days of a week."""
+DAY = 24
+"""Hours."""
 VALIDATED = 21
 """Days whose midnights are the origins of the validation."""
 CONTEXT = 16 * WEEK
@@ -31,8 +31,6 @@ HIGHEST = 1.5
 """A forecast is at most so many times the largest value of its history."""
 OFFSET = 0.03
 """Added to values over their mean size before a logarithm."""
-RARE = 0.2
-"""Share of days without any value above 0, up to which they are closures that do not repeat."""
 HALF_KNOWN = DAY // 2
 """Known hours of a day from which on it counts."""
 NEIGHBOURS = 1

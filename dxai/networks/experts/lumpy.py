@@ -200,15 +200,14 @@ def amounts(past: Moments, mean: Tensor, levels: Sequence[float]) -> Tensor:
 
 
 def normal_quantile(chance: Tensor) -> Tensor:
-    """Of the standard normal distribution, to .01 between .01 and .99 (Winitzki 2008).
+    """Of the standard normal distribution, to .01 between .01 and .99 (Joiner and Rosenblatt 1971, Tukey's lambda).
+
+    It is the form without a root of a small difference: near the median that would multiply a rounding a thousandfold.
 
     >>> [round(each, 2) for each in normal_quantile(torch.tensor([0.025, 0.5, 0.9])).tolist()]
     [-1.96, 0.0, 1.28]
     """
-    away = 2 * chance - 1
-    log = (4 * chance * (1 - chance)).log()
-    part = 2 / (torch.pi * 0.147) + log / 2
-    return torch.sign(away) * root((2 * (root(part.square() - log / 0.147) - part)).clamp_min(0.0))
+    return 4.91 * ((0.14 * chance.log()).exp() - (0.14 * (1 - chance).log()).exp())
 
 
 def _shares(weight: Tensor) -> Tensor:

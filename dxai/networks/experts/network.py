@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dxai.networks.experts.gaps import filled, without_last_spike
+from dxai.networks.experts.gaps import WEEK, filled, without_closures, without_last_spike
 from dxai.networks.experts.history import SMALLEST, History
 from dxai.networks.experts.members import (
     COMPLEX,
@@ -135,6 +135,8 @@ class Combination(nn.Module):
         length = self.context + self.validated
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, length)
         newest = torch.cat([missing, history], 1)[:, -length:]
+        if self.season == WEEK:
+            newest = without_closures(newest)
         size = torch.where(newest.isnan(), 0.0, newest).abs().sum(dim=1, keepdim=True)
         scale = size / (~newest.isnan()).sum(dim=1, keepdim=True).clamp_min(1)
         scale = torch.where(scale > 0, scale, 1.0)
