@@ -101,10 +101,6 @@ CASES = {
         quality("ordered", "").replace("made, logicalType: date, required: true", "made, logicalType: date"),
         castings().with_columns(made=pl.when(pl.int_range(pl.len()) > 2).then("made")), "3 rows have no time",
     ),
-    "known in advance": (
-        DEMAND + PROMOTION.replace("ROLE", "known_future"), parts().with_columns(promo=pl.lit(0.0)), "(known_future)",
-    ),
-    "static": (DEMAND + PROMOTION.replace("ROLE", "static"), parts().with_columns(promo=pl.lit(0.0)), "(static)"),
     "daily, monthly": (DEMAND, dated(on_day), "dates are not on the monthly grid (row 2: 2024-01-01"),
     "daily, weekly": (WEEKLY, dated(on_day), "dates are not on the weekly grid (row 3: 2024-01-02"),
     "shifted week": (

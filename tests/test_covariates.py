@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from starlette.testclient import TestClient
 from test_own_data import data_folder, dxai
+from test_serve import running
 
 from dxai.api import load
 from dxai.contract import Contract
@@ -25,9 +27,6 @@ from dxai.data.batch import SeriesCodec
 from dxai.data.cuts import training_windows
 from dxai.data.windows import named, to_panel
 from dxai.errors import DataError, SettingsError
-from dxai.serve.app import App
-from dxai.serve.limits import Limits
-from dxai.serve.served import ServedModel, Shelf
 
 WEEKS, HORIZON = 90, 4
 STORES, PRODUCTS = ("north", "south", "east"), ("juice", "milk", "bread", "eggs")
@@ -149,7 +148,9 @@ def test_panel_ends_at_the_last_sale_and_holds_what_is_known_after_it() -> None:
 
 
 def test_shut_and_sold_out_steps_are_missing_not_zero() -> None:
-    table = sales().with_columns(in_stock=pl.when(pl.col("week") == START + timedelta(weeks=3)).then(0.0).otherwise(1.0))
+    table = sales().with_columns(
+        in_stock=pl.when(pl.col("week") == START + timedelta(weeks=3)).then(0.0).otherwise(1.0)
+    )
     panel = to_panel(table, contract(), where="x")
     assert np.isnan(panel.values[:, 9::10]).all()
     assert np.isnan(panel.values[:, 3]).all()
@@ -158,7 +159,7 @@ def test_shut_and_sold_out_steps_are_missing_not_zero() -> None:
 
 def test_static_column_that_changes_is_refused_by_name() -> None:
     table = sales().with_columns(size=pl.int_range(pl.len()).cast(pl.Float64))
-    with pytest.raises(DataError, match="'north · bread' has several values"):
+    with pytest.raises(DataError, match="'east · bread' has several values"):
         to_panel(table, contract(), where="x")
 
 
@@ -169,10 +170,10 @@ def test_training_windows_know_the_plan_but_no_past_column_ahead() -> None:
     by_name = dict(zip([t.name for t in signature_of(agreed).inputs], inputs, strict=True))
     assert by_name["price"][:].shape[1] == context + HORIZON
     assert by_name["visitors"][:].shape[1] == context
-    row, first = int(by_name["price"].series[-1]), WEEKS - 2  # type: ignore[union-attr]
+    row, first = int(by_name["price"].series[-1]), WEEKS - 3  # type: ignore[union-attr]
     expected = panel.beside["price"][row, first - context + 1 : first + 2]
     np.testing.assert_array_equal(by_name["price"][-1][: context + 1], expected)
-    assert np.isnan(target[-1][1:]).all() and np.isfinite(target[-1][0])
+    assert target[-1][1:].isnan().all() and target[-1][0].isfinite()
 
 
 # --- every door -------------------------------------------------------------------------------------------------------
@@ -224,7 +225,9 @@ def test_one_file_and_two_give_the_same_forecast_and_shut_weeks_none(released: P
 def test_plan_that_is_missing_is_told_and_carried_only_on_request(released: Path) -> None:
     table = sales()
     model = load(str(released), unsigned=True)
-    with pytest.raises(DataError, match="ends where the forecast begins, however the model wants to know: price, promo"):
+    with pytest.raises(
+        DataError, match="ends where the forecast begins, however the model wants to know: price, promo"
+    ):
         model.predict(table)
     holes = ahead_of(table).with_columns(
         price=pl.when((pl.col("store") == "east") & (pl.col("product") == "milk")).then(None).otherwise(3.0)
@@ -261,41 +264,54 @@ def test_command_line_reads_the_plan_from_a_second_file(released: Path, tmp_path
     told = dxai(tmp_path, *words, "--ahead", "plan.csv")
     assert f"{12 * HORIZON} rows written" in told
     program = "from dxai.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 6
     assert "--carry-forward" in done.stderr and "Traceback" not in done.stderr
     check = dxai(tmp_path, "check", str(released), "past.csv", "--unsigned")
-    assert "use" in check
+    assert "use" in check.lower()
+
+
+def asked(address: str, path: str, body: bytes | dict[str, Any] | None = None) -> tuple[int, bytes]:
+    data = json.dumps(body).encode() if isinstance(body, dict) else body
+    headers = {"content-type": "application/json" if isinstance(body, dict) else "text/csv"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address + path, data, headers)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read()
 
 
 @slow
-def test_server_takes_the_plan_as_table_and_as_tensors(released: Path) -> None:
+def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path: Path) -> None:
     table = sales()
     loaded = load(str(released), unsigned=True)
     whole = pl.concat([table, ahead_of(table)], how="diagonal")
     expected = loaded.predict(whole)
-    client = TestClient(App(Shelf([ServedModel(loaded.bundle, loaded.model)]), Limits()).asgi)
-    asked = client.post("/models/grocery/predict", content=whole.write_csv().encode())
-    assert asked.status_code == 200, asked.text
-    assert pl.read_csv(asked.content)["units_q50"].to_numpy() == pytest.approx(expected["units_q50"].to_numpy(), rel=1e-5)
-    assert client.post("/models/grocery/predict", content=table.write_csv().encode()).status_code == 422
-    carried = client.post("/models/grocery/predict?carry_forward=true", content=table.write_csv().encode())
-    assert carried.status_code == 200
-    panel = to_panel(whole, loaded.contract, where="x")
-    arrays = SeriesCodec(loaded.contract, loaded.model.context).encode_panel(panel).arrays
-    kinds = {t.name: t.datatype for t in ServedModel(loaded.bundle, loaded.model).inputs}
+    arrays = SeriesCodec(loaded.contract, loaded.model.context).encode(whole.with_columns(units=pl.col("units"))).arrays
+    kinds = {"float32": "FP32", "int64": "INT64", "object": "BYTES"}
     inputs = [
-        {"name": n, "datatype": kinds[n], "shape": list(a.shape), "data": _json(a)} for n, a in arrays.items()
+        {"name": n, "datatype": kinds[str(a.dtype)], "shape": list(a.shape), "data": _json(a)}
+        for n, a in arrays.items()
     ]
-    answer = client.post("/v2/models/grocery/infer", json={"inputs": inputs})
-    assert answer.status_code == 200, answer.text
-    outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in answer.json()["outputs"]}
-    assert outputs["mean"].ravel() == pytest.approx(expected["units_mean"].to_numpy(), rel=1e-4)
-    (price,) = (one for one in inputs if one["name"] == "price")
-    price["data"] = [None] * len(price["data"])
-    refused = client.post("/v2/models/grocery/infer", json={"inputs": inputs})
-    assert refused.status_code == 400 and "'price'" in refused.text and "steps ahead" in refused.text
-    assert "carry_forward" in json.dumps(client.get("/openapi.json").json())
+    with running([str(released)], tmp_path / "log") as server:
+        address = "http://{}:{}".format(*server.address)
+        status, answer = asked(address, "/models/grocery/predict", whole.write_csv().encode())
+        assert status == 200, answer
+        assert pl.read_csv(answer)["units_q50"].to_numpy() == pytest.approx(expected["units_q50"].to_numpy(), rel=1e-5)
+        history = table.write_csv().encode()
+        assert asked(address, "/models/grocery/predict", history)[0] == 422
+        assert asked(address, "/models/grocery/predict?carry_forward=true", history)[0] == 200
+        status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
+        assert status == 200, answer
+        outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in json.loads(answer)["outputs"]}
+        assert outputs["mean"].ravel() == pytest.approx(expected["units_mean"].to_numpy(), rel=1e-4)
+        (price,) = (one for one in inputs if one["name"] == "price")
+        price["data"] = [None] * len(price["data"])
+        status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
+        assert status == 400 and b"'price'" in answer and b"steps ahead" in answer
+        assert b"carry_forward" in asked(address, "/openapi.json")[1]
 
 
 def _json(array: Any) -> list[Any]:
@@ -304,7 +320,7 @@ def _json(array: Any) -> list[Any]:
 
 def test_model_that_does_not_look_at_a_column_is_refused(checkout: Path, tmp_path: Path) -> None:
     from dxai.config.compose import settings_from
-    from dxai.config.overrides import with_own_data
+    from dxai.data.own import with_own_data
     from dxai.learn.families import task_of
 
     shutil.copytree(checkout / "configs", tmp_path / "checkout/configs")

@@ -64,16 +64,6 @@ def test_grouped_split_without_a_group_is_refused(workplace: Path) -> None:
         task(workplace, quality("random", ""), castings(), "split=grouped")
 
 
-@pytest.mark.parametrize("role", ["known_future", "static"])
-def test_role_that_no_model_uses_is_refused(role: str, workplace: Path) -> None:
-    promotion = f"""      - {{name: promo, logicalType: number, customProperties: [{{property: role, value: {role}}},
-          {{property: titleEn, value: Promotion}}, {{property: titleKo, value: 판촉}}]}}
-"""
-    with pytest.raises(SettingsError, match=rf"'promo' \({role}\)") as caught:
-        task(workplace, DEMAND + promotion, parts().with_columns(promo=pl.lit(0.0)))
-    assert "role ignore" in caught.value.fix
-
-
 def test_new_product_is_left_out_and_counted(workplace: Path) -> None:
     table = parts()
     new = table.filter(pl.col("part") == "P-0").tail(3).with_columns(part=pl.lit("new"))

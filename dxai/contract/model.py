@@ -157,6 +157,14 @@ class Contract(BaseModel):
         (column,) = (c for c in self.columns if c.role == role)
         return column
 
+    @cached_property
+    def as_asked(self) -> Contract:
+        """The same for rows to forecast from: at the steps ahead, what is known of the past alone may be empty."""
+        of_past = ("target", "past", "available") if self.ahead else ()
+        return self.with_columns(
+            c.model_copy(update={"required": False}) if c.role in of_past else c for c in self.columns
+        )
+
     def with_columns(self, columns: Iterable[Column]) -> Contract:
         """The same of other columns."""
         return Contract(**{name: getattr(self, name) for name in Contract.model_fields} | {"columns": tuple(columns)})

@@ -109,7 +109,8 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
 
     Steps without a row become 0 or NaN as the contract says (``absentSteps``), from each series' first row on.
     With ``zero`` all series end at the table's last step. Where the contract has columns that are known ahead, all end
-    at the last step with a value of the target; rows after it hold what is known of the steps to forecast.
+    at the last step with a value of the target; rows after it hold what is known of the steps to forecast. Steps that
+    are not open, and those at which not all demand could be met, have no value.
 
     Raises:
         DataError: Rows without a series or a date, dates off the contract's grid, repeated steps, several values of a
@@ -133,13 +134,13 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     past = place < length
     values[row[past], place[past]] = table["value"].to_numpy()[past]
     ids = tuple(ends["series"].to_list())
+    ahead = min(contract.horizon, int(place.max()) + 1 - length) if contract.ahead else 0
+    beside = _beside(table, contract, row, place, (len(ids), length + ahead), where)
+    for column in (c for c in contract.covariates if c.role in ("open", "available")):
+        values[beside[column.name][:, :length] == 0] = np.nan
     _refuse_short(ids, values, contract, where)
     moment = {step: moment_of(step, contract.frequency, dates) for step in set(last.tolist())}
-    ahead = min(contract.horizon, int(place.max()) + 1 - length) if contract.ahead else 0
-    return Panel(
-        ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64),
-        _beside(table, contract, row, place, (len(ids), length + ahead), where), ahead,
-    )  # fmt: skip
+    return Panel(ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64), beside, ahead)
 
 
 def _beside(

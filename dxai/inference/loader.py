@@ -136,7 +136,7 @@ def _table(bundle: Bundle, name: str) -> pl.DataFrame:
 
 
 def _inputs(table: pl.DataFrame, codec: Codec) -> Arrays:
-    typed, found = cast(table.select(c.name for c in codec.signature.reads), codec.contract)
+    typed, found = cast(table.select(c.name for c in codec.signature.reads), codec.contract.as_asked)
     problems = Problems()
     problems.add(found)
     problems.refuse(GOLDEN_ROWS)

@@ -82,7 +82,7 @@ class Prediction:
         convert_units: bool = False,
         carry_forward: bool = False,
     ) -> None:
-        self.carry_forward, self.contract = carry_forward, _as_read(model.contract)
+        self.carry_forward, self.contract = carry_forward, model.contract.as_asked
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
         self.convert_units, self.header = convert_units, Header({})
         self.unseen = Counter[tuple[str, str]]()
@@ -274,16 +274,6 @@ def outside_training(columns: Iterable[Column], profile: Profile) -> list[pl.Exp
         elif seen and seen.minimum is not None and seen.maximum is not None:
             marks.append(~pl.col(column.name).is_between(seen.minimum, seen.maximum))
     return marks
-
-
-def _as_read(contract: Contract) -> Contract:
-    """The same where rows of steps to forecast may stand: what is only known of the past may be empty in them."""
-    if not contract.ahead:
-        return contract
-    of_past = ("target", "past", "available")
-    return contract.with_columns(
-        c.model_copy(update={"required": False}) if c.role in of_past else c for c in contract.columns
-    )
 
 
 def _names(typed: pl.DataFrame, contract: Contract) -> pl.Series:
