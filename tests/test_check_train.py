@@ -34,9 +34,6 @@ OPTIONAL = quality("random", "").replace(
     "name: weight, logicalType: number, required: true", "name: weight, logicalType: number"
 )
 WEEKLY = DEMAND.replace("value: monthly", "value: weekly")
-PROMOTION = """      - {name: promo, logicalType: number, customProperties: [{property: role, value: ROLE},
-          {property: titleEn, value: Promotion}, {property: titleKo, value: 판촉}]}
-"""
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_contract_that_a_graph_cannot_take_is_refused(column: dict[str, Any], to
 
 def test_roles_of_demand_are_refused_in_a_quality_contract() -> None:
     text = contract_text().replace("value: demand", "value: quality")
-    with pytest.raises(DataError, match="are those of a demand contract"):
+    with pytest.raises(DataError, match="no role of a demand contract"):
         parse_contract(text, where="x")
 
 

@@ -52,7 +52,7 @@ LEVEL = 1e-4
 def series(frequency: str, steps: int, names: tuple[str, ...] = ("growing", "plain", "seldom")) -> pl.DataFrame:
     """A season with noise, below a trend or not, and a demand that is mostly zero."""
     step, season = KINDS[frequency]
-    days = pl.date_range(date(2010, 1, 1), date(2024, 12, 31), step, eager=True)[:steps]
+    days = pl.date_range(date(2010, 1, 1), date(2044, 12, 31), step, eager=True)[:steps]
     ends = days.dt.offset_by(step).dt.offset_by("-1d")
     noise, at = np.random.default_rng(0).normal(size=(3, steps)), np.arange(steps)
     plain = 100 + 20 * np.sin(2 * np.pi * at / season) + 5 * noise[0]

@@ -100,9 +100,9 @@ def test_check_refuses_and_scores_converted_rows(bundle: Bundle, model: Model) -
 def test_server_refuses_and_converts_on_request(bundle: Bundle, model: Model) -> None:
     served, body = ServedModel(bundle, model), FOREIGN.write_csv().encode()
     with pytest.raises(Refusal) as caught:
-        predict_table(served, body, "stop", 100, convert_units=False, as_json=False)
+        predict_table(served, body, "stop", 100, convert_units=False, carry_forward=False, as_json=False)
     assert (caught.value.status, "convert_units=true" in str(caught.value.problem)) == (422, True)
-    answer = predict_table(served, body, "stop", 100, convert_units=True, as_json=False)
+    answer = predict_table(served, body, "stop", 100, convert_units=True, carry_forward=False, as_json=False)
     assert answer.headers["x-dxai-columns-converted"] == "2"
     assert pl.read_csv(answer.body)[ANSWERS[0]].to_list() == pytest.approx([85, 93.1, 108.75])
 

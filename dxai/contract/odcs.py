@@ -86,7 +86,10 @@ def _keys(properties: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 _NEEDS: dict[str, tuple[str, Callable[[Contract, list[str]], bool]]] = {
-    "quality": ("a quality contract needs a feature", lambda _, roles: "feature" in roles),
+    "quality": (
+        "a quality contract needs a feature, and no role of a demand contract",
+        lambda contract, roles: "feature" in roles and not contract.covariates,
+    ),
     "demand": (
         "a demand contract needs a 'series' and one 'time' column and a frequency",
         lambda contract, roles: "series" in roles and roles.count("time") == 1 and contract.frequency is not None,
@@ -106,7 +109,6 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     aimless = [c.name for c in followed if not of_rows or c.role != "feature" or c.kind != "number"]
     flagged = [c for c in contract.columns if c.role in ("open", "available")]
     flags = [c.name for c in flagged]
-    stray = [] if contract.task == "demand" else [c.name for c in contract.covariates if c.role != "series"]
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
     rules = {
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":
@@ -118,8 +120,6 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
         f"a range is one of numbers, however: {ranged}": not ranged,
         "the time of hourly steps is a timestamp":
             contract.frequency != "hourly" or all(c.kind == "timestamp" for c in contract.columns if c.role == "time"),
-        f"the roles open, available, known_future, past and static are those of a demand contract, however: {stray}":
-            not stray,
         f"'open' and 'available' are numbers, 1 or 0, each said of one column at most, however: {flags}":
             roles.count("open") < 2 > roles.count("available") and all(c.kind == "number" for c in flagged),
         "columns beside the history are numbers or categories that are listed":

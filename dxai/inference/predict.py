@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -108,10 +109,8 @@ class Prediction:
         Raises:
             DataError: The table breaks the contract; all its problems in one message.
         """
-        if self.model.codec.signature.grain == "series":
-            yield from self._series(tables, ahead)
-        else:
-            yield from self._rows(tables)
+        of_series = partial(self._series, ahead=ahead)
+        yield from {"rows": self._rows, "series": of_series}[self.model.codec.signature.grain](tables)
 
     def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for number, table in enumerate(tables):

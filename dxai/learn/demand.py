@@ -34,6 +34,7 @@ from dxai.learn.losses import ForecastLoss
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, SeriesScale, encode
+from dxai.networks.beside import Covariate
 from dxai.networks.experts import Experts
 from dxai.networks.quantiles import QuantileHead
 
@@ -127,7 +128,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
 
     def _beside(self) -> dict[str, Any]:
         """What a model gets that looks at the date and at the covariates."""
-        given = {"frequency": self.frequency, "columns": self.contract.covariates}
+        columns = tuple(Covariate(column.role, len(column.categories)) for column in self.contract.covariates)
+        given = {"frequency": self.frequency, "columns": columns}
         model = self.settings.model
         return given if self.raw and model.takes(self.gives_raw | given.keys()) else {}
 

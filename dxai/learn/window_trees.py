@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dxai.contract import Column, Frequency
+from dxai.contract import Frequency
 from dxai.contract.signature import LEVELS
+from dxai.data.steps import LENGTHS, units_of_a_day
 from dxai.learn.fitting import FitRows
 from dxai.learn.lightgbm_trees import trees_of_lightgbm
 from dxai.networks.arguments import PositiveInt
+from dxai.networks.beside import Clock, Covariate
 from dxai.networks.trees import TreeEnsemble, joined, moved
 from dxai.networks.windows import WindowFeatures, bent, unbent
 
@@ -58,7 +60,7 @@ class WindowTrees(nn.Module):
 
     def __init__(
         self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,
-        columns: Sequence[Column] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
+        columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
     ) -> None:  # fmt: skip
         """For histories of one contract.
 
@@ -72,7 +74,8 @@ class WindowTrees(nn.Module):
             rounds: Trees of each output.
         """
         super().__init__()
-        self.features = WindowFeatures(horizon=horizon, season=season, frequency=frequency, columns=columns)
+        clock = Clock(horizon=horizon, step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
+        self.features = WindowFeatures(horizon=horizon, season=season, clock=clock, columns=columns)
         self.context, self.horizon, self.most, self.rounds = context, horizon, rows, rounds
         self.trees = TreeEnsemble(outputs=len(_FITTED) + 1)
         self.register_buffer("least", torch.ones(()))

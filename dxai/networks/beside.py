@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-
-from dxai.contract import Column, Frequency
-from dxai.data.steps import LENGTHS
 
 _TINY = 1e-6
 _NEAR = {"logged": 0.05, "plain": 0.25}
@@ -23,10 +21,23 @@ _SWEEPS = 3
 
 
 _PLACES = {
-    ("known_future", "number"): "numbers", ("known_future", "category"): "codes", ("past", "number"): "past",
-    ("static", "number"): "statics", ("static", "category"): "static_codes", ("series", "category"): "static_codes",
+    ("known_future", False): "numbers", ("known_future", True): "codes", ("past", False): "past",
+    ("static", False): "statics", ("static", True): "static_codes", ("series", True): "static_codes",
 }  # fmt: skip
-"""Where a column of a role and kind stands in `_Parts`; another is no feature."""
+"""Where a column of a role, with categories or without, stands in `_Parts`; another is no feature."""
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """A column beside histories.
+
+    Attributes:
+        role: As the contract names it.
+        categories: How many there are; 0 for a number.
+    """
+
+    role: str
+    categories: int = 0
 
 
 class _Parts(NamedTuple):
@@ -55,10 +66,14 @@ class BesideFeatures(nn.Module):
     width: Tensor
     base: Tensor
 
-    def __init__(self, columns: Sequence[Column], *, horizon: int, steps: int) -> None:
+    def __init__(self, columns: Sequence[Covariate], *, horizon: int, steps: int) -> None:
         """``steps``: the last ones, whose mean is what a column recently was."""
         super().__init__()
-        self.places, self.horizon, self.steps = [_PLACES.get((c.role, c.kind)) for c in columns], horizon, steps
+        self.places, self.horizon, self.steps = (
+            [_PLACES.get((c.role, c.categories > 0)) for c in columns],
+            horizon,
+            steps,
+        )
         numbers, statics = self.places.count("numbers"), self.places.count("statics")
         self.register_buffer("logged", torch.zeros(numbers, dtype=torch.bool))
         self.register_buffer("spread", torch.ones(numbers))
@@ -66,7 +81,7 @@ class BesideFeatures(nn.Module):
         self.register_buffer("width", torch.ones(statics))
         self.register_buffer("base", torch.zeros(()))
         for kind, place in (("effect", "static_codes"), ("shift", "codes")):
-            counts = [len(c.categories) for c, found in zip(columns, self.places, strict=True) if found == place]
+            counts = [c.categories for c, found in zip(columns, self.places, strict=True) if found == place]
             for number, count in enumerate(counts):
                 self.register_buffer(f"{kind}{number}", torch.zeros(count + 1))
 
@@ -190,12 +205,12 @@ class BesideFeatures(nn.Module):
 class Clock(nn.Module):
     """What the date says of every step ahead: the time of the year, and the day and hour where steps are shorter.
 
-    Args of the constructor: steps ahead, and how long they are.
+    Args of the constructor: steps ahead; length of one in the unit of the clock, days or hours; how many units are a day.
     """
 
-    def __init__(self, *, horizon: int, frequency: Frequency) -> None:
+    def __init__(self, *, horizon: int, step: float, day: int) -> None:
         super().__init__()
-        self.horizon, self.step, self.hourly = horizon, LENGTHS[frequency], frequency == "hourly"
+        self.horizon, self.step, self.hourly = horizon, step, day > 1
 
     def forward(self, last: Tensor) -> list[Tensor]:
         """Days or hours since 1970-01-01 ``[series]`` to features, each ``[series, horizon]``."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dxai.contract import Column, Frequency
-from dxai.networks.beside import BesideFeatures, Clock
+from dxai.networks.beside import BesideFeatures, Clock, Covariate
 
 _GRAIN = 1024.0
 """Features are rounded to so many parts: sums in another order must not fall on the other side of a threshold."""
@@ -37,14 +36,14 @@ class WindowFeatures(nn.Module):
     """
 
     def __init__(
-        self, *, horizon: int, season: int, frequency: Frequency | None = None, columns: Sequence[Column] = ()
+        self, *, horizon: int, season: int, clock: Clock | None = None, columns: Sequence[Covariate] = ()
     ) -> None:
         """For a number of steps ahead.
 
         Args:
             horizon: Steps ahead.
             season: Steps after which a season comes again.
-            frequency: Of the steps; None: features do not see the date.
+            clock: None: features do not see the date.
             columns: Covariates, in contract order.
         """
         super().__init__()
@@ -53,7 +52,7 @@ class WindowFeatures(nn.Module):
         self.windows, self.steps = _WINDOWS[nearest], _LEVELS[nearest]
         self.seasons = [(season, 7 if season == 24 else 2 if season >= 50 else 4)] if season > 1 else []
         self.seasons += [(168, 4)] if season == 24 else [(364, 2)] if season == 7 else []
-        self.clock = Clock(horizon=horizon, frequency=frequency) if frequency else None
+        self.clock = clock
         self.beside = BesideFeatures(columns, horizon=horizon, steps=self.steps)
         self.context = max([*self.windows, self.steps + 1, *(length * count for length, count in self.seasons)])
 

@@ -204,9 +204,10 @@ def _predict(served: ServedModel) -> Json:
     units = {"name": "convert_units", "in": "query", "schema": {"type": "boolean", "default": False}}
     carry = {"name": "carry_forward", "in": "query", "schema": {"type": "boolean", "default": False}}
     rows = {"schema": {"type": "array", "items": {"type": "object"}}}
+    parameters = [choice, units, *([carry] if served.bundle.contract.ahead else [])]
     return _operation(
         f"predict/{served.name}", "A table in, the table with predictions out",
         {"text/csv": {"schema": _TEXT}, "application/json": rows}, (400, 408, 413, 415, 422, 503),
-        description=f"Columns, by id or title: {columns}", parameters=[choice, units, *([carry] if served.bundle.contract.ahead else [])],
+        description=f"Columns, by id or title: {columns}", parameters=parameters,
         requestBody={"required": True, "content": {"text/csv": {"schema": _TEXT}}},
     )  # fmt: skip

@@ -34,7 +34,8 @@ def predict_table(
         body: The file.
         on_bad_rows: As in `Prediction`.
         most_rows: Largest number of rows.
-        convert_units, carry_forward: As in `Prediction`.
+        convert_units: As in `Prediction`.
+        carry_forward: As in `Prediction`.
         as_json: Whether the answer is a JSON list of rows instead of CSV.
 
     Raises:
