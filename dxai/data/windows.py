@@ -136,8 +136,8 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     ids = tuple(ends["series"].to_list())
     ahead = min(contract.horizon, int(place.max()) + 1 - length) if contract.ahead else 0
     beside = _beside(table, contract, row, place, (len(ids), length + ahead), where)
-    for column in (c for c in contract.covariates if c.role in ("open", "available")):
-        values[beside[column.name][:, :length] == 0] = np.nan
+    for mask in (c for c in contract.covariates if c.role in ("open", "available")):
+        values[beside[mask.name][:, :length] == 0] = np.nan
     _refuse_short(ids, values, contract, where)
     moment = {step: moment_of(step, contract.frequency, dates) for step in set(last.tolist())}
     return Panel(ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64), beside, ahead)

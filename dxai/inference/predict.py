@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -12,6 +12,7 @@ import polars as pl
 
 from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
+from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
@@ -109,8 +110,10 @@ class Prediction:
         Raises:
             DataError: The table breaks the contract; all its problems in one message.
         """
-        of_series = partial(self._series, ahead=ahead)
-        yield from {"rows": self._rows, "series": of_series}[self.model.codec.signature.grain](tables)
+        kinds: dict[Grain, Callable[[Iterable[pl.DataFrame]], Iterator[pl.DataFrame]]] = {
+            "rows": self._rows, "series": partial(self._series, ahead=ahead),
+        }  # fmt: skip
+        yield from kinds[self.model.codec.signature.grain](tables)
 
     def _rows(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for number, table in enumerate(tables):

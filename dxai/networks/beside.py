@@ -205,7 +205,7 @@ class BesideFeatures(nn.Module):
 class Clock(nn.Module):
     """What the date says of every step ahead: the time of the year, and the day and hour where steps are shorter.
 
-    Args of the constructor: steps ahead; length of one in the unit of the clock, days or hours; how many units are a day.
+    Args of the constructor: steps ahead; length of one in days or hours; 24 where it is in hours, or 1.
     """
 
     def __init__(self, *, horizon: int, step: float, day: int) -> None:

@@ -76,16 +76,24 @@ class Rules:
         missing: NDArray[np.bool_] = np.isnan(values) if column.kind == "number" else values == ""
         if column.kind == "number":
             low, high = _bounds([column.minimum], float(_FLOAT.min)), _bounds([column.maximum], float(_FLOAT.max))
-            kept = missing | ((values >= low.item()) & (values <= high.item()))
-            if not kept.all():
-                yield _told(column.name, ~kept.reshape(len(kept), -1).all(axis=1), _rule(column, missing=False))
+            stray = ~missing & ((values < low.item()) | (values > high.item()))
+            if stray.any():
+                yield _told(column.name, _rows_of(stray), _rule(column, missing=False))
         if column not in self.contract.ahead:
             return
         horizon = self.contract.horizon
         if values.shape[1] != steps + horizon:
             yield f"Input {column.name!r} must have the {steps} steps of the history and {horizon} ahead."
-        elif (gaps := missing[:, -horizon:].any(axis=1)).any():
-            yield _told(column.name, gaps, f"must have a value at each of the {horizon} steps ahead")
+        elif missing[:, -horizon:].any():
+            yield _told(
+                column.name, _rows_of(missing[:, -horizon:]), f"must have a value at each of the {horizon} steps ahead"
+            )
+
+
+def _rows_of(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows ``[rows]`` with a mark."""
+    found: NDArray[np.bool_] = marked.reshape(len(marked), -1).any(axis=1)
+    return found
 
 
 def _bounds(limits: Iterable[float | None], otherwise: float) -> NDArray[np.float32]:
