@@ -29,7 +29,7 @@ from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
-from dxai.learn.fitting import Epoch, FitRows, OnStep, fit, unwatched
+from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
@@ -92,7 +92,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
     gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
     choices: ClassVar[str] = (
-        "model=nhits, dlinear, trees or experts, split=rolling, evaluate=demand, scaling=level or trend"
+        "model=demand_portfolio, trees, experts, nhits or dlinear, split=rolling, evaluate=demand, "
+        "scaling=level or trend"
     )
     left_out_as: ClassVar[str] = "series with too short a history"
     watches: ClassVar[bool] = True
@@ -212,6 +213,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         rows = FitRows(inputs, target, loss, self.settings.seed, on_step=on_step)
         curve = fit(predictor.scaled, rows, watch, self.settings.trainer, checkpoint)
+        if isinstance(inner := predictor.scaled.network, Weighed):
+            inner.weigh(watch[:-1], watch[-1])
         with torch.inference_mode():
             quantiles, _, scale = (t.numpy() for t in predictor.scaled(*watch[:-1]))
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -89,6 +89,14 @@ class FitsItself(Protocol):
 
     def fit(self, rows: FitRows) -> None:
         """Fit in place."""
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A forecaster whose parts are weighed after the fit."""
+
+    def weigh(self, inputs: Sequence[Tensor], truth: Tensor) -> None:
+        """Choose the weights on steps that were not fitted on."""
 
 
 def fit(

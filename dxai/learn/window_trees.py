@@ -59,13 +59,13 @@ class WindowTrees(nn.Module):
     grows: Tensor
 
     def __init__(
-        self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,
+        self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,  # noqa: ARG002  # every forecaster gets it
         columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
     ) -> None:  # fmt: skip
         """For histories of one contract.
 
         Args:
-            context: Steps of history.
+            context: Steps of history that are given; `context_of` of them are looked at.
             horizon: Steps ahead.
             season: Steps after which a season comes again.
             frequency: Of the steps; None: the trees do not see the date.
@@ -76,7 +76,8 @@ class WindowTrees(nn.Module):
         super().__init__()
         clock = Clock(horizon=horizon, step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
         self.features = WindowFeatures(horizon=horizon, season=season, clock=clock, columns=columns)
-        self.context, self.horizon, self.most, self.rounds = context, horizon, rows, rounds
+        self.context, self.horizon, self.most, self.rounds = self.features.context, horizon, rows, rounds
+        self.roles = [column.role for column in columns]
         self.trees = TreeEnsemble(outputs=len(_FITTED) + 1)
         self.register_buffer("least", torch.ones(()))
         self.register_buffer("grows", torch.zeros((), dtype=torch.bool))
@@ -98,9 +99,9 @@ class WindowTrees(nn.Module):
             Quantiles ``[series, horizon, level]``, mean ``[series, horizon]``, level ``[series, 1]``.
         """
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, self.context)
-        history = torch.cat([missing, history], dim=1)[:, -self.context :]
-        level = self._level(history, columns)
-        rows = self.features(history, level, last, columns).flatten(0, 1)
+        history, *own = self._looked_at(torch.cat([missing, history], dim=1), columns)
+        level = self._level(history, own)
+        rows = self.features(history, level, last, own).flatten(0, 1)
         raw = self.trees(rows).reshape(-1, self.horizon, len(_FITTED) + 1)
         found = [raw[..., 0]]
         for place in range(1, len(_FITTED)):
@@ -116,6 +117,7 @@ class WindowTrees(nn.Module):
         window, step, target = self._drawn(rows, draw)
         used, place = np.unique(window, return_inverse=True)
         history, last, *columns = (values[torch.as_tensor(used)] for values in rows.inputs)
+        history, *columns = self._looked_at(history, columns)
         self._blank(history, columns, draw)
         level = self._settle(history, columns, rows.target[torch.as_tensor(used)])
         features = self._features(history, level, last, columns, place, step)
@@ -135,6 +137,12 @@ class WindowTrees(nn.Module):
             booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1}, table, self.rounds)
             made.append(moved(trees_of_lightgbm(booster.dump_model()), 1.0, number))
         self.trees.plant(joined(made))
+
+    def _looked_at(self, history: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
+        """History and covariates from the first step on that features look at."""
+        lengths = [self.context + self.horizon * (role in ("known_future", "open")) for role in self.roles]
+        trimmed = [v[:, -n:] if v.ndim == 2 else v for v, n in zip(columns, lengths, strict=True)]
+        return [history[:, -self.context :], *trimmed]
 
     def _drawn(self, rows: FitRows, draw: np.random.Generator) -> tuple[Numbers, Numbers, Array]:
         """Pairs of a window and a step ahead, by window, with their true values; some history is known, or none."""
