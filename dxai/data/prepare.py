@@ -141,6 +141,24 @@ def weekly_sales(raw: Path) -> pl.DataFrame:
     return online_retail(raw).rename({"stock_code": "series", "week": "date", "units": "value"})
 
 
+def seoul_bike(raw: Path) -> pl.DataFrame:
+    """UCI 560: bicycles let in Seoul by the hour, one series; 1 and 0 for a holiday and for hours with lettings."""
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    names = {
+        "Rented Bike Count": "rented", "Temperature": "temperature", "Humidity": "humidity", "Wind speed": "wind_speed",
+        "Visibility": "visibility", "Dew point temperature": "dew_point", "Solar Radiation": "solar_radiation",
+        "Rainfall": "rainfall", "Snowfall": "snowfall",
+    }  # fmt: skip
+    day, hour = pl.col("Date").str.to_datetime("%d/%m/%Y"), pl.col("Hour").cast(pl.Int64)
+    return table.select(
+        pl.lit("Seoul").alias("city"),
+        (day + pl.duration(hours=hour)).dt.strftime("%Y-%m-%d %H:%M:%S").alias("hour"),
+        *(pl.col(old).alias(new) for old, new in names.items()),
+        (pl.col("Holiday") == "Holiday").cast(pl.Int8).cast(pl.String).alias("holiday"),
+        (pl.col("Functioning Day") == "Yes").cast(pl.Int8).cast(pl.String).alias("open"),
+    )
+
+
 def m3_monthly(raw: Path) -> pl.DataFrame:
     """Monthly M3 series."""
     return _m3(raw, "MONTHLY", "1mo")

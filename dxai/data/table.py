@@ -51,7 +51,8 @@ def terms_of_data(data: DataSettings, checkout: Path) -> Terms:
 def raw_file(data: PublishedData, checkout: Path, *, progress: Progress = lambda *_: None) -> Path:
     """The raw file in data/raw/NAME/, fetched when it is not there."""
     with _one_at_a_time(checkout):
-        return fetch(Source(data.place, data.sha256), checkout / "data" / "raw" / data.name, progress=progress)
+        raw = checkout / "data" / "raw" / data.name
+        return fetch(Source(data.place, data.sha256), raw, progress=progress, checkout=checkout)
 
 
 def prepare_table(data: PublishedData, checkout: Path) -> Path:
