@@ -20,13 +20,17 @@ from test_own_data import data_folder, dxai
 from test_serve import running
 
 from dxai.api import load
+from dxai.config.compose import settings_from
 from dxai.contract import Contract
 from dxai.contract.odcs import parse_contract
 from dxai.contract.signature import signature_of
 from dxai.data.batch import SeriesCodec
 from dxai.data.cuts import training_windows
+from dxai.data.own import with_own_data
 from dxai.data.windows import named, to_panel
 from dxai.errors import DataError, SettingsError
+from dxai.learn.demand import DemandTask
+from dxai.learn.families import task_for, task_of
 
 WEEKS, HORIZON = 90, 4
 STORES, PRODUCTS = ("north", "south", "east"), ("juice", "milk", "bread", "eggs")
@@ -191,7 +195,6 @@ def released(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "checkout/models/grocery"
 
 
-pytestmark: list[Any] = []
 slow = pytest.mark.slow(seconds=60)
 
 
@@ -319,12 +322,28 @@ def _json(array: Any) -> list[Any]:
 
 
 def test_model_that_does_not_look_at_a_column_is_refused(checkout: Path, tmp_path: Path) -> None:
-    from dxai.config.compose import settings_from
-    from dxai.data.own import with_own_data
-    from dxai.learn.families import task_of
-
     shutil.copytree(checkout / "configs", tmp_path / "checkout/configs")
     folder = data_folder(tmp_path / "grocery", contract_text(), sales())
-    words = with_own_data([f"data={folder}", "model=nhits"], tmp_path / "checkout")
-    with pytest.raises(SettingsError, match=r"model=nhits does not look at .*'price' \(known_future\)"):
+    words = with_own_data([f"data={folder}", "model=experts"], tmp_path / "checkout")
+    with pytest.raises(SettingsError, match=r"model=experts does not look at .*'price' \(known_future\)"):
         task_of(settings_from(words, checkout=tmp_path / "checkout"), tmp_path / "checkout")
+
+
+@pytest.mark.parametrize("model", ["nhits", "dlinear", "demand_portfolio"])
+def test_every_trained_model_follows_the_flyer(model: str, checkout: Path) -> None:
+    table = sales().with_columns(week=pl.col("week").cast(pl.Date))
+    words = ["experiment=demand", f"model={model}", "split.origins=1"]
+    network = ["scaling.context=20", "trainer.max_epochs=40", "trainer.learning_rate=0.01"]
+    words += ["model.rounds=30"] if model == "demand_portfolio" else network
+    task = task_for(contract(), table, settings_from(words, checkout=checkout))
+    assert isinstance(task, DemandTask)
+    fold = task.folds[0]
+    predictor = task.fit(fold)[0].eval()
+    past = task.panel.until(fold.origin, "weekly")
+    arrays = task.codec.encode_panel(past).arrays
+    plain = np.where(np.arange(arrays["promo"].shape[1]) < arrays["promo"].shape[1] - HORIZON, arrays["promo"], "none")
+    flyer = np.where(np.arange(arrays["promo"].shape[1]) < arrays["promo"].shape[1] - HORIZON, arrays["promo"], "flyer")
+    means = [predictor.answer(arrays | {"promo": texts.astype(object)})["mean"] for texts in (plain, flyer)]
+    open_ = arrays["open"][:, -HORIZON:] == 1
+    assert means[1][open_].sum() > 1.3 * means[0][open_].sum()
+    assert (means[0][~open_] == 0).all()

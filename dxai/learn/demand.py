@@ -33,7 +33,7 @@ from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
 from dxai.learn.task import Task
-from dxai.learn.transform import Calendar, SeriesScale, encode
+from dxai.learn.transform import Calendar, KnownColumns, SeriesScale, encode
 from dxai.networks.beside import Covariate
 from dxai.networks.experts import Experts
 from dxai.networks.quantiles import QuantileHead
@@ -121,16 +121,20 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         idle = ", ".join(
             f"{column.name!r} ({column.role})" for column in self.contract.covariates if column.role not in _MASKS
         )
-        if idle and "columns" not in self._beside():
+        if idle and self.raw and "columns" not in self._beside():
             raise SettingsError(
                 f"model={self.settings.model.name} does not look at {idle}: they would have no effect.", where="model",
-                fix="Use model=trees, or give these columns the role ignore.",
+                fix="Use model=trees or nhits, or give these columns the role ignore.",
             )  # fmt: skip
+
+    @property
+    def _columns(self) -> tuple[Covariate, ...]:
+        """The covariates, as networks take them."""
+        return tuple(Covariate(column.role, len(column.categories)) for column in self.contract.covariates)
 
     def _beside(self) -> dict[str, Any]:
         """What a model gets that looks at the date and at the covariates."""
-        columns = tuple(Covariate(column.role, len(column.categories)) for column in self.contract.covariates)
-        given = {"frequency": self.frequency, "columns": columns}
+        given = {"frequency": self.frequency, "columns": self._columns}
         model = self.settings.model
         return given if self.raw and model.takes(self.gives_raw | given.keys()) else {}
 
@@ -191,10 +195,13 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             else {"median": 0.0, "gap": 0.15, "mean": 0.0}
         )
         head = QuantileHead(len(LEVELS), **start)
+        known = KnownColumns(self._columns, horizon=contract.horizon)
         network = self.network(
-            context=scaling.context, horizon=contract.horizon, calendar=calendar.width, channels=len(LEVELS) + 1
+            context=scaling.context, horizon=contract.horizon, calendar=calendar.width + known.width,
+            channels=len(LEVELS) + 1,
         )  # fmt: skip
-        return DemandPredictor(contract, ScaledForecast(scale, calendar, network, head))
+        scaled = ScaledForecast(scale, calendar, network, head, known if known.width else None)
+        return DemandPredictor(contract, scaled)
 
     def fit(
         self, fold: DemandFold, on_step: OnStep = unwatched, checkpoint: Path | None = None
@@ -209,7 +216,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         inputs, target = training_windows(learnt, self.contract, self.context)
         watch = (*self._inputs(predictor, before), torch.as_tensor(truth))
         if isinstance(predictor.scaled, ScaledForecast):
-            predictor.scaled.scale.fit(watch[0])
+            predictor.scaled.fit(watch[:-1])
         loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
         rows = FitRows(inputs, target, loss, self.settings.seed, on_step=on_step)
         curve = fit(predictor.scaled, rows, watch, self.settings.trainer, checkpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from dxai.arithmetic import square_root
 from dxai.contract import Contract
 from dxai.contract.signature import last_of, signature_of
 from dxai.data.batch import Arrays, Outputs
-from dxai.learn.transform import Calendar, ColumnTransform, RawTransform, SeriesScale, TargetScale, encode
+from dxai.learn.transform import Calendar, ColumnTransform, KnownColumns, RawTransform, SeriesScale, TargetScale, encode
 
 _LEAST_DIFFICULTY = 0.1
 
@@ -152,23 +152,36 @@ class ClassPredictor(RowPredictor):
 class ScaledForecast(nn.Module):
     """Scale, network and quantile head: forecasts in units of each series' own scale, as the loss sees them."""
 
-    def __init__(self, scale: SeriesScale, calendar: Calendar, network: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, scale: SeriesScale, calendar: Calendar, network: nn.Module, head: nn.Module,
+        known: KnownColumns | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.scale, self.calendar, self.network, self.head = scale, calendar, network, head
+        self.scale, self.calendar, self.network, self.head, self.known = scale, calendar, network, head, known
+
+    def fit(self, inputs: Sequence[Tensor]) -> None:
+        """Take the scales of histories and covariates from training series; arguments as of `forward`."""
+        history, _, *columns = inputs
+        self.scale.fit(history)
+        if self.known:
+            self.known.fit(columns)
 
     @property
     def context(self) -> int:
         """Steps of history that it looks at."""
         return self.scale.context
 
-    def forward(self, history: Tensor, last: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """History ``[series, time]`` and numbers of days or hours ``[series]`` to scaled forecasts.
+    def forward(self, history: Tensor, last: Tensor, *columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """History ``[series, time]``, numbers of days or hours ``[series]`` and covariates to scaled forecasts.
 
         Returns:
             Quantiles ``[series, horizon, level]``, mean ``[series, horizon]``, scale ``[series, 1]``.
         """
         past, known, scale, base = self.scale(history)
-        quantiles, mean = self.head(self.network(past, known, self.calendar(last)))
+        ahead = self.calendar(last)
+        if self.known:
+            ahead = torch.cat([ahead, self.known(columns)], dim=2)
+        quantiles, mean = self.head(self.network(past, known, ahead))
         return quantiles + base[:, :, None], mean + base, scale
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai.contract import Contract
+from dxai.networks.beside import Covariate
 
 
 def encode(arrays: Mapping[str, NDArray[Any]], contract: Contract) -> dict[str, Tensor]:
@@ -219,6 +220,51 @@ class Calendar(nn.Module):
         if self.training and self.dropout:
             features = features * (torch.rand(len(features), 1, 1) >= self.dropout)
         return features
+
+
+class KnownColumns(nn.Module):
+    """Covariates beside the calendar of every future step: scaled numbers, 0 where missing, and a 1 per category.
+
+    Of a column that is known ahead its values there, of one of the past its last value, of a series what it is.
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, columns: Sequence[Covariate], *, horizon: int) -> None:
+        super().__init__()
+        self.columns, self.horizon = [c for c in columns if c.role not in ("open", "available")], horizon
+        self.places = [place for place, c in enumerate(columns) if c.role not in ("open", "available")]
+        self.width = sum(c.categories or 1 for c in self.columns)
+        self.register_buffer("center", torch.zeros(len(self.columns)))
+        self.register_buffer("spread", torch.ones(len(self.columns)))
+
+    def fit(self, columns: Sequence[Tensor]) -> KnownColumns:
+        """Take the scale of the numbers from training series; columns in contract order."""
+        for number, (told, place) in enumerate(zip(self.columns, self.places, strict=True)):
+            known = columns[place][~columns[place].isnan()] if not told.categories else columns[place][:0]
+            if len(known) > 1:
+                self.center[number] = known.double().mean()
+                self.spread[number] = _spread(known.double()[:, None])[0]
+        return self
+
+    def forward(self, columns: Sequence[Tensor]) -> Tensor:
+        """Columns in contract order to ``[series, horizon, width]``."""
+        made = []
+        for number, (told, place) in enumerate(zip(self.columns, self.places, strict=True)):
+            values = self._ahead(columns[place], told)
+            if told.categories:
+                made.append((values[..., None] == torch.arange(told.categories)).float())
+            else:
+                made.append(((values - self.center[number]) / self.spread[number]).nan_to_num(0.0)[..., None])
+        return torch.cat(made, dim=2)
+
+    def _ahead(self, values: Tensor, told: Covariate) -> Tensor:
+        """``[series, horizon]``."""
+        if told.role == "known_future":
+            return values[:, -self.horizon :]
+        last = values[:, -1] if values.ndim == 2 else values
+        return last[:, None].expand(-1, self.horizon)
 
 
 def _turns(waves: int) -> Tensor:
