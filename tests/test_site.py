@@ -114,11 +114,11 @@ def contract_text(name: str, task: str, columns: list[dict[str, Any]], title: st
 
 
 def make_bundle(
-    folder: Path, contract: str, graph: str, rows: str, metrics: Mapping[str, Any], *, version: str = "1.0.0",
+    folder: Path, contract: str, graph: str | bytes, rows: str, metrics: Mapping[str, Any], *, version: str = "1.0.0",
     context: int = 0, licence: str = "CC-BY-4.0", citation: str = "A source", usage: str = "Anybody",
     extra: Mapping[str, bytes] | None = None,
 ) -> Bundle:  # fmt: skip
-    """A small bundle of the usual files under a hand-written graph."""
+    """A small bundle of the usual files under a hand-written graph, or one that was exported."""
     (folder / "golden").mkdir(parents=True)
     (folder / "figures").mkdir()
     (folder / "contract.yaml").write_text(contract, "utf-8")
@@ -127,7 +127,7 @@ def make_bundle(
     terms = {"licence": licence, "citation": citation, "usage": {"en": usage, "ko": f"누구나 {usage}"}}
     profile = profile_rows(typed, known) if known.task == "quality" else _panel_profile(typed, known)
     files: dict[str, bytes] = {
-        "model.onnx": parser.parse_model(graph).SerializeToString(),
+        "model.onnx": graph if isinstance(graph, bytes) else parser.parse_model(graph).SerializeToString(),
         "golden/rows.csv": rows.encode(),
         "metrics.json": json.dumps(metrics).encode(),
         "terms.json": json.dumps(terms).encode(),

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,12 +26,13 @@ from dxai.catalog.site.build import build_site
 from dxai.catalog.site.onnxruntime_web import WasmSource
 from dxai.catalog.site.program import page_data
 from dxai.catalog.site.words import texts
-from dxai.contract import Contract, Frequency
+from dxai.contract import Column, Contract, Frequency
 from dxai.data.checks import cast
 from dxai.data.header import match_header
+from dxai.data.plans import lacking_plans
 from dxai.data.readers import read_csv
 from dxai.data.steps import dates_of, moments, shifted
-from dxai.data.windows import to_panel
+from dxai.data.windows import Panel, naming, to_panel
 from dxai.errors import DataError, NotFoundError
 from dxai.inference.model import Model
 from dxai.inference.predict import Prediction
@@ -730,67 +732,114 @@ def test_headers_are_matched_as_in_python(visit: Callable[..., Any], shelf: dict
 FREQUENCIES: tuple[Frequency, ...] = get_args(Frequency)
 
 
+KNOWN_BESIDE: list[dict[str, Any]] = [
+    {"name": "price", "kind": "number", "role": "known_future"},
+    {"name": "event", "kind": "category", "role": "known_future", "categories": ["fair", "feast"]},
+    {"name": "shut", "kind": "number", "role": "open"},
+    {"name": "rain", "kind": "number", "role": "past"},
+    {"name": "stock", "kind": "number", "role": "available"},
+    {"name": "size", "kind": "number", "role": "static"},
+    {"name": "form", "kind": "category", "role": "static", "categories": ["A", "가"]},
+]
+
+
 def demand_tables() -> Iterator[tuple[Contract, pl.DataFrame]]:
-    """Histories of random length with gaps, on every grid, both kinds of absent steps."""
+    """Histories of random length with gaps, on every grid, both kinds of absent steps; alone, and with columns beside.
+
+    Those have two names, and of the steps ahead all that is known, some of it or nothing.
+    """
     random = np.random.default_rng(0)
     template: dict[str, Any] = {
-        "id": "t",
-        "version": "1",
-        "title_en": "",
-        "title_ko": "",
-        "purpose": "",
-        "task": "demand",
-    }
+        "id": "t", "version": "1", "title_en": "", "title_ko": "", "purpose": "", "task": "demand", "horizon": 3,
+        "minimum_history": 1,
+    }  # fmt: skip
     columns: list[dict[str, Any]] = [
         {"name": "item", "kind": "category", "role": "series", "required": True},
         {"name": "day", "kind": "date", "role": "time", "required": True},
         {"name": "units", "kind": "number", "role": "target"},
     ]
-    titled: Any = [{**c, "title_en": c["name"], "title_ko": c["name"]} for c in columns]
-    for frequency in FREQUENCIES:
-        for absent in ("zero", "missing"):
-            kinds: Any = [
-                {**c, "kind": "timestamp"} if c["kind"] == "date" and frequency == "hourly" else c for c in titled
-            ]
-            contract = Contract(**template, columns=kinds, frequency=frequency, minimum_history=1, absent=absent)
-            start = {"hourly": 262_990, "daily": 10_958, "weekly": 10_958}.get(
-                frequency, 10_956
-            )  # some day of 1999 or 2000
-            rows = [
-                (f"{item}", shifted(start, int(step), frequency), float(np.round(random.uniform(0, 1e6), 3)))
-                for item in ("b", "a", "가", "B1")
-                for step in random.choice(40, random.integers(1, 30), replace=False)
-            ]
-            days = dates_of(pl.Series([moment for _, moment, _ in rows]), frequency)
-            values = [None if random.random() < 0.1 and i else row[2] for i, row in enumerate(rows)]
-            frame = pl.DataFrame({"item": [row[0] for row in rows], "day": days, "units": values})
-            known = frame.group_by("item").agg(pl.col("units").count()).filter(pl.col("units") > 0)["item"]
-            yield contract, frame.filter(pl.col("item").is_in(known.to_list()))
+    shop = {"name": "shop", "kind": "category", "role": "series", "required": True, "categories": ["east", "west"]}
+    for frequency, absent, beside in product(FREQUENCIES, ("zero", "missing"), (False, True)):
+        chosen = [*columns, shop, *KNOWN_BESIDE] if beside else columns
+        kinds = [{**c, "kind": "timestamp"} if c["kind"] == "date" and frequency == "hourly" else c for c in chosen]
+        titled: Any = [{**c, "title_en": c["name"], "title_ko": c["name"]} for c in kinds]
+        contract = Contract(**template, columns=titled, frequency=frequency, absent=absent)
+        starts = {"hourly": 262_990, "daily": 10_958, "weekly": 10_958}  # some day of 1999 or 2000
+        frames = [history_of(item, starts.get(frequency, 10_956), contract, random) for item in ("b", "a", "가", "B1")]
+        yield contract, pl.concat(frames, how="diagonal_relaxed")
+
+
+def history_of(item: str, start: int, contract: Contract, random: np.random.Generator) -> pl.DataFrame:
+    """A series of up to 30 of 39 steps, with cells beside it and after it where the contract has columns for them."""
+    assert contract.frequency is not None
+    steps = random.choice(39, random.integers(1, 30), replace=False).tolist()
+    values = [
+        None if i and random.random() < 0.1 else round(float(random.uniform(0, 1e6)), 3) for i in range(len(steps))
+    ]
+    if contract.covariates:  # the last value of all is one of a, of which alone all is known ahead
+        last = {"a": [39, 40, 41, 42], "가": [39, 40, 41]}.get(item, [])
+        steps, values = [*steps, *last], [*values, *([1.5 if item == "a" else None, None, None, None][: len(last)])]
+    days = dates_of(pl.Series([shifted(start, step, contract.frequency) for step in steps]), contract.frequency)
+    made: dict[str, Any] = {"item": [item] * len(steps), "day": days, "units": values}
+    for column in contract.covariates:
+        cells = cells_of(column, len(steps), random)
+        made[column.name] = ["east" if item < "b" else "west"] * len(steps) if column.role == "series" else cells
+    return pl.DataFrame(made, schema_overrides={"units": pl.Float64})
+
+
+def cells_of(column: Column, count: int, random: np.random.Generator) -> list[Any]:
+    """Random cells, some of them empty where they are not known ahead, some of no listed category."""
+    choices = [*column.categories, "unlisted"] if column.kind == "category" else [0.0, 1.0, 2.345]
+    if column.role == "static":
+        chosen = choices[int(random.integers(len(column.categories) or 3))]
+        return [chosen if random.random() < 0.7 else None for _ in range(count)]
+    told = [choices[place] for place in random.integers(len(choices), size=count)]
+    return told if column.role in ("known_future", "open") else [t if random.random() < 0.8 else None for t in told]
 
 
 def test_histories_are_laid_out_as_in_python(visit: Callable[..., Any]) -> None:
     script = """async ([rows, contract]) => {
       const { toPanel, shifted } = await import("/assets/panel.js");
-      const { series, left } = toPanel(rows, contract);
-      const told = series.map((s) => ({ ...s, values: [...s.values].map((v) => Number.isNaN(v) ? null : v),
+      const { series, unasked, left } = toPanel(rows, contract);
+      const known = (value) => Number.isNaN(value) ? null : value;
+      const told = [...series, ...unasked].map((s) => ({ ...s, values: [...s.values].map(known),
+        beside: Object.fromEntries([...s.beside].map(([name, held]) => [name, [held].flat().map(known)])),
         later: [1, 2, 7].map((steps) => shifted(s.last, steps, contract.frequency)) }));
-      return { series: told, left };
+      return { series: told, unasked: unasked.map(({ id }) => id), left };
     }"""
     page = visit()
     for contract, frame in demand_tables():
+        agreed = contract.model_dump(include={"frequency", "absent", "minimum_history", "horizon"})
+        agreed["columns"] = [{**c.model_dump(), "title": {"en": c.name, "ko": c.name}} for c in contract.columns]
+        assert contract.frequency is not None
+        dated = frame.with_columns(moments(frame["day"], contract.frequency), naming(contract).alias("series"))
         rows = [
-            {"row": i, "series": item, "at": at, "value": value}
-            for i, (item, at, value) in enumerate(
-                frame.with_columns(moments(frame["day"], contract.frequency)).iter_rows()
-            )
-        ]
-        told = page.evaluate(script, [rows, contract.model_dump(include={"frequency", "absent", "minimum_history"})])
-        panel = to_panel(frame, contract, where="")
-        assert told["left"] == [] and [s["id"] for s in told["series"]] == list(panel.ids)
-        for i, series in enumerate(told["series"]):
-            own = panel.values[i, -len(series["values"]) :]
-            np.testing.assert_array_equal(np.array(series["values"], dtype=np.float32), own)
-            assert np.isnan(panel.values[i, : -len(series["values"])]).all()
-            assert series["last"] == panel.last[i]
-            assert contract.frequency is not None
-            assert series["later"] == [shifted(int(panel.last[i]), s, contract.frequency) for s in (1, 2, 7)]
+            {"row": i, "series": row["series"], "at": row["day"], "value": row["units"],
+             "beside": {c.name: row[c.name] for c in contract.covariates}}
+            for i, row in enumerate(dated.iter_rows(named=True))
+        ]  # fmt: skip
+        told = page.evaluate(script, [rows, agreed])
+        lacking = lacking_plans(frame, contract, where="") if contract.ahead else []
+        assert {one["id"]: one["key"] for one in told["left"]} == dict.fromkeys(lacking, "series.plan")
+        panel = to_panel(frame.filter(~dated["series"].is_in(lacking)), contract, where="")
+        assert sorted(one["id"] for one in told["series"]) == sorted(panel.ids)
+        assert len(told["unasked"]) == (2 if contract.ahead else 0)
+        for series in told["series"]:
+            assert_same_series(series, panel, panel.ids.index(series["id"]), contract)
+
+
+def assert_same_series(series: dict[str, Any], panel: Panel, i: int, contract: Contract) -> None:
+    """A history of the page is that of Python's panel, and all that stands beside it."""
+    length = len(series["values"])
+    own = panel.values[i, -length:]
+    np.testing.assert_array_equal(np.array(series["values"], dtype=np.float32), own)
+    assert np.isnan(panel.values[i, :-length]).all()
+    assert series["last"] == panel.last[i]
+    assert contract.frequency is not None
+    assert series["later"] == [shifted(int(panel.last[i]), s, contract.frequency) for s in (1, 2, 7)]
+    for column in contract.covariates:
+        right = np.atleast_1d(panel.covariate(column, length, contract.horizon)[i])
+        got: Any = series["beside"][column.name]
+        if column.kind == "category":
+            got = [column.categories.index(v) if v in column.categories else len(column.categories) for v in got]
+        np.testing.assert_array_equal(np.array(got, dtype=right.dtype), right, err_msg=column.name)

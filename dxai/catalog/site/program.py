@@ -64,14 +64,25 @@ def first_row(bundle: Bundle) -> dict[str, str]:
 
 
 def example_series(bundle: Bundle) -> str:
-    """CSV text for the form: the golden series with the most rows that are not zero."""
-    series, target = bundle.contract.only("series").name, bundle.contract.target.name
+    """CSV text for the form: the golden series with the most rows that are not zero.
+
+    Where columns are known ahead, it ends with the history of all and has rows of the steps to forecast.
+    """
+    contract = bundle.contract
+    time, target, names = contract.only("time").name, contract.target.name, [c.name for c in contract.series]
     rows = list(csv.DictReader(_golden(bundle)))
-    lively = Counter(row.get(series) for row in rows if (row.get(target) or "").strip("0."))
+    by_series = [(tuple(row.get(name) for name in names), row) for row in rows]
+    lively = Counter(series for series, row in by_series if (row.get(target) or "").strip("0."))
+    if contract.ahead:
+        newest = max((row[time] for row in rows if row.get(target)), default="")
+        ending = {series for series, row in by_series if row[time] == newest and row.get(target)}
+        planned = {series for series, row in by_series if row[time] > newest}
+        lively = Counter({series: count for series, count in lively.items() if series in ending & planned})
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(row for row in rows if [row.get(series)] == [name for name, _ in lively.most_common(1)])
+    chosen = [series for series, _ in lively.most_common(1)]
+    writer.writerows(row for series, row in by_series if series in chosen)
     return out.getvalue()
 
 

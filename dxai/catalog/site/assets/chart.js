@@ -9,14 +9,14 @@ const MARGIN = { top: 12, right: 12, bottom: 28, left: 56 };
 /**
  * History, interval band, median and mean of one series.
  *
- * `past` holds `{at, value}`, `future` holds `{at, lower, upper, median, mean}`; the element with the
- * id `label` says what it shows.
+ * `past` holds `{at, value}`, `future` holds `{at, lower, upper, median, mean}` and, where a plan was changed,
+ * `former`, the median before; the element with the id `label` says what it shows.
  */
 export function forecastChart(width, past, future, frequency, label) {
   const known = past.filter(({ value }) => !Number.isNaN(value));
   const moments = [...past, ...future].map(({ at }) => at);
-  const highest = Math.max(...known.map(({ value }) => value), ...future.map(({ upper }) => upper));
-  const lowest = Math.min(0, ...known.map(({ value }) => value), ...future.map(({ lower }) => lower));
+  const highest = Math.max(...known.map(({ value }) => value), ...future.map(({ upper, former = upper }) => Math.max(upper, former)));
+  const lowest = Math.min(0, ...known.map(({ value }) => value), ...future.map(({ lower, former = lower }) => Math.min(lower, former)));
   const ticks = niceTicks(lowest, highest);
   const x = scale(Math.min(...moments), Math.max(...moments), MARGIN.left, width - MARGIN.right);
   const y = scale(Math.min(lowest, ticks[0]), Math.max(highest, ticks.at(-1)), HEIGHT - MARGIN.bottom, MARGIN.top);
@@ -29,6 +29,7 @@ export function forecastChart(width, past, future, frequency, label) {
     ...ticksOf(moments, width).map((at) => words(x(at), HEIGHT - 8, "middle", textOf(at, frequency))),
     element("path", { class: "band", d: `${path(edges.map(([at, value]) => [x(at), y(value)]))}Z` }),
     ...runs(past).map((run) => line("past", run.map((p) => [p.at, p.value]))),
+    ...(future[0].former === undefined ? [] : [line("former", future.map((f) => [f.at, f.former]))]),
     line("median", future.map((f) => [f.at, f.median])),
     line("mean", future.map((f) => [f.at, f.mean])),
   );

@@ -1,8 +1,8 @@
 // Who predicts: ONNX Runtime inside this page, or the server that the page comes from. Both answer the same questions.
 
 import { decode, format, parse } from "./csv.js";
-import { dayOf, textOf } from "./rows.js";
-import { shifted } from "./panel.js";
+import { textOf } from "./rows.js";
+import { aheadOf, covariatesOf, isOfSteps, joined, shifted } from "./panel.js";
 
 let opened = null;
 
@@ -10,7 +10,8 @@ let opened = null;
  * The model of the page, opened on first use.
  *
  * `rows(values, chosen)` gives the columns of the answer for the chosen rows, a predicted class by its text;
- * `forecast(series)` the same for every series, one value per step. Both take as many at once as `most` says.
+ * `forecast(series, end)` the same for every series, one value per step; `end` is a series that shows where all of them
+ * end, if they do together. Both take as many at once as `most` says.
  */
 export function openModel(page) {
   opened ??= page.backend === "server" ? Promise.resolve(new ServerModel(page)) : BrowserModel.open(page);
@@ -60,7 +61,8 @@ class BrowserModel {
 
   #histories(series) {
     const { Tensor } = this.runtime;
-    const { context, frequency } = this.page;
+    const { columns, context, frequency } = this.page;
+    const beside = covariatesOf(columns).map((column) => [column.name, this.#beside(column, series)]);
     const history = new Float32Array(series.length * context).fill(NaN);
     series.forEach(({ values }, i) => {
       const held = values.slice(-context);
@@ -71,7 +73,28 @@ class BrowserModel {
       [frequency === "hourly" ? "last_hour" : "last_day"]: new Tensor(
         "int64", BigInt64Array.from(series, ({ last }) => BigInt(last)), [series.length],
       ),
+      ...Object.fromEntries(beside),
     };
+  }
+
+  /** A covariate: one value for each series, or one for each step; steps before the first have none. */
+  #beside(column, series) {
+    const { columns, context, horizon } = this.page;
+    const held = series.map(({ beside }) => beside.get(column.name));
+    if (!isOfSteps(column)) {
+      return this.#tensor(column, held, [series.length]);
+    }
+    const steps = context + (aheadOf(columns).includes(column) ? horizon : 0);
+    const empty = new Array(steps).fill(column.kind === "number" ? NaN : "");
+    const cells = held.flatMap((values) => [...empty.slice(Math.min(values.length, steps)), ...values.slice(-steps)]);
+    return this.#tensor(column, cells, [series.length, steps]);
+  }
+
+  #tensor({ kind, categories }, cells, shape) {
+    const { Tensor } = this.runtime;
+    return kind === "number"
+      ? new Tensor("float32", Float32Array.from(cells), shape)
+      : new Tensor("string", cells.map((cell) => (categories.includes(cell) ? cell : "")), shape);
   }
 
   /** Columns of one series: where an output holds several, they lie side by side at every step. */
@@ -100,21 +123,44 @@ class ServerModel {
     return new Map(this.page.answers.map((one) => [one.column, cells(one)]));
   }
 
-  async forecast(series) {
-    const { answers, columns, frequency, horizon } = this.page;
-    const [id, time, target] = ["series", "time", "target"].map((role) => columns.find((c) => c.role === role));
-    const records = series.flatMap((one) =>
-      [...one.values].flatMap((value, i) => {
-        const date = textOf(shifted(one.last, i + 1 - one.values.length, frequency), frequency);
-        return Number.isNaN(value) && target.required ? [] : [[one.id, date, Number.isNaN(value) ? "" : value]];
-      }),
-    );
-    const { header, rows } = await this.#ask([[id.name, time.name, target.name], ...records]);
-    return series.map((_, i) => {
-      const own = rows.slice(i * horizon, (i + 1) * horizon);
+  async forecast(series, end) {
+    const { answers, columns, horizon } = this.page;
+    const [time, target] = ["time", "target"].map((role) => columns.find((c) => c.role === role).name);
+    const parts = columns.filter((c) => c.role === "series").map(({ name }) => name);
+    const beside = covariatesOf(columns).filter((c) => c.role !== "series");
+    const all = end && !series.includes(end) && series.every(({ id }) => id !== end.id) ? [...series, end] : series;
+    const records = all.flatMap((one) => [...this.#past(one, beside), ...this.#plan(one, beside)]);
+    const { header, rows } = await this.#ask([[...parts, time, target, ...beside.map(({ name }) => name)], ...records]);
+    const first = new Map();
+    rows.forEach((row, i) => {
+      const id = joined(parts.map((name) => row[header.indexOf(name)]));
+      first.set(id, first.get(id) ?? i);
+    });
+    return series.map(({ id }) => {
+      const own = rows.slice(first.get(id), first.get(id) + horizon);
       const steps = (name) => own.map((row) => Math.fround(row[header.indexOf(name)]));
       return new Map(answers.map(({ column }) => [column, steps(column)]));
     });
+  }
+
+  /** The rows of a history, as they came. */
+  #past({ own, last }, beside) {
+    const past = own.filter(({ at }) => at <= last);
+    return past.map((row) => [...row.names, textOf(row.at, this.page.frequency), row.value, ...beside.map((c) => row.beside[c.name])]);
+  }
+
+  /** Rows of the steps ahead with what is known of them. */
+  #plan({ own, values, last, beside: held }, beside) {
+    const { columns, frequency, horizon } = this.page;
+    const known = aheadOf(columns);
+    if (!known.length || !own.some(({ at }) => at > last)) {
+      return [];
+    }
+    const [first] = own;
+    const cell = (c, step) => (known.includes(c) ? held.get(c.name)[values.length + step] : isOfSteps(c) ? null : first.beside[c.name]);
+    return Array.from({ length: horizon }, (_, step) => [
+      ...first.names, textOf(shifted(last, step + 1, frequency), frequency), null, ...beside.map((c) => cell(c, step)),
+    ]);
   }
 
   async #ask(records) {

@@ -59,15 +59,15 @@ function tableRun(page, name, bytes) {
     if (bytes.length > MEGABYTES * 1e6) {
       throw new TableError(["table.large", { size: (bytes.length / 1e6).toFixed(0), limit: MEGABYTES }]);
     }
-    return tableAnswer(page, name, parse(decode(bytes)), onRows);
+    return tableAnswer(page, name, parse(decode(bytes)), { onRows, changes: false });
   });
 }
 
-async function tableAnswer(page, name, table, onRows) {
+async function tableAnswer(page, name, table, { onRows, changes }) {
   if (page.grain === "series") {
     const result = await forecastTable(table, page);
     const counts = { name, good: result.series.length, bad: result.left.length };
-    return { sentence: say("run.series.done", counts), nodes: seriesAnswer(result, page) };
+    return { sentence: say("run.series.done", counts), nodes: seriesAnswer(result, page, { changes }) };
   }
   const result = await predictRows(table, page, (done) => onRows(done, table.rows.length));
   const { good, problems, cautions } = result;
@@ -122,7 +122,8 @@ function listen(page) {
     if (page.grain === "rows") {
       rowRun(page, form);
     } else {
-      run("row", page, (onRows) => tableAnswer(page, text("run.pasted"), parse(byId("history").value), onRows));
+      const table = () => parse(byId("history").value);
+      run("row", page, (onRows) => tableAnswer(page, text("run.pasted"), table(), { onRows, changes: true }));
     }
   });
   const take = async (file) => file && tableRun(page, file.name, new Uint8Array(await file.arrayBuffer()));

@@ -1,13 +1,15 @@
 // Answers as tables, pictures and one sentence for a screen reader.
 
 import { forecastChart, intervalBar, shareBar } from "./chart.js";
-import { shifted } from "./panel.js";
+import { aheadOf, metDemand, seriesTitle, shifted } from "./panel.js";
+import { planFields } from "./plan.js";
 import { forecastCsv, rowsCsv, shortest } from "./predict.js";
 import { textOf } from "./rows.js";
 import { both, element, listed, say, text, uniqueId } from "./texts.js";
 
 const ROWS_SHOWN = 200;
 const PAST_SHOWN = 4; // horizons of history before a forecast
+const SERIES_NAMED = 5;
 
 /** A row's prediction with its lower and upper bound, or its class with the probability of every class. */
 function answerOf(outputs, i) {
@@ -81,7 +83,7 @@ function classAnswer([value, ...probabilities], classes) {
 
 /** A number with its interval. */
 function numberAnswer([value, lower, upper], page) {
-  const target = page.columns.find((c) => c.role === "target");
+  const target = targetOf(page);
   const decimals = decimalsFor([value, lower, upper]);
   const told = { lower: lower.toFixed(decimals), upper: upper.toFixed(decimals), unit: target.unit };
   const nodes = [
@@ -98,7 +100,7 @@ function numberAnswer([value, lower, upper], page) {
 
 /** What a screen reader hears about a typed row. */
 export function rowSentence({ outputs }, page) {
-  const target = page.columns.find((c) => c.role === "target");
+  const target = targetOf(page);
   const numbers = answerOf(outputs, 0);
   if (classesOf(page).length) {
     const [name, ...probabilities] = numbers;
@@ -148,21 +150,22 @@ function note({ outside, imputed }) {
   return parts;
 }
 
-/** Forecasts: one series at a time as a chart and a table. */
-export function seriesAnswer(result, page) {
-  const nodes = [...problemsPart(result.problems.flat()), ...leftPart(result.left)];
+/** Forecasts: one series at a time as a chart and a table, and with fields for what is planned where that may change. */
+export function seriesAnswer(result, page, { changes = false } = {}) {
+  const nodes = [...problemsPart(result.problems.flat()), ...leftPart(result.left), ...unaskedPart(result.unasked)];
   if (!result.series.length) {
     return [...nodes, element("p", {}, say("table.none.good"))];
   }
+  const again = changes && aheadOf(page.columns).length ? result.again : null;
   const shown = element("div", { class: "series" });
-  const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page));
+  const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page, again));
   return [...nodes, download(page, () => forecastCsv(result, page)), chooser(result.series, page, show), shown];
 }
 
 /** Starts with the largest series. */
 function chooser(series, page, show) {
-  const totals = series.map(({ forecast }) => stepsOf(forecast, page, "mean").reduce((sum, value) => sum + value, 0));
-  const options = series.map(({ id }, i) => element("option", { value: i }, id));
+  const totals = series.map(({ forecast }) => total(forecast, page));
+  const options = series.map(({ id }, i) => element("option", { value: i }, seriesTitle(id)));
   const select = element("select", { id: uniqueId() }, ...options);
   select.addEventListener("input", () => show(Number(select.value)));
   select.value = Math.max(0, totals.indexOf(Math.max(...totals)));
@@ -170,39 +173,100 @@ function chooser(series, page, show) {
   return element("div", { class: "field" }, element("label", { for: select.id }, say("result.choose")), select);
 }
 
-function oneSeries({ id, values, last, ahead, forecast }, page) {
-  const target = page.columns.find((c) => c.role === "target");
-  const held = [...values.slice(-PAST_SHOWN * page.horizon)];
-  const past = held.map((value, i) => ({ value, at: shifted(last, i + 1 - held.length, page.frequency) }));
+function total(forecast, page) {
+  return stepsOf(forecast, page, "mean").reduce((sum, value) => sum + value, 0);
+}
+
+/** Chart and table of a series; `again` forecasts it with other values of the steps ahead. */
+function oneSeries(one, page, again) {
+  const picture = element("div", { class: "picture" });
+  const caption = { series: seriesTitle(one.id), horizon: page.horizon, frequency: page.frequency_title, target: targetOf(page).title };
+  const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
+  const legend = element("ul", { class: "legend" });
+  const numbers = element("div");
+  let former = null;
+  const draw = () => {
+    if (picture.clientWidth) {
+      picture.replaceChildren(forecastChart(picture.clientWidth, pastOf(one, page), futureOf(one, page, former), page.frequency, name.id));
+    }
+  };
+  const update = () => {
+    draw();
+    legend.replaceChildren(...legendOf(former));
+    numbers.replaceChildren(stepsTable(futureOf(one, page), page));
+  };
+  new ResizeObserver(draw).observe(picture);
+  update();
+  const status = element("p", { role: "status" });
+  const change = async (planned) => {
+    try {
+      const forecast = await again(planned);
+      former = one.forecast;
+      Object.assign(one, planned, { forecast }); // so that the file that is downloaded holds what is shown
+      update();
+      status.replaceChildren(totals(one.forecast, former, page));
+    } catch (error) {
+      status.replaceChildren(say("run.failed", { why: error.message }));
+    }
+  };
+  const plan = again ? [...planFields(one, page, broken, change), status] : [];
+  return [element("figure", {}, name, picture, legend), ...plan, numbers];
+}
+
+function targetOf({ columns }) {
+  return columns.find((c) => c.role === "target");
+}
+
+function pastOf(one, page) {
+  const held = [...metDemand(one, page.columns).slice(-PAST_SHOWN * page.horizon)];
+  return held.map((value, i) => ({ value, at: shifted(one.last, i + 1 - held.length, page.frequency) }));
+}
+
+function futureOf({ ahead, forecast }, page, former = null) {
   const outputs = { lower: "lower", upper: "upper", median: "quantiles", mean: "mean" };
   const steps = Object.entries(outputs).map(([name, output]) => [name, stepsOf(forecast, page, output)]);
-  const future = ahead.map((at, i) => ({ at, ...Object.fromEntries(steps.map(([name, values]) => [name, values[i]])) }));
-  const caption = { series: id, horizon: page.horizon, frequency: page.frequency_title, target: target.title };
-  const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
-  const picture = element("div", { class: "picture" });
-  new ResizeObserver(() => {
-    if (picture.clientWidth) {
-      picture.replaceChildren(forecastChart(picture.clientWidth, past, future, page.frequency, name.id));
-    }
-  }).observe(picture);
+  if (former) {
+    steps.push(["former", stepsOf(former, page, "quantiles")]);
+  }
+  return ahead.map((at, i) => ({ at, ...Object.fromEntries(steps.map(([name, values]) => [name, values[i]])) }));
+}
+
+function legendOf(former) {
   const keys = [["past", "chart.history"], ["band", "chart.band"], ["median", "result.median"], ["mean", "result.mean"]];
-  const legend = keys.map(([name, key]) => element("li", { class: name }, say(key)));
+  const all = former ? [...keys, ["former", "chart.former"]] : keys;
+  return all.map(([name, key]) => element("li", { class: name }, say(key)));
+}
+
+function stepsTable(future, page) {
   const heads = ["result.date", "result.median", "result.mean", "result.lower", "result.upper"];
   const decimals = decimalsFor(future.flatMap(({ lower, upper, median, mean }) => [lower, upper, median, mean]));
   const rows = future.map((f) => ({
     cells: [textOf(f.at, page.frequency), ...[f.median, f.mean, f.lower, f.upper].map((value) => number(value, decimals))],
   }));
-  return [
-    element("figure", {}, name, picture, element("ul", { class: "legend" }, ...legend)),
-    table(heads.map((key) => say(key)), rows, [1, 5]),
-  ];
+  return table(heads.map((key) => say(key)), rows, [1, 5]);
+}
+
+/** What a change of the plan did to all steps together. */
+function totals(now, former, page) {
+  const sums = [now, former].map((forecast) => total(forecast, page));
+  const [after, before] = sums.map((sum) => sum.toFixed(decimalsFor(sums)));
+  return say("plan.done", { after, before, unit: targetOf(page).unit });
+}
+
+function unaskedPart(unasked) {
+  if (!unasked.length) {
+    return [];
+  }
+  const names = unasked.slice(0, SERIES_NAMED).map(({ id }) => seriesTitle(id));
+  const others = unasked.length > SERIES_NAMED ? ", …" : "";
+  return [element("p", {}, say("result.unasked", { count: unasked.length, names: names.join(", ") + others }))];
 }
 
 function leftPart(left) {
   if (!left.length) {
     return [];
   }
-  const rows = left.slice(0, ROWS_SHOWN).map(({ id, key, values }) => ({ cells: [id, say(key, values)] }));
+  const rows = left.slice(0, ROWS_SHOWN).map(({ id, key, values }) => ({ cells: [seriesTitle(id), say(key, values)] }));
   return [
     element("h4", {}, say("result.bad.series")),
     element("p", {}, say("result.bad.series.lead")),
