@@ -180,6 +180,25 @@ def test_training_windows_know_the_plan_but_no_past_column_ahead() -> None:
     assert target[-1][1:].isnan().all() and target[-1][0].isfinite()
 
 
+def test_series_that_are_not_asked_for_still_say_where_all_end() -> None:
+    days = [START + timedelta(weeks=w) for w in range(6)]
+
+    def rows(product: str, sold: int, first: int) -> pl.DataFrame:
+        plan = first if first else 6
+        return pl.DataFrame({
+            "store": "north", "product": product, "week": days[:sold] + days[plan:],
+            "units": [5.0] * sold + [None] * (6 - plan), "price": float(1 + (product == "milk")), "promo": "none",
+            "open": 1.0, "visitors": 1.0, "in_stock": 1.0, "size": 0.0,
+        })  # fmt: skip
+
+    agreed = contract(minimum=2).model_copy(update={"horizon": 2})
+    whole = pl.concat([rows("milk", 3, 4), rows("eggs", 4, 0)])
+    batch = SeriesCodec(agreed, 4).encode(whole)
+    assert batch.cases["series"].to_list() == ["north\x1fmilk"]
+    assert np.isnan(batch.arrays["history"][0]).tolist() == [False, False, False, True]
+    assert batch.arrays["price"][0, -2:].tolist() == [2.0, 2.0]
+
+
 # --- every door -------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from dxai.contract import Contract
 from dxai.contract.signature import Grain, last_of, signature_of
 from dxai.data.plans import planned
 from dxai.data.steps import dates_of, moments, shifted
-from dxai.data.windows import Panel, named, naming, to_panel
+from dxai.data.windows import Panel, named, naming, refuse_short, to_panel
 from dxai.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]
@@ -139,9 +139,14 @@ class SeriesCodec(Codec):
         Raises:
             DataError: As `to_panel` and, where columns are known ahead, as `planned`.
         """
-        if self.contract.ahead:
-            frame = planned(frame, self.contract, where=where, carry_forward=carry_forward)
-        return self.encode_panel(to_panel(frame, self.contract, where=where))
+        if not self.contract.ahead:
+            return self.encode_panel(to_panel(frame, self.contract, where=where))
+        frame, asked = planned(frame, self.contract, where=where, carry_forward=carry_forward)
+        relaxed = self.contract.model_copy(update={"minimum_history": 0})
+        whole = to_panel(frame, relaxed, where=where)  # of all series: they end together
+        panel = whole.only(np.isin(np.array(whole.ids), asked))
+        refuse_short(panel, self.contract, where)
+        return self.encode_panel(panel)
 
     def encode_panel(self, panel: Panel) -> Batch:
         """Histories ``[series, context]`` and the days or hours of their last steps ``[series]``."""

@@ -18,14 +18,16 @@ CARRY_FORWARD = (
 _ID, _STEP, _NEWEST = "\x00series", "\x00step", "\x00newest"
 
 
-def planned(frame: pl.DataFrame, contract: Contract, *, where: str, carry_forward: bool = False) -> pl.DataFrame:
-    """The rows of the series that are asked for: those with rows ahead, or all where values are carried forward.
+def planned(
+    frame: pl.DataFrame, contract: Contract, *, where: str, carry_forward: bool = False
+) -> tuple[pl.DataFrame, list[str]]:
+    """All rows, and the names of the series that are asked for: those with rows ahead, which are complete.
 
     Args:
         frame: Typed rows of a contract with columns that are known ahead: the history, and the steps to forecast.
         contract: Of a demand task.
         where: The table, for messages.
-        carry_forward: Whether a value that is missing ahead is the last one before.
+        carry_forward: Whether a value that is missing ahead is the last one before; then all series are asked for.
 
     Raises:
         DataError: There is no row ahead, or a series lacks one, or a value in it; dates off the grid.
@@ -48,8 +50,7 @@ def planned(frame: pl.DataFrame, contract: Contract, *, where: str, carry_forwar
             f"{count} a row of the next {horizon} steps, or a value in it ({', '.join(columns)}): {first}.",
             where=where, fix=f"Fill them in; or {CARRY_FORWARD}.",
         )  # fmt: skip
-    asked = ahead[_ID].unique()
-    return rows.filter(pl.col(_ID).is_in(asked.implode())).select(frame.columns)
+    return rows.select(frame.columns), ahead[_ID].unique().to_list()
 
 
 def lacking_plans(frame: pl.DataFrame, contract: Contract, *, where: str) -> list[str]:

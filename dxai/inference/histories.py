@@ -34,7 +34,7 @@ def broken_histories(
     in_repeated = ids.is_in(ids.filter(repeated).implode())
     problems = _problem("has one row per step", repeated, in_repeated, ids, rows)
     if not in_repeated.all():
-        relaxed = contract.model_copy(update={"minimum_history": 1})
+        relaxed = contract.model_copy(update={"minimum_history": 0})
         rest = typed.filter(~in_repeated)
         panel = to_panel(rest, relaxed, where=where)
         short = ids.is_in(list(panel.only(panel.known_steps < contract.minimum_history).ids))

@@ -31,6 +31,8 @@ Numbers = NDArray[np.int64]
 _FITTED = LEVELS[::2]
 """Levels that have trees of their own; those between are the mean of their neighbours."""
 _AT_ONCE, _LOOK = 500, 100_000
+_BAGS = 2
+"""Ensembles of each output, on rows of their own: their mean is steadier than one of all rows."""
 _SPARE = 2
 """Pairs that are looked at for one that is fitted: some have no true value."""
 _LEAST_KNOWN = 4
@@ -70,13 +72,13 @@ class WindowTrees(nn.Module):
             season: Steps after which a season comes again.
             frequency: Of the steps; None: the trees do not see the date.
             columns: Covariates, in contract order.
-            rows: Pairs of a history and a step ahead that are fitted, at most.
-            rounds: Trees of each output.
+            rows: Pairs of a history and a step ahead that each ensemble is fitted on, at most.
+            rounds: Trees of each output in each of two ensembles.
         """
         super().__init__()
         clock = Clock(horizon=horizon, step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
         self.features = WindowFeatures(horizon=horizon, season=season, clock=clock, columns=columns)
-        self.context, self.horizon, self.most, self.rounds = self.features.context, horizon, rows, rounds
+        self.context, self.horizon, self.most, self.rounds = self.features.context, horizon, _BAGS * rows, rounds
         self.roles = [column.role for column in columns]
         self.trees = TreeEnsemble(outputs=len(_FITTED) + 1)
         self.register_buffer("least", torch.ones(()))
@@ -126,6 +128,7 @@ class WindowTrees(nn.Module):
         self.grows = torch.tensor(bool((ratio >= 0).all()))
         weight = np.sqrt(level.astype(np.float64))
         made = []
+        half = draw.permutation(len(features)) % _BAGS
         for number, quantile in enumerate((*_FITTED, None)):
             rows.on_step(number / (len(_FITTED) + 1), f"trees of the {f'{quantile} quantile' if quantile else 'mean'}")
             aim: dict[str, Any] = {"objective": "quantile", "alpha": quantile}
@@ -133,9 +136,11 @@ class WindowTrees(nn.Module):
                 tweedie = {"objective": "tweedie", "tweedie_variance_power": 1.3}
                 aim = tweedie if self.grows else {"objective": "regression"}
             label = ratio if quantile is None else bent(torch.as_tensor(ratio)).numpy()
-            table = lightgbm.Dataset(features, label, weight=weight / weight.mean())
-            booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1}, table, self.rounds)
-            made.append(moved(trees_of_lightgbm(booster.dump_model()), 1.0, number))
+            for bag in range(_BAGS):
+                mine = half == bag
+                table = lightgbm.Dataset(features[mine], label[mine], weight=weight[mine] / weight[mine].mean())
+                booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1 + bag}, table, self.rounds)
+                made.append(moved(trees_of_lightgbm(booster.dump_model()), 1 / _BAGS, number))
         self.trees.plant(joined(made))
 
     def _looked_at(self, history: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:

@@ -92,7 +92,7 @@ class Rules:
 
 def _rows_of(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The rows ``[rows]`` with a mark."""
-    found: NDArray[np.bool_] = marked.reshape(len(marked), -1).any(axis=1)
+    found: NDArray[np.bool_] = np.any(marked.reshape(len(marked), -1), axis=1)
     return found
 
 

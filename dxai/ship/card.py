@@ -7,8 +7,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dxai.contract import Contract
+from dxai.contract.signature import signature_of
 from dxai.contract.terms import Terms
 from dxai.ship.parity import Parity
+
+_ROLES = {
+    "series": "names the series", "time": "the step", "target": "what is forecast",
+    "known_future": "known for the steps ahead", "past": "known for the steps before", "static": "one value per series",
+    "open": "0 where closed; known for the steps ahead", "available": "0 where not all demand could be met",
+}  # fmt: skip
 
 
 def card(
@@ -37,5 +44,5 @@ def card(
     ).get_template("card.md.j2")
     return template.render(
         contract=contract, terms=terms, bundle=bundle, version=version, context=context, outputs=outputs,
-        summary=summary, parity=parity, figures=figures,
+        summary=summary, parity=parity, figures=figures, inputs=signature_of(contract).inputs, roles=_ROLES,
     )  # fmt: skip
