@@ -14,6 +14,7 @@ before them as validation, on which every choice was made:
 - car-parts (carparts_monthly_demand.csv): the complete series, the last 12 months; scaled by the season.
 
 `new-products`: orange juice with every tenth (store, product) left out of the fits and forecast without its history.
+`many-series` (only when it is named): 100,000 series of 104 weeks, made up; says seconds and the peak of memory too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", nargs="*", default=["trees"], help="such as 'trees model.rounds=100'")
-    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--sets", nargs="*", default=[name for name in SETS if name != "many-series"])
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
     options = parser.parse_args()
@@ -91,6 +93,8 @@ def told(measured: Set, model: str, *, as_json: bool) -> str:
     """One line: means over the origins, processor seconds of all."""
     begun = sum(os.times()[:4])
     scores = forecast(measured, model)
+    if measured.name == "many-series":
+        scores["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
     seconds = round(sum(os.times()[:4]) - begun, 1)
     if as_json:
         return json.dumps({"set": measured.name, "model": model, "metrics": scores, "cpu_s": seconds})
@@ -220,6 +224,22 @@ def car_parts(folder: Path) -> Set:
     return Set("car-parts", contract(columns, "monthly", 12, 12, minimum_history=12), long, (12,), lag=12)
 
 
+def many_series(_: Path) -> Set:
+    """Level, season and noise of their own, 100,000 times."""
+    count, steps = 100_000, 104
+    random = np.random.default_rng(0)
+    level = np.exp(random.normal(3, 1.5, (count, 1)))
+    wave = 1 + 0.3 * np.sin(2 * np.pi * (np.arange(steps) + random.integers(0, 52, (count, 1))) / 52)
+    units = random.poisson(level * wave).astype(np.float64)
+    weeks = pl.date_range(pl.date(2023, 1, 1), pl.date(2024, 12, 22), "1w", eager=True)
+    table = pl.DataFrame({
+        "item": np.repeat(np.arange(count).astype(str), steps), "week": pl.concat([weeks] * count),
+        "units": units.ravel(),
+    })  # fmt: skip
+    columns = [column("item", "series", "category"), column("week", "time", "date"), column("units", "target")]
+    return Set("many-series", contract(columns, "weekly", 8, 52, minimum_history=8), table, (8,))
+
+
 SETS: dict[str, Callable[[Path], Set]] = {
     "orange-juice": orange_juice,
     "orange-juice-alone": lambda folder: orange_juice(folder, beside=False),
@@ -228,6 +248,7 @@ SETS: dict[str, Callable[[Path], Set]] = {
     "seoul-bike-no-weather": lambda folder: seoul_bike(folder, weather=False),
     "retail": retail,
     "car-parts": car_parts,
+    "many-series": many_series,
 }
 """By name what reads it from a folder."""
 
