@@ -218,6 +218,15 @@ slow = pytest.mark.slow(seconds=60)
 
 
 @slow
+def test_report_says_what_price_and_flyer_do(released: Path) -> None:
+    (report,) = (released.parents[1] / "runs").glob("grocery_*/*/evaluate/report.md")
+    text = report.read_text("utf-8")
+    (sentence,) = (line for line in text.splitlines() if "Promo: with flyer in place of none" in line)
+    assert float(sentence.split(" is ")[1].split(" times")[0]) == pytest.approx(2, rel=0.25)
+    assert "What the plan does" in text and (report.parent / "figures/plans.png").is_file()
+
+
+@slow
 def test_flyer_and_price_move_the_forecast_as_they_moved_demand(released: Path) -> None:
     table = sales()
     model = load(str(released), unsigned=True)

@@ -15,6 +15,7 @@ from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
 from dxai.record.findings import Findings
+from dxai.record.plan_effects import PlanEffect, plan_effects
 from dxai.record.report import Figure, Report, Table, Verdict
 
 _PAST_SHOWN = 4
@@ -26,12 +27,13 @@ Array = NDArray[np.float32]
 def demand_report(made: Findings[DemandTask]) -> Report:
     """Draw the figures and put the report together."""
     task = made.task
+    effects = plan_effects(task, made.released) if task.contract.ahead else []
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["wql"], "", made.scores),
-        notes=_notes(made.scores),
+        notes=(*_notes(made.scores), *(effect.sentence for effect in effects)),
         scores=_score_table(task, made.scores),
-        figures=_draw(task, made.held_out, made.figures),
+        figures=(*_draw(task, made.held_out, made.figures), *_draw_effects(effects, made.figures)),
         facts=made.facts,
     )
 
@@ -83,6 +85,34 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
             "Calibration of the quantiles",
             "How many truths lie at or below each quantile. On the line the promise is kept; where many truths are "
             "zero, the low quantiles cannot lie below them and the curve starts high.",
+        ),
+    )
+
+
+def _draw_effects(effects: list[PlanEffect], folder: Path) -> tuple[Figure, ...]:
+    if not effects:
+        return ()
+    told = []
+    for effect in effects:
+        numbers = all(isinstance(value, float) for value in effect.values)
+        texts = [figures.drawable(str(value), str(i)) for i, value in enumerate(effect.values)]
+        title = figures.drawable(effect.column.title_en, effect.column.name)
+        values = np.array(effect.values) if numbers else texts
+        told.append(figures.Dependence(title, values, np.stack([effect.ratio, effect.low, effect.high], axis=1)))
+    lines = ("all series", "10 % of resampled series", "90 %")
+    figures.dependence(
+        folder / "plans.png",
+        told,
+        label="forecast, times that at the first value",
+        lines=lines,
+        title="What the plan does",
+    )
+    return (
+        Figure(
+            "plans.png",
+            "What the plan does",
+            "The mean forecasts of the last horizon, summed, when every step ahead has the same value in one column, "
+            "held against its first value. What moved together in the past is not told apart: this is no experiment.",
         ),
     )
 

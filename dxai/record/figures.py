@@ -179,7 +179,10 @@ class Dependence:
     answers: Array
 
 
-def dependence(path: Path, told: Sequence[Dependence], *, label: str, lines: Sequence[str]) -> None:
+def dependence(
+    path: Path, told: Sequence[Dependence], *, label: str, lines: Sequence[str],
+    title: str = "Partial dependence, held-out rows",
+) -> None:  # fmt: skip
     """Lines of partial dependence side by side, on one scale; ``lines`` name the k answers where there are several."""
     with canvas(path, 3.1 * max(2, len(told)), 3.3, columns=len(told)) as panels:
         low = min(float(each.answers.min()) for each in told)
@@ -197,7 +200,7 @@ def dependence(path: Path, told: Sequence[Dependence], *, label: str, lines: Seq
             axes.set(xlabel=each.title, ylim=(low - room, high + room), ylabel="" if number else label)
             if number == 0 and len(lines) > 1:
                 axes.legend(axes.lines, lines, fontsize=7)
-        panels[0].set_title("Partial dependence, held-out rows")
+        panels[0].set_title(title)
 
 
 @dataclass(frozen=True)
