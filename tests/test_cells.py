@@ -219,12 +219,46 @@ def test_quarters_of_an_hour_are_added_up_to_whole_hours() -> None:
     assert found["qty"].to_list() == [4.0 * (1 + at.hour) for at in found["date"].to_list()]
 
 
-def test_series_of_several_columns_have_one_name() -> None:
+def test_columns_that_a_mapping_joins_have_one_name() -> None:
     mondays = [date(2023, 1, 2) + timedelta(weeks=i) for i in range(100)]
     rows = [f"{s},{k},{day},{i % 9}" for s in "AB" for k in "xy" for i, day in enumerate(mondays)]
-    options = ["--kind", "demand", "--series", "store", "--series", "sku", "--time", "week", "-t", "qty"]
-    found, _ = table("store,sku,week,qty", rows, *options)
-    assert found["store_sku"].unique().sort().to_list() == ["A / x", "A / y", "B / x", "B / y"]
+    words = ["--kind", "demand", "--series", "store", "--series", "sku", "--time", "week", "-t", "qty"]
+    found, _ = table("store,sku,week,qty", rows, *words)
+    assert found.columns == ["store", "sku", "week", "qty"] and found["sku"][100] == "y"
+    mapping = Path("own/mapping.yaml")
+    mapping.write_text(mapping.read_text().replace("from: sku", "joined: [store, sku]"))
+    contract = Path("own/contract.yaml")
+    contract.write_text(contract.read_text().replace("validValues: [x, y]", "validValues: [A / x]"))
+    files = ["-c", str(contract), "-m", str(mapping), "-o", "joined.parquet"]
+    assert "sku: store and sku as one, 400" in dxai("data", "convert", "own.csv", *files).output
+    joined = pl.read_parquet("joined.parquet")["sku"].unique().sort().to_list()
+    assert joined == ["A / x", "A / y", "B / x", "B / y"]
+
+
+def test_demand_of_several_columns_of_series_is_added_up_by_all_of_them() -> None:
+    days = [date(2023, 1, 2) + timedelta(days=i) for i in range(7 * 100)]
+    rows = [f"{s},{k},{day},{1 + day.month + (s + k == 'By')}" for day in days for s in "AB" for k in "xy"]
+    words = ["--kind", "demand", "--series", "store", "--series", "sku", "--time", "date", "-t", "qty"]
+    found, _ = table("store,sku,date,qty", rows, *words, "--add-up", "weekly")
+    weeks = found.group_by("store", "sku", maintain_order=True).agg(pl.len(), pl.col("qty").first())
+    assert weeks.rows() == [("A", "x", 100, 14.0), ("A", "y", 100, 14.0), ("B", "x", 100, 14.0), ("B", "y", 100, 21.0)]
+
+
+@pytest.mark.parametrize("hour", ["{}", "{:02d}", "{}시", "{:02d}:00"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_date_and_hour_are_one_time(hour: str, first: int) -> None:
+    days = [date(2024, 1, 20) + timedelta(days=i) for i in range(15)]
+    rows = [f"{day:%Y.%m.%d},{hour.format(first + h)},{h + 1}" for day in days for h in range(24)]
+    found, told = table("일자,시각,kWh", rows, "--kind", "demand", "--time", "일자", "--time", "시각", "-t", "kWh")
+    begin = datetime(2024, 1, 20, first)  # the hour 24 is the midnight at the end of the day
+    assert found["ilja_sigag"].to_list() == [begin + timedelta(hours=i) for i in range(24 * 15)]
+    assert "일자 and 시각 as one" in told.replace("ilja_sigag: ", "")
+    assert found.columns[0] == "series" and found["series"].unique().to_list() == ["own"]
+    assert "series: no column was named, so that all rows are one; 'series' says 'own'" in told
+
+
+def test_two_digits_of_a_year_are_no_hour() -> None:
+    assert cells.date_formats(pl.Series(["01/12/2015", "02/12/2015", "31/12/2015"]))[0] == "%d/%m/%Y"
 
 
 def test_what_is_left_out_is_said_with_the_reason() -> None:

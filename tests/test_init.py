@@ -88,6 +88,16 @@ def test_names_of_the_long_columns_can_be_chosen(folder: Path) -> None:
     assert convert().columns == ["part", "wol", "sulyang"]
 
 
+def test_a_table_with_a_column_per_step_may_name_its_series_by_several(folder: Path) -> None:
+    rows = [f"{s},{p},{','.join(str((i + len(s + p)) % 7) for i in range(24))}" for s in ("N", "So") for p in "xyz"]
+    table = "store,product," + ",".join(MONTHS) + "\n" + "\n".join(rows) + "\n"
+    init(table, "--kind", "demand", "--series", "store", "--series", "product")
+    contract, _ = drafts()
+    assert [sorted(column.categories) for column in contract.series] == [["N", "So"], ["x", "y", "z"]]
+    relaxed = contract.model_copy(update={"minimum_history": 1})
+    assert to_panel(convert(), relaxed, where="t").values.shape == (6, 24)
+
+
 @pytest.mark.parametrize(("lowest", "minimum"), [("0", 0), ("-1", None)])
 def test_demand_is_never_negative_where_none_was(folder: Path, lowest: str, minimum: int | None) -> None:
     """A forecast of less than nothing is told by no store; returns are another matter."""
@@ -233,6 +243,10 @@ def test_real_files_get_the_split_they_need(shared_data: Path, folder: Path) -> 
         (["--target", "a", "--kind", "demand"], SettingsError, "--series COLUMN"),
         (["-t", "a", "-t", "b", "--kind", "demand"], SettingsError, "one target"),
         (["--target", "a", "--group", "lot"], NotFoundError, "no column 'lot'"),
+        (["--target", "a", "--known", "size"], SettingsError, "--kind demand"),
+        (["--target", "a", "--known", "sise", "--kind", "demand"], NotFoundError, "Did you mean 'size'?"),
+        (["--target", "a", "--time", "size", "--known", "size", "--kind", "demand"], SettingsError, "named twice"),
+        (["--target", "a", "--time", "size", "--kind", "demand"], SettingsError, "'size' holds no dates"),
     ],
 )
 def test_choices_that_do_not_fit_are_told(folder: Path, flags: list[str], kind: type[DxaiError], told: str) -> None:
@@ -256,6 +270,142 @@ def test_strange_headers_stay_within_the_yaml(folder: Path) -> None:
     contract, _ = drafts()
     assert [c.title_en for c in contract.columns] == ["a: b # c", "{{ x }}", "- d", "'e\"", "y"]
     assert len(convert()) == 50
+
+
+DAYS = [np.datetime64("2024-01-01") + i for i in range(120)]
+
+
+def shops(**columns: list[str]) -> pl.DataFrame:
+    """Demand of four products by day, none on Sundays, beside other columns of as many texts as there are days."""
+    rows = [
+        {"sku": sku, "brand": "ab"[i // 2], "name": f"name of {sku}", "size": str(i + 1), "day": str(day),
+         "sold": str(0 if at % 7 == 6 else 3 + (at + i) % 5), **{key: texts[at] for key, texts in columns.items()}}
+        for i, sku in enumerate("wxyz") for at, day in enumerate(DAYS)
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+SHOPS = ["--kind", "demand", "--series", "sku", "--time", "day", "-t", "sold"]
+SUNDAYS = [i % 7 == 6 for i in range(len(DAYS))]
+
+
+def roles(contract: Contract) -> dict[str, str]:
+    return {column.name: column.role for column in contract.columns}
+
+
+def test_one_value_in_each_series_is_static_and_a_second_name_is_none(folder: Path) -> None:
+    ran = init(shops(price=[f"{1 + i % 3}.5" for i in range(len(DAYS))]), *SHOPS)
+    contract, _ = drafts()
+    assert roles(contract) == {
+        "sku": "series", "brand": "static", "name": "ignore", "size": "static", "day": "time", "sold": "target",
+        "price": "ignore",
+    }  # fmt: skip
+    listed = {column.name: column.categories for column in contract.columns}
+    assert listed["brand"] == ("a", "b") and listed["sku"] == ()
+    assert "static: brand, size: one value in each series" in ran.output
+    (line,) = (line for line in ran.output.splitlines() if "--known" in line)
+    assert line.startswith("decide: name, price: left out, ")
+    assert "known ahead (a price, a promotion)" in line
+    assert convert().columns == list(contract.names)
+
+
+@pytest.mark.parametrize(
+    ("shut", "trading"), [("0", "1"), ("1", "0"), ("No", "Yes"), ("예", "아니오"), ("휴무", "영업")]
+)
+def test_closed_is_where_nothing_is_sold(folder: Path, shut: str, trading: str) -> None:
+    ran = init(shops(state=[shut if sunday else trading for sunday in SUNDAYS]), *SHOPS, "--closed", "state")
+    assert roles(drafts()[0])["state"] == "open"
+    assert f"decide: state: closed where it says {shut!r}: nothing is sold there" in ran.output
+    table = convert()
+    assert table["state"].to_list() == [float(not sunday) for sunday in SUNDAYS] * 4
+    assert table.filter(pl.col("state") == 0)["sold"].sum() == 0
+
+
+@pytest.mark.parametrize(("low", "high"), [("0", "1"), ("No", "Yes"), ("아니오", "예"), ("0.0", "1.0")])
+def test_available_is_what_says_yes(folder: Path, low: str, high: str) -> None:
+    init(shops(stock=[low if i % 5 == 0 else high for i in range(len(DAYS))]), *SHOPS, "--available", "stock")
+    assert roles(drafts()[0])["stock"] == "available"
+    assert convert()["stock"].to_list()[:6] == [0, 1, 1, 1, 1, 0]
+
+
+def test_known_categories_are_listed(folder: Path) -> None:
+    init(shops(flyer=["plain", "page", "cover"] * 40), *SHOPS, "--known", "flyer", "--known", "size")
+    contract, _ = drafts()
+    assert roles(contract)["flyer"] == roles(contract)["size"] == "known_future"
+    assert {c.name: set(c.categories) for c in contract.columns}["flyer"] == {"plain", "page", "cover"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "texts", "told"),
+    [
+        ("--closed", ["a", "b", "c"], "3 different values"),
+        ("--closed", ["open"], "1 different values"),
+        ("--closed", ["a", "b"], "'sold' is seldom 0 or empty where the column says 'a' and where it says 'b'"),
+        ("--available", ["full", "short"], "Which of 'full' and 'short'"),
+        ("--known", [f"note {i}" for i in range(120)], "neither numbers nor texts that come again"),
+    ],
+)
+def test_what_is_said_of_columns_beside_a_history_must_fit(
+    folder: Path, flag: str, texts: list[str], told: str
+) -> None:
+    texts = [texts[i % len(texts)] for i in range(len(DAYS))]
+    Path("raw.csv").write_text(shops(beside=texts).write_csv(), "utf-8")
+    error = data("init", "raw.csv", *SHOPS, flag, "beside").exception
+    assert isinstance(error, SettingsError) and told in str(error) and flag in error.message()
+    assert not Path("raw").exists()
+
+
+def test_several_series_are_not_taken_for_one(folder: Path) -> None:
+    Path("raw.csv").write_text(shops().write_csv())
+    one = ["--kind", "demand", "--time", "day", "-t", "sold"]
+    error = data("init", "raw.csv", *one).exception
+    assert isinstance(error, SettingsError) and "--series COLUMN" in error.message()
+    ran = init(shops(), *one, "--add-up", "weekly", "--known", "size")  # a total is asked for
+    assert "decide: size: of the rows that are added up, weekly, the last value is kept" in ran.output
+    table = convert()
+    assert table["series"].unique().to_list() == ["raw"] and table["day"].is_unique().all()
+
+
+def test_a_column_of_that_name_leaves_the_one_series_another(folder: Path) -> None:
+    rows = [f"{day},{i % 5},note {i}" for i, day in enumerate(DAYS)]
+    init("day,sold,series\n" + "\n".join(rows) + "\n", "--kind", "demand", "--time", "day", "-t", "sold")
+    contract, mapping = drafts()
+    assert (contract.only("series").name, mapping.columns["series_2"].constant) == ("series_2", "raw")
+
+
+def test_orange_juice(shared_data: Path, folder: Path) -> None:
+    file = str(shared_data / "orange_juice_weekly.csv.gz")
+    words = ["--kind", "demand", "--series", "store", "--series", "product", "--time", "week", "-t", "units"]
+    ran = data("init", file, *words, "--to", "raw", "--known", "price_per_oz", "--known", "deal")
+    assert ran.exit_code == 0, ran.exception
+    contract, mapping = drafts()
+    assert roles(contract) == {
+        "store": "series", "product": "series", "week": "time", "units": "target", "price_per_oz": "known_future",
+        "deal": "known_future", "feature_ad": "ignore", "store_log_income": "static", "store_age60": "static",
+        "store_education": "static", "store_large_households": "static",
+    }  # fmt: skip
+    assert [len(column.categories) for column in contract.series] == [83, 11]
+    assert contract.keys == ("store", "product", "week")
+    assert all(not column.joined for column in mapping.columns.values())
+    assert "decide: feature_ad: left out, no role was named: --known COLUMN" in ran.output
+
+
+def test_bicycles_of_a_city(shared_data: Path, folder: Path) -> None:
+    import gzip
+
+    content = gzip.decompress((shared_data / "seoul_bike_hourly.csv.gz").read_bytes())
+    words = ["--kind", "demand", "--time", "Date", "--time", "Hour", "-t", "Rented Bike Count"]
+    ran = init(content.decode(), *words, "--known", "Holiday", "--known", "Temperature", "--closed", "Functioning Day")
+    contract, _ = drafts()
+    told = roles(contract)
+    assert (told["series"], told["date_hour"], told["functioning_day"]) == ("series", "time", "open")
+    assert told["holiday"] == told["temperature"] == "known_future"
+    assert contract.frequency == "hourly"
+    assert "decide: Functioning Day: closed where it says 'No'" in ran.output
+    table = convert()
+    assert (table["functioning_day"] == 0).sum() == 295  # as the source says
+    panel = to_panel(table, contract, where="t")
+    assert panel.values.shape == (1, 8760) and int(np.isnan(panel.values).sum()) == 295
 
 
 def on_terminal(answers: list[str], *words: str) -> tuple[int, str]:
@@ -305,6 +455,17 @@ def test_enter_takes_the_draft_and_yes_asks_nothing(folder: Path) -> None:
     assert contract.task == "demand" and contract.only("series").name == "part" and mapping.wide is not None
     code, said = on_terminal([], "init", "raw.csv", "--kind", "demand", "--yes", "--force")
     assert code == 0 and "]: " not in said
+
+
+@pytest.mark.process
+def test_a_table_without_a_column_of_series_says_so_on_a_terminal(folder: Path) -> None:
+    rows = [f"{day},{i % 5}" for i, day in enumerate(DAYS)]
+    Path("raw.csv").write_text("day,sold\n" + "\n".join(rows) + "\n")
+    code, said = on_terminal(["demand", "-", "", "", ""], "init", "raw.csv")
+    assert code == 0, said
+    contract, mapping = drafts()
+    assert contract.only("series").name == "series" and mapping.columns["series"].constant == "raw"
+    assert (contract.only("time").name, contract.target.name) == ("day", "sold")
 
 
 def test_the_mapping_is_yaml_a_person_can_read(folder: Path) -> None:

@@ -225,6 +225,10 @@ FILES = {
     "korea_steel_industry_energy.csv": ["--target", "Usage_kWh"],
     "korea_necessaries_price_ko.csv.gz": ["--target", "판매가격"],
     "carparts_monthly_demand.csv": ["--kind", "demand", "--series", "Part"],
+    "orange_juice_weekly.csv.gz": ["--kind", "demand", "--series", "store", "--series", "product", "--time", "week",
+                                   "--target", "units", "--known", "price_per_oz", "--known", "deal"],
+    "seoul_bike_hourly.csv.gz": ["--kind", "demand", "--time", "Date", "--time", "Hour", "--target",
+                                 "Rented Bike Count", "--known", "Holiday", "--closed", "Functioning Day"],
 }  # fmt: skip
 """What a person has to say of each real file."""
 

@@ -88,10 +88,10 @@ def test_sales_that_never_change_and_an_assortment_that_died_are_refused(workpla
 
 def test_option_that_is_given_twice_is_refused(workplace: Path) -> None:
     castings().write_csv(workplace / "sales.csv")
-    words = ["data", "init", str(workplace / "sales.csv"), "--time", "week", "--kind", "demand", "--time", "day"]
+    words = ["data", "init", str(workplace / "sales.csv"), "--name", "a", "--kind", "demand", "--name", "b"]
     told = CliRunner().invoke(cli, words)
     assert told.exit_code == 2
-    assert "--time is given 2 times; it takes one value" in told.output
+    assert "--name is given 2 times; it takes one value" in told.output
     repeatable = [
         "data",
         "init",

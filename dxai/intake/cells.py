@@ -31,11 +31,14 @@ MISSING_TEXTS = tuple(
 )  # fmt: skip
 """Texts that stand for a gap; whether ``없음`` is a gap or a category is for a person to say."""
 
-BOOLEANS = tuple(
-    frozenset(pair.split())
-    for pair in ("0 1", "true false", "t f", "yes no", "y n", "on off", "ok ng", "pass fail", "예 아니오", "o x",
+_PAIRS = tuple(
+    tuple(pair.split())
+    for pair in ("1 0", "true false", "t f", "yes no", "y n", "on off", "ok ng", "pass fail", "예 아니오", "o x",
                  "정상 불량", "합격 불합격", "양품 불량", "참 거짓", "유 무", "있음 없음")
 )  # fmt: skip
+BOOLEANS = tuple(map(frozenset, _PAIRS))
+AFFIRMATIVE = frozenset(yes for yes, _ in _PAIRS)
+"""Those of `BOOLEANS` that say yes."""
 
 TOTALS = (
     "합계", "총합계", "총합", "총계", "소계", "중계", "누계", "계", "합", "평균", "전체", "total", "totals",
@@ -162,6 +165,9 @@ def _formats() -> tuple[str, ...]:
     zoned = [f"%Y-%m-%d{gap}%H:%M:%S{tail}" for gap in "T " for tail in ("Z", "%.fZ", "%z", "%.f%z")]
     stamps = [f"%Y-%m-%dT{time}" for time in times[:3]]
     stamps += [f"{day} {time}" for day, time in itertools.product(days, times)]
+    stamps += [
+        f"{day} {hour}" for day in days if "%Y" in day for hour in ("%H", "%H시")
+    ]  # of %y, 2015 would be 20 and 15
     months = ["%Y-%m", "%Y/%m", "%Y.%m", "%Y년 %m월", "%Y년%m월", "%b-%y", "%b-%Y", "%b %Y", "%m/%Y"]
     weeks = ["%G-W%V", "%GW%V", "%G-%V주", "%G년 %V주차", "%G년 %V주", "%G년%V주차", "%G년%V주"]
     return (*days, *stamps, *zoned, *months, *weeks)
@@ -213,6 +219,8 @@ def dates(texts: pl.Series, date_format: str) -> pl.Series:
         texts, date_format = texts + " 01", date_format + " %d"
     if date_format.startswith("%Y%m%d%H"):  # the parser wants to know where the date ends
         texts, date_format = texts.str.replace(r"^(\d{8})(\d{4,6})$", "$1 $2"), date_format.replace("%d%H", "%d %H")
+    if "%H" in date_format and "%M" not in date_format:  # the parser wants minutes
+        texts, date_format = texts + ":00", date_format + ":%M"
     if "%p" in date_format:
         texts = texts.str.replace_many(list(_CLOCKS), list(_CLOCKS.values()))
     elif "%H" in date_format and (midnights := texts.str.contains(_MIDNIGHT)).any():

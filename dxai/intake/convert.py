@@ -199,9 +199,14 @@ class _Conversion:
 
     def _cells(self) -> pl.Series:
         sources = self.mapped.sources
+        if constant := self.mapped.constant:
+            cells = pl.repeat(constant, len(self.rows.table), dtype=pl.String, eager=True)
+            self.log.note(self.name, f"{constant!r} in every row", len(cells))
+            return cells.alias(self.name)
         own = as_text(self.rows.table.select(sources))
         if self.mapped.joined:
-            joined = own.select(pl.concat_str(pl.all().str.strip_chars(), separator=" / ")).to_series()
+            separator = " " if self.column.kind in ("date", "timestamp") else " / "
+            joined = own.select(pl.concat_str(pl.all().str.strip_chars(), separator=separator)).to_series()
             self.log.note(self.name, f"{' and '.join(sources)} as one", len(joined))
             return joined.alias(self.name)
         if not self.mapped.one_hot:
@@ -287,28 +292,27 @@ def added_up(
     last one with fewer rows than most is such a part. A step is unknown where no part of it is known; of other columns
     its last value is kept. One block.
     """
-    names = {role: contract.only(role).name for role in ("series", "time", "target")}
-    time, target = pl.col(names["time"]), pl.col(names["target"])
+    series, name = [column.name for column in contract.series], contract.target.name
+    step_of = [*series, contract.only("time").name]
+    time, target = pl.col(step_of[-1]), pl.col(name)
     table = pl.concat(tables)
     table = table.with_columns(time.dt.truncate("1h")) if step == "hourly" else table
     end = {"weekly": week_end(time), "monthly": time.dt.month_end()}.get(step, time)
     begin = end.dt.truncate({"weekly": "1w", "monthly": "1mo"}[step]) if step in ("weekly", "monthly") else end
-    first, last = _whole_ends(table, names["series"], names["time"])
+    first, last = _whole_ends(table, series, step_of[-1])
     whole = (begin >= first) & (end <= last)
-    log.note(
-        names["target"], f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item())
-    )
-    table, others = table.filter(whole), [name for name in table.columns if name not in names.values()]
-    made = table.with_columns(end.alias(names["time"])).group_by(names["series"], names["time"], maintain_order=True)
-    result = made.agg(pl.when(target.count() > 0).then(target.sum()).alias(names["target"]), pl.col(others).last())
-    log.note(names["target"], f"rows added up to {step} steps", len(table) - len(result))
+    log.note(name, f"row of a {step} step that the file holds a part of", int(table.select((~whole).sum()).item()))
+    table, others = table.filter(whole), [other for other in table.columns if other not in (*step_of, name)]
+    made = table.with_columns(end.alias(step_of[-1])).group_by(step_of, maintain_order=True)
+    result = made.agg(pl.when(target.count() > 0).then(target.sum()).alias(name), pl.col(others).last())
+    log.note(name, f"rows added up to {step} steps", len(table) - len(result))
     log.rows = len(result)
-    yield result.select(table.columns).sort(names["series"], names["time"])
+    yield result.select(table.columns).sort(step_of)
 
 
-def _whole_ends(table: pl.DataFrame, series: str, time: str) -> tuple[date, date]:
+def _whole_ends(table: pl.DataFrame, series: Sequence[str], time: str) -> tuple[date, date]:
     """The first and the last day, or hour, that the file holds all of."""
-    counts = table.group_by(time).agg(pl.len(), pl.col(series).n_unique().alias("series")).sort(time)
+    counts = table.group_by(time).agg(pl.len(), pl.struct(series).n_unique().alias("series")).sort(time)
     if (counts["len"] > counts["series"]).any():
         counts = counts.filter(pl.col("len") >= pl.col("len").median())
     return counts[time][0], counts[time][-1]

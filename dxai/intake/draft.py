@@ -23,6 +23,7 @@ from dxai.intake.cells import plainly_signed
 from dxai.intake.dates import begins_period, frequency_of, has_offset, names_period, read_dates, step
 from dxai.intake.describe.record import FEWEST, NUMERIC, TEMPORAL, ColumnDescription, Description
 from dxai.intake.describe.words import TYPES, listed, shortened
+from dxai.intake.flags import flags_of
 from dxai.intake.ids import ascii_ids
 from dxai.intake.look import Choices, Look
 from dxai.units import understand
@@ -52,10 +53,12 @@ def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None
         guesses: By key of the dialect, what a person should decide.
 
     Raises:
-        SettingsError: The time column holds no dates, or dates of no step that is known.
+        SettingsError: The time column holds no dates, or dates of no step that is known, or rows of several series as
+            of one; a column beside the history does not fit its role.
     """
+    split, seen, dialect = split_of(look), look.seen, dialect or Dialect()
     frequency = frequency_by(look) if look.choices.kind == "demand" else None
-    columns, split, seen, dialect = columns_of(look), split_of(look), look.seen, dialect or Dialect()
+    columns = columns_of(look)
     decisions = list(_of_table(look, columns))
     values = {
         "look": look, "seen": seen, "choices": look.choices, "columns": columns, "split": split, "version": VERSION,
@@ -63,6 +66,7 @@ def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None
         "place": [key for key in ("sheet", "header_row", "units_row", "fill_merged")
                   if getattr(dialect, key) != getattr(Dialect(), key)],
         "frequency": frequency, "season": SEASONS[frequency] if frequency else 1,
+        "keys": [c.id for role in ("series", "time") for c in columns if c.role == role],
         "group": [c.id for c in columns if c.seen.name in split.group],
         "leave_out": {name: list(s.texts) for s in seen.suspicions if s.kind == "total" for name in s.columns},
         "utc": any(has_offset(c.date_formats[0]) for c in seen.columns if c.date_formats),
@@ -73,7 +77,12 @@ def draft(look: Look, dialect: Dialect | None, guesses: Mapping[str, str] | None
     )  # fmt: skip
     environment.filters |= {"yaml": _yaml, "comment": _comment}
     contract, mapping = (environment.get_template(f"{name}.yaml.j2").render(values) for name in ("contract", "mapping"))
-    return Draft(contract, mapping, [f"split: {split.why}", *_open(columns, decisions)])
+    said = [f"split: {split.why}"]
+    if series := look.choices.one_series:
+        said.append(f"series: no column was named, so that all rows are one; {series!r} says {look.choices.name!r}")
+    if static := [column.seen.name for column in columns if column.role == "static"]:
+        said.append(f"static: {listed(static)}: one value in each series")
+    return Draft(contract, mapping, [*said, *_open(columns, decisions)])
 
 
 def _open(columns: Sequence[Column], of_table: Sequence[str]) -> Iterator[str]:
@@ -145,8 +154,13 @@ def frequency_by(look: Look) -> Frequency:
     """Step of a demand table: as a person says, or as its dates follow each other.
 
     Raises:
-        SettingsError: They keep to no step.
+        SettingsError: They keep to no step, or rows that are to be one series have the same date.
     """
+    if look.choices.one_series and not look.choices.add_up and _repeats_dates(look):
+        told = f"Several rows have the same {look.choices.time!r}: they are of several series."
+        raise SettingsError(
+            told, where=look.seen.where, fix="Name the column that tells them apart: --series COLUMN. Or --add-up."
+        )
     if look.choices.frequency:
         return look.choices.frequency
     time = look.choices.time
@@ -161,16 +175,22 @@ def frequency_by(look: Look) -> Frequency:
     return found
 
 
+def _repeats_dates(look: Look) -> bool:
+    """Whether a series has several rows of one time."""
+    again = pl.struct(*look.choices.series_names, look.choices.time).is_duplicated()
+    return bool(look.texts.select(again.any()).item())
+
+
 def _of_table(look: Look, columns: Sequence[Column]) -> Iterator[str]:
     """What only a person can know of the rows and the target."""
-    chosen, target, series = look.choices, look.choices.target_name, look.choices.series_name
+    chosen, target, series = look.choices, look.choices.target_name, look.choices.series_names
     yield from (s.question for s in look.seen.suspicions if s.question and not s.columns)
     if series and chosen.time and not chosen.add_up:
-        again = look.texts.select(pl.struct(series, chosen.time).is_duplicated().any()).item()
-        others = [c.seen.name for c in columns if c.seen.name not in (series, chosen.time, target)]
-        if again and others:
-            flags = f"--series {shlex.quote(series)} --series {shlex.quote(others[0])}"
-            yield f"a series of {series!r} has several rows of one date: does its name need a column more? {flags}"
+        others = [c.seen.name for c in columns if c.seen.name not in (*series, chosen.time, target)]
+        if others and _repeats_dates(look):
+            flags = " ".join(f"--series {shlex.quote(name)}" for name in (*series, others[0]))
+            told = listed([repr(name) for name in series])
+            yield f"a series of {told} has several rows of one date: does its name need a column more? {flags}"
     if chosen.kind == "demand":
         return
     for names in (s.columns for s in look.seen.suspicions if s.kind == "one-hot" and target in s.columns):
@@ -240,9 +260,12 @@ def _column(id_: str, seen: ColumnDescription, look: Look, split: Split) -> Colu
     texts = look.texts[seen.name].drop_nulls().str.strip_chars()
     mapping = _mapping(seen, look, role, texts, number=logical in _NUMBERS)
     classes = mapping.get("one_hot", [])
-    if logical == "string" and role in ("target", "feature") and not classes:
+    if logical == "string" and not classes and _is_listed(seen, look, role):
         classes = _classes(texts, seen)
-    reading = _reading(seen, look, number=logical in _NUMBERS)
+    if role == "known_future" and logical not in _NUMBERS and not classes:
+        told = f"The column {seen.name!r} holds neither numbers nor texts that come again."
+        raise SettingsError(told, where="--known", fix="Name a column of numbers or of categories.")
+    reading = _reading(seen, look, role, number=logical in _NUMBERS)
     decisions = list(_decisions(seen, look, role, mapping, number=logical in _NUMBERS))
     return Column(id_, seen, role, left_out, logical, reading, decisions, classes, mapping)
 
@@ -253,8 +276,10 @@ def _mapping(seen: ColumnDescription, look: Look, role: Role, texts: pl.Series, 
     keys: dict[str, Any] = {"from": seen.name}
     if role == "target" and chosen.one_hot:
         keys = {"one_hot": list(chosen.one_hot)}
-    elif role == "series" and chosen.joined:
-        keys = {"joined": list(chosen.joined)}
+    elif seen.name == chosen.one_series:
+        keys = {"constant": chosen.name}
+    elif seen.name == chosen.time and len(chosen.times) > 1:
+        keys = {"joined": list(chosen.times)}
     if number:
         gaps += [text for s in look.seen.about(seen.name) if s.kind == "placeholder" for text in s.texts]
         keys |= {
@@ -266,14 +291,17 @@ def _mapping(seen: ColumnDescription, look: Look, role: Role, texts: pl.Series, 
     keys["date"] = next(iter(seen.date_formats), "")
     keys["period"] = _period(texts, seen, chosen) if role == "time" else ""
     keys["missing"] = sorted(set(gaps))
+    if role in ("open", "available"):
+        keys["values"] = {text: flag for text, flag in flags_of(look, seen.name, role).items() if text != flag}
     return {key: value for key, value in keys.items() if value or key == "from"}
 
 
 def _role(seen: ColumnDescription, look: Look, split: Split) -> tuple[Role, str]:
     """The role, and where it is none of a feature why."""
     chosen = look.choices
-    named: dict[str, Role] = {chosen.target_name: "target", chosen.series_name: "series", split.time: "time"}
-    named |= chosen.roles
+    named: dict[str, Role] = {chosen.target_name: "target", split.time: "time"}
+    named |= dict.fromkeys(chosen.series_names, "series")
+    named |= {**chosen.beside, **chosen.roles}
     if seen.name in named:
         return named[seen.name], ""
     reason = next((s.no_feature for s in look.seen.about(seen.name) if s.no_feature), "")
@@ -281,17 +309,40 @@ def _role(seen: ColumnDescription, look: Look, split: Split) -> tuple[Role, str]
         return ("group" if seen.type in ("category", "text") or reason else "feature"), ""
     if reason:
         return "ignore", f"it {reason}"
+    if chosen.kind == "demand" and _is_static(seen, look):
+        return "static", ""
     if chosen.kind == "demand":
-        return "ignore", "no model of demand uses it yet"
+        return "ignore", "no role was named: --known COLUMN where it is known ahead (a price, a promotion)"
     if seen.type in (*TEMPORAL, "text"):
         return "ignore", f"a {TYPES[seen.type].en} is no input of a table model"
     return "feature", ""
+
+
+def _is_static(seen: ColumnDescription, look: Look) -> bool:
+    """Whether it tells several series something each, and is no second name of them."""
+    if seen.name not in look.series.columns or len(look.series) < 2:
+        return False
+    return _logical(seen, "static", look) in _NUMBERS or (_is_short(seen) and (seen.distinct or 0) < len(look.series))
+
+
+def _is_short(seen: ColumnDescription) -> bool:
+    """Whether its texts can be listed."""
+    return bool(seen.frequent) and seen.distinct is not None and seen.distinct <= _MOST_CATEGORIES
+
+
+def _is_listed(seen: ColumnDescription, look: Look, role: Role) -> bool:
+    """Whether its texts are categories; a series' name is one where it is a part that others share."""
+    if role == "series":
+        return len(look.choices.series) > 1 and _is_short(seen)
+    return role in ("target", "feature", "known_future", "static")
 
 
 def _logical(seen: ColumnDescription, role: Role, look: Look) -> str:
     demand = look.choices.kind == "demand"
     of_words = seen.type == "boolean" and seen.minimum is None  # Y and N, not 1 and 0
     of_classes = seen.type not in ("integer", "number") or (seen.type == "integer" and seen.distinct == 2)
+    if role in ("open", "available"):
+        return "integer"
     if of_words or role in ("series", "group") or (role == "target" and not demand and of_classes):
         return "string"
     if role == "time" and demand:
@@ -341,8 +392,12 @@ def _strange_unit(seen: ColumnDescription) -> str:
     return found[1].strip() if found and not seen.unit else ""
 
 
-def _reading(seen: ColumnDescription, look: Look, *, number: bool) -> str:
+def _reading(seen: ColumnDescription, look: Look, role: Role, *, number: bool) -> str:
     """How sure the reading of the cells is, and why."""
+    if seen.name == look.choices.one_series:
+        return "likely: no column was named, so that all rows are one series"
+    if role == "open":
+        return "likely: closed where nothing is sold"
     about = [s.reading for s in look.seen.about(seen.name) if s.reading and (number or s.concerned != "numbers")]
     rules = (
         (number and seen.name in look.choices.units, "sure: unit told by a person"),
@@ -364,6 +419,11 @@ def _decisions(
         yield f"days of a {period}: each date is moved to the last day of its {period}"
     if number and seen.name not in look.choices.units and (strange := _strange_unit(seen)):
         yield f"is {strange!r} a unit?"
+    if role == "open":
+        closed = next((text for text, flag in mapping.get("values", {}).items() if flag == "0"), "0")
+        yield f"closed where it says {closed!r}: nothing is sold there"
+    if look.choices.add_up and role in (*look.choices.beside.values(), "static"):
+        yield f"of the rows that are added up, {look.choices.add_up}, the last value is kept"
     ends = (seen.minimum, seen.maximum)
     if number and seen.unit == "%" and all(isinstance(end, (int, float)) and 0 <= end <= 1 for end in ends):
         yield "percent, or shares of 1? All numbers lie between 0 and 1"

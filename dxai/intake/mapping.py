@@ -49,12 +49,13 @@ class FileDialect(BaseModel):
 
 
 class ColumnMapping(BaseModel):
-    """Where one column of the contract comes from: one column of the file, or several that are one.
+    """Where one column of the contract comes from: one column of the file, several that are one, or none.
 
     Attributes:
         source: Column of the file (``from`` in YAML).
         one_hot: Columns of the file of which one is 1 and all others are 0; the name of that one is the value.
-        joined: Columns of the file whose texts together name one thing, such as store and product.
+        joined: Columns of the file whose texts together are one, such as store and product, or date and hour.
+        constant: Text of every row, where the file has no such column.
         unit: UCUM code of the numbers in the file; empty: that of the contract.
         decimal, thousands: Marks of this column's numbers; empty: those of the file.
         suffix: Texts behind the numbers, such as ``℃``, that are taken off.
@@ -74,6 +75,7 @@ class ColumnMapping(BaseModel):
     source: str = Field("", alias="from")
     one_hot: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    constant: str = ""
     unit: str = ""
     decimal: Literal["", ".", ","] = ""
     thousands: Gap = ""
@@ -87,14 +89,14 @@ class ColumnMapping(BaseModel):
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> ColumnMapping:
-        if [bool(self.source), bool(self.one_hot), bool(self.joined)].count(True) != 1:
-            raise ValueError("give one of from, one_hot and joined")
+        if [bool(self.source), bool(self.one_hot), bool(self.joined), bool(self.constant)].count(True) != 1:
+            raise ValueError("give one of from, one_hot, joined and constant")
         return self
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Columns of the file that it is made of."""
-        return self.one_hot or self.joined or (self.source,)
+        """Columns of the file that it is made of; none of a constant."""
+        return self.one_hot or self.joined or ((self.source,) if self.source else ())
 
 
 class Wide(BaseModel):

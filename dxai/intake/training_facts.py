@@ -23,6 +23,7 @@ from dxai.data.trainable import (
     split_rule,
     untimed_rows,
 )
+from dxai.data.windows import told
 from dxai.errors import DataError
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def _times_refusal(asked: pl.DataFrame, contract: Contract) -> DataError | None:
 
 def _quality_notes(found: TableCheck, broken: frozenset[str]) -> list[str]:
     name, gaps = found.contract.target.name, found.rows - _labelled(found)
-    told = f"rows without a value of {name!r}: {gaps:,}; dxai train leaves them out, dxai predict can fill them"
-    return [told] if gaps and _labelled(found) and name not in broken else []
+    fact = f"rows without a value of {name!r}: {gaps:,}; dxai train leaves them out, dxai predict can fill them"
+    return [fact] if gaps and _labelled(found) and name not in broken else []
 
 
 def _of_series(
@@ -133,7 +134,7 @@ def _short_told(found: Histories) -> list[str]:
     if not len(short) or len(short) == len(found.series):
         return []
     first = ", ".join(
-        f"{name!r} has {known}" for name, known in short.select("name", "known").head(_EXAMPLES).iter_rows()
+        f"{told(name)!r} has {known}" for name, known in short.select("name", "known").head(_EXAMPLES).iter_rows()
     )
     needed = f"{found.contract.minimum_history} {found.contract.frequency} steps"
     count = f"{len(short):,} of {len(found.series):,} ({first})"
@@ -144,6 +145,8 @@ def _ended_told(found: Histories) -> list[str]:
     ended = found.ended.sort("last", "name")
     if not len(ended):
         return []
-    first = ", ".join(f"{name!r} on {last}" for name, last in ended.select("name", "last").head(_EXAMPLES).iter_rows())
+    first = ", ".join(
+        f"{told(name)!r} on {last}" for name, last in ended.select("name", "last").head(_EXAMPLES).iter_rows()
+    )
     newest = str(found.series["last"].max())
     return [f"series that ended before {newest}, the newest date: {len(ended):,} of {len(found.series):,} ({first})"]

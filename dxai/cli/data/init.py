@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LISTED = 40
 """Columns listed before the target is asked for."""
 
+_NONE = "-"
+"""Answer of a person whose table has no column of series."""
+
 
 @click.command(cls=Verb)
 @click.argument("file", type=TABLE)
@@ -30,8 +33,21 @@ _LISTED = 40
 )  # fmt: skip
 @click.option("--class-name", default="class", show_default=True, help="Column made of several targets.")
 @click.option("--kind", type=click.Choice(["quality", "demand"]), default="quality", show_default=True)
-@click.option("--series", multiple=True, help="Demand: the column that names the series; several name it together.")
-@click.option("--time", default="", help="Column of the dates. Of a wide table: its name.")
+@click.option(
+    "--series", multiple=True,
+    help="Demand: the column that names the series; several name it together. Without one, all rows are one series.",
+)  # fmt: skip
+@click.option(
+    "--time", "times", multiple=True,
+    help="Column of the dates; two, such as date and hour, tell it together. Of a wide table: its name.",
+)  # fmt: skip
+@click.option(
+    "--known", multiple=True, help="Demand: a column that is known ahead, such as a price or a promotion; repeatable.",
+)  # fmt: skip
+@click.option("--closed", default="", help="Demand: the column of two values that says when nothing can be sold.")
+@click.option(
+    "--available", default="", help="Demand: the column of 1 and 0 (Yes and No): whether all demand could be met.",
+)  # fmt: skip
 @click.option("--group", multiple=True, help="Rows that share this column stay on one side of a split; repeatable.")
 @click.option(
     "--frequency",
@@ -50,7 +66,8 @@ _LISTED = 40
 @place_options
 def init(
     file: Path, targets: tuple[str, ...], class_name: str, kind: Literal["quality", "demand"],
-    series: tuple[str, ...], time: str, group: tuple[str, ...], frequency: Frequency | None,
+    series: tuple[str, ...], times: tuple[str, ...], known: tuple[str, ...], closed: str, available: str,
+    group: tuple[str, ...], frequency: Frequency | None,
     add_up: Literal["hourly", "daily", "weekly", "monthly"] | None, horizon: int, name: str, folder: Path | None,
     force: bool, yes: bool, sheet: str, header_row: int | None, encoding: str,
 ) -> None:  # fmt: skip
@@ -71,8 +88,9 @@ def init(
     contract, mapping = folder / "contract.yaml", folder / "mapping.yaml"
     _refuse_taken(name, [contract, mapping], force=force)
     choices = Choices(
-        name, targets, class_name, kind, series, time, group, frequency or add_up or "", horizon, add_up or ""
-    )
+        name, targets, class_name, kind, series, times, group, frequency or add_up or "", horizon, add_up or "",
+        known, closed, available,
+    )  # fmt: skip
     asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if not asked and not targets and kind == "quality":
         raise SettingsError("Which column is to be predicted?", where=str(file), fix="Name it: --target COLUMN.")
@@ -122,8 +140,10 @@ def _looked(file: Path, choices: Choices, found: Recognised) -> Look:
 def _with_target(file: Path, choices: Choices, found: Recognised) -> Choices:
     """Ask for the kind of table and for the columns that only a person knows."""
     from dxai.intake.describe.words import shortened
+    from dxai.intake.look import Choices
 
-    seen = _looked(file, replace(choices, kind="quality", time="", series=(), group=()), found).seen
+    plain = Choices(choices.name)  # what else was chosen may be of the table that is made of this one
+    seen = _looked(file, plain, found).seen
     for column in seen.columns[:_LISTED]:
         click.echo(f"  {shortened(column.name)} ({column.type}{column.unit and f', {column.unit}'})", err=True)
     if len(seen.columns) > _LISTED:
@@ -134,14 +154,16 @@ def _with_target(file: Path, choices: Choices, found: Recognised) -> Choices:
     kind = click.prompt("Kind", type=click.Choice(["quality", "demand"]), default=usual, err=True)
     if kind == "quality":
         return replace(choices, kind="quality", targets=(_asked("Column to predict", names, names[-1]),))
-    choices = replace(
-        choices, kind="demand", series=choices.series or (_asked("Column of the series", names, names[0]),)
-    )
+    if not choices.series:
+        text = "Column of the series" if wide else f"Column of the series, {_NONE} where all rows are one"
+        answer = _asked(text, names if wide else [*names, _NONE], names[0])
+        choices = replace(choices, series=() if answer == _NONE else (answer,))
+    choices = replace(choices, kind="demand")
     if wide:
         return choices
     dates = [column.name for column in seen.columns if column.type in ("date", "timestamp")]
-    time = choices.time or _asked("Column of the dates", names, next(iter(dates), names[0]))
-    return replace(choices, time=time, targets=(_asked("Column to predict", names, names[-1]),))
+    times = choices.times or (_asked("Column of the dates", names, next(iter(dates), names[0])),)
+    return replace(choices, times=times, targets=(_asked("Column to predict", names, names[-1]),))
 
 
 def _asked(text: str, names: list[str], default: str) -> str:
