@@ -45,6 +45,8 @@ MEDIAN = len(LEVELS) // 2
 _MASKS = ("open", "available")
 """Roles that say which steps do not count, whatever the model."""
 _ID, _DRAW = "\x00series", "\x00draw"
+_BRIEF = 0.25
+"""Share of the rows that a model draws for the fit that calibrates it."""
 EXPERTS = "experts"
 """Name of the yardstick."""
 
@@ -206,27 +208,39 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def fit(
         self, fold: DemandFold, on_step: OnStep = unwatched, checkpoint: Path | None = None
     ) -> tuple[DemandPredictor, list[Epoch]]:
-        """Fit on targets up to one horizon before the origin; calibrate the interval on that last horizon."""
+        """Fit on targets up to one horizon before the origin; calibrate the interval on that last horizon.
+
+        A model that ``refits`` is then fitted on all targets before the origin; the fit that calibrates is a brief one.
+        """
         torch.manual_seed(self.settings.seed)
-        predictor = self.predictor()
-        before = self.panel.until(fold.origin + self.contract.horizon, self.frequency)
-        truth = self._steps_after(before, fold.origin + self.contract.horizon)
-        untrained = getattr(predictor.scaled.network, "untrained", False)
-        learnt = before.only(np.zeros(len(before.ids), bool)) if untrained else before
-        inputs, target = training_windows(learnt, self.contract, self.context)
+        predictor, horizon = self.predictor(), self.contract.horizon
+        before = self.panel.until(fold.origin + horizon, self.frequency)
+        truth = self._steps_after(before, fold.origin + horizon)
+        network = predictor.scaled.network
         watch = (*self._inputs(predictor, before), torch.as_tensor(truth))
         if isinstance(predictor.scaled, ScaledForecast):
             predictor.scaled.fit(watch[:-1])
-        loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
-        rows = FitRows(inputs, target, loss, self.settings.seed, on_step=on_step)
-        curve = fit(predictor.scaled, rows, watch, self.settings.trainer, checkpoint)
-        if isinstance(inner := predictor.scaled.network, Weighed):
-            inner.weigh(watch[:-1], watch[-1])
+        refits = bool(getattr(network, "refits", False))
+        none = before.only(np.zeros(len(before.ids), bool))
+        learnt = none if getattr(network, "untrained", False) else before
+        share, told = (_BRIEF, _part(on_step, 0, _BRIEF)) if refits else (1.0, on_step)
+        curve = fit(predictor.scaled, self._rows(learnt, told, share), watch, self.settings.trainer, checkpoint)
+        if isinstance(network, Weighed):
+            network.weigh(watch[:-1], watch[-1])
         with torch.inference_mode():
             quantiles, _, scale = (t.numpy() for t in predictor.scaled(*watch[:-1]))
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])
         predictor.offset = torch.tensor(conformal_quantile(scores[np.isfinite(scores)]))
+        if refits:
+            whole = self._rows(self.panel.until(fold.origin, self.frequency), _part(on_step, _BRIEF, 1))
+            fit(predictor.scaled, whole, watch, self.settings.trainer)
         return predictor, curve
+
+    def _rows(self, panel: Panel, on_step: OnStep, share: float = 1.0) -> FitRows:
+        """All windows of a panel, of which a model that draws some draws this share."""
+        inputs, target = training_windows(panel, self.contract, self.context)
+        loss = ForecastLoss() if self.settings.loss is None else self.settings.loss.build()
+        return FitRows(inputs, target, loss, self.settings.seed, on_step=on_step, share=share)
 
     def calibrate(self, fitted: Mapping[str, DemandPredictor]) -> None:
         """Nothing: every fit was calibrated on the horizon before its origin."""
@@ -360,6 +374,15 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             if steps_before_end
             else self.panel.values[:, :0]
         )
+
+
+def _part(on_step: OnStep, first: float, last: float) -> OnStep:
+    """Tells of a fit that is a part of another one."""
+
+    def told(share: float, text: str, epoch: Epoch | None = None) -> None:
+        on_step(first + (last - first) * share, text, epoch)
+
+    return told
 
 
 def history_cases(panel: Panel, codec: SeriesCodec) -> dict[str, Arrays]:

@@ -33,10 +33,11 @@ class DemandPortfolio(nn.Module):
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
         looks_beside: Its trees take the date and covariates.
+        refits: The trees are fitted once more on all rows when their share and the interval are settled.
         share: Weight of the trees; a member without weight is no part of the graph.
     """
 
-    takes_raw = looks_beside = True
+    takes_raw = looks_beside = refits = True
 
     def __init__(
         self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,

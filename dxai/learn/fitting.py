@@ -53,6 +53,7 @@ class FitRows:
         on_step: To be told where the fit stands.
         private: Whether no row may be read from the fitted model.
         explained: Numbers of rows of which it is kept what each column brings to their answers.
+        share: Of the rows that a model draws: less where a fit only serves to calibrate.
     """
 
     inputs: Stored
@@ -64,6 +65,7 @@ class FitRows:
     on_step: OnStep = unwatched
     private: bool = False
     explained: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,10 @@ class WindowTrees(nn.Module):
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
         looks_beside: It takes the date and covariates.
+        refits: It is fitted once more on all rows when its interval is calibrated.
     """
 
-    takes_raw = looks_beside = True
+    takes_raw = looks_beside = refits = True
     least: Tensor
     grows: Tensor
 
@@ -151,10 +152,10 @@ class WindowTrees(nn.Module):
 
     def _drawn(self, rows: FitRows, draw: np.random.Generator) -> tuple[Numbers, Numbers, Array]:
         """Pairs of a window and a step ahead, by window, with their true values; some history is known, or none."""
-        pairs = len(rows.target) * self.horizon
+        pairs, most = len(rows.target) * self.horizon, round(rows.share * self.most)
         order = (
-            draw.permutation(pairs) if pairs <= _SPARE * self.most
-            else draw.choice(pairs, _SPARE * self.most, replace=False, shuffle=False)
+            draw.permutation(pairs) if pairs <= _SPARE * most
+            else draw.choice(pairs, _SPARE * most, replace=False, shuffle=False)
         )  # fmt: skip
         window, step = np.divmod(order, self.horizon)
         target = np.concatenate([
@@ -165,7 +166,7 @@ class WindowTrees(nn.Module):
             np.isfinite(rows.inputs[0][torch.as_tensor(window[first : first + _LOOK])].numpy()).sum(axis=1)
             for first in range(0, len(order), _LOOK)
         ])  # fmt: skip
-        usable = np.flatnonzero(np.isfinite(target) & ((known >= _LEAST_KNOWN) | (known == 0)))[: self.most]
+        usable = np.flatnonzero(np.isfinite(target) & ((known >= _LEAST_KNOWN) | (known == 0)))[:most]
         usable = usable[np.argsort(order[usable], kind="stable")]
         return window[usable], step[usable], target[usable]
 
