@@ -62,7 +62,7 @@ def tiny_table(contract: Contract, rows: int = 5) -> pl.DataFrame:
 
 def value(column: Column, row: int) -> object:
     if column.kind == "number":
-        return (column.minimum or 0.0) + row
+        return min((column.minimum or 0.0) + row, float("inf") if column.maximum is None else column.maximum)
     if column.kind == "category":
         return column.categories[row % len(column.categories)] if column.categories else f"부품 {row}"
     return date(2020, 1, 31) + timedelta(days=row)
