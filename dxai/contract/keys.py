@@ -60,6 +60,11 @@ COLUMN_PROPERTIES = Level(
         Key("semanticId", "semantic", "0173-1#02-AAB713#005",
             en="What the column means in a dictionary: IRDI of ECLASS or IEC 61360.",
             ko="사전에서의 뜻: ECLASS나 IEC 61360의 IRDI."),
+        Key("holiday", "holiday", "KR",
+            en="Country (ISO 3166) whose public holidays fill the column with 1, other days with 0, where a table has "
+               "no value of its own; lunar and substitute days included. For a number with the role `known_future`.",
+            ko="표에 값이 없으면 그 나라(ISO 3166)의 공휴일은 1, 다른 날은 0으로 채웁니다. 음력 명절과 대체 공휴일도 "
+               "들어갑니다. 역할이 `known_future`인 수에 씁니다."),
         Key("monotone", "monotone", "up",
             en="How the predicted number, or the probability of the second of two classes, may follow this one, all "
                "else equal: `up`, it never falls when this rises; `down`, it never rises. A model that cannot promise "

@@ -58,6 +58,7 @@ class Column(BaseModel):
     categories: tuple[str, ...] = ()
     semantic: str = ""
     monotone: Literal["", "up", "down"] = ""
+    holiday: str = ""
     title_en: str
     title_ko: str
     description: str = ""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dxai.contract.calendar import require_calendar
 from dxai.contract.document import parse_document
 from dxai.contract.keys import COLUMN, CONTRACT, POLICY, TABLE
 from dxai.contract.level import Level
@@ -45,6 +46,7 @@ def load_contract(path: Path) -> Contract:
     contract = parse_contract(text, where=str(path))
     for column in contract.columns:  # here and not in `parse_contract`: a bundle's units were read when it was made
         require_ucum(column.unit, where=f"{path}, column {column.name!r}")
+        require_calendar(column, where=f"{path}, column {column.name!r}")
     return contract
 
 
@@ -109,6 +111,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     aimless = [c.name for c in followed if not of_rows or c.role != "feature" or c.kind != "number"]
     flagged = [c for c in contract.columns if c.role in ("open", "available")]
     flags = [c.name for c in flagged]
+    calendars = [c.name for c in contract.columns if c.holiday and (c.role, c.kind) != ("known_future", "number")]
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
     rules = {
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":
@@ -122,6 +125,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
             contract.frequency != "hourly" or all(c.kind == "timestamp" for c in contract.columns if c.role == "time"),
         f"'open' and 'available' are numbers, 1 or 0, each said of one column at most, however: {flags}":
             roles.count("open") < 2 > roles.count("available") and all(c.kind == "number" for c in flagged),
+        f"holiday is said of numbers with the role known_future, however: {calendars}": not calendars,
         "columns beside the history are numbers or categories that are listed":
             all(c.kind == "number" or (c.kind == "category" and c.categories) for c in contract.covariates),
         "a target of texts has two classes or more":

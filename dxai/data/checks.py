@@ -11,6 +11,7 @@ from datetime import date
 import polars as pl
 
 from dxai.contract import Column, Contract
+from dxai.data.calendar import with_holidays
 from dxai.data.tables import as_text
 from dxai.errors import DataError, bullet_list
 
@@ -115,7 +116,8 @@ def cast(
         rows_of: Filled with the rows of each category, by column, of the columns that hold listed ones only.
 
     Returns:
-        The typed frame (Float64, Date, Datetime, String) in contract order, and the problems found.
+        The typed frame (Float64, Date, Datetime, String) in contract order, columns with a calendar filled by it, and
+        the problems found.
     """
     columns = [c for c in contract.columns if c.name in frame.columns]
     counts = dict[str, dict[str, int]]() if rows_of is None else rows_of
@@ -129,7 +131,8 @@ def cast(
     if hidden:
         cells = cells.with_columns(hidden)
         typed = cells.lazy().select(_typed(c, cells.schema[c.name]) for c in columns).collect()
-    return typed, violations(cells, typed, contract, first_row=first_row, spelled=spelled, listed=counts)
+    found = violations(cells, typed, contract, first_row=first_row, spelled=spelled, listed=counts)
+    return with_holidays(typed, contract), found
 
 
 def _standing(cells: pl.Series, column: Column, rows_of: dict[str, dict[str, int]]) -> pl.Series | pl.Expr:

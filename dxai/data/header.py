@@ -43,7 +43,7 @@ class Header:
 
     def only(self, columns: Sequence[Column]) -> Header:
         """The header of these columns alone."""
-        names = {column.name: self.names[column.name] for column in columns}
+        names = {c.name: self.names[c.name] for c in columns if c.name in self.names or not c.holiday}
         return Header(names, {name: c for name, c in self.conversions.items() if name in names})
 
 
@@ -81,7 +81,7 @@ def match_header(
     strangers = {_plain(name).replace("_", " "): name for name, meaning in meant.items() if meaning is None}
     problems = []
     for column in needed:
-        if column.name not in meant.values():
+        if column.name not in meant.values() and not column.holiday:
             hint = nearest(column.name.replace("_", " "), strangers) or nearest(column.title_ko, strangers)
             told = f" Is it {strangers[hint]!r}?" if hint else ""
             problems.append(f"Column {column.name!r} ({column.title_en}, {column.title_ko}) is missing.{told}")

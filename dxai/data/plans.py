@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from dxai.contract import Contract
+from dxai.data.calendar import with_holidays
 from dxai.data.steps import dates_of, moment_of, numbered
 from dxai.data.windows import named, naming, told
 from dxai.errors import DataError
@@ -93,6 +94,7 @@ def _carried(rows: pl.DataFrame, contract: Contract, newest: int) -> pl.DataFram
     every = every.with_columns(named(every[_ID], contract))
     there = _ahead(rows, contract, newest).select(_ID, _STEP)
     whole = pl.concat([rows, every.join(there, on=[_ID, _STEP], how="anti")], how="diagonal").sort(_ID, _STEP)
+    whole = whole.with_columns(with_holidays(whole, contract).select(c.name for c in contract.columns if c.holiday))
     columns = [column.name for column in contract.ahead]
     filled = [pl.col(name).fill_null(strategy="forward").over(_ID) for name in columns]
     future = pl.col(_STEP) > newest

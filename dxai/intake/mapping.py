@@ -174,7 +174,7 @@ class Mapping(BaseModel):
             for name in self.leave_out
             if name not in names and not self.wide
         ]
-        lacking = [c for c in contract.columns if c.name not in self.columns and c.role != "ignore"]
+        lacking = [c for c in contract.columns if c.name not in self.columns and c.role != "ignore" and not c.holiday]
         problems += [f"The mapping says nothing of {c.name!r} ({c.title_en}, {c.title_ko})." for c in lacking]
         problems += [told for c in contract.columns if (told := self._other_unit(c))]
         if problems:
