@@ -85,7 +85,7 @@ class LoadedModel:
 
     def predict(
         self, rows: Rows, *, ahead: Rows | None = None, on_bad_rows: OnBadRows = "stop", convert_units: bool = False,
-        carry_forward: bool = False,
+        carry_forward: bool = False, service_level: float | None = None, lead_time: int = 0,
     ) -> Rows:  # fmt: skip
         """Predictions beside the rows' own columns (quality), or the steps that follow the histories (demand).
 
@@ -97,6 +97,9 @@ class LoadedModel:
             on_bad_rows: ``stop``, ``skip`` or ``flag``, as in `dxai predict`.
             convert_units: Whether numbers under a name with another unit, such as ``temp (℉)``, are converted.
             carry_forward: Whether what is missing of the steps to forecast is each column's last known value.
+            service_level: Of demand: give one row per series with the quantity that covers all steps with this
+                probability, in place of the steps.
+            lead_time: Steps that such a quantity covers; 0: all.
 
         Returns:
             The same kind of table; a pandas frame keeps its index where every row keeps its place.
@@ -108,7 +111,10 @@ class LoadedModel:
             self.model, self.bundle.profile, on_bad_rows=on_bad_rows, convert_units=convert_units,
             carry_forward=carry_forward,
         )  # fmt: skip
-        answer = pl.concat(list(prediction.blocks([_frame(rows)], None if ahead is None else [_frame(ahead)])))
+        blocks = prediction.blocks([_frame(rows)], None if ahead is None else [_frame(ahead)])
+        if service_level is not None:
+            blocks = prediction.orders(blocks, service_level, lead_time, self.bundle.metrics)
+        answer = pl.concat(list(blocks))
         self.counts = prediction.counts
         for (column, value), count in prediction.unseen.most_common(5):
             told = f"{count:,} rows have {value!r} in {column!r}, which the model never saw."

@@ -315,6 +315,26 @@ def asked(address: str, path: str, body: bytes | dict[str, Any] | None = None) -
 
 
 @slow
+def test_order_quantities_stand_in_place_of_the_steps(released: Path, tmp_path: Path) -> None:
+    table = sales()
+    table.write_csv(tmp_path / "past.csv")
+    ahead_of(table).write_csv(tmp_path / "plan.csv")
+    words = ["predict", str(released), "past.csv", "--unsigned", "--ahead", "plan.csv", "-o", "out.csv"]
+    told = dxai(tmp_path, *words, "--service-level", "0.95", "--lead-time", "2")
+    assert "12 rows written" in told
+    made = pl.read_csv(tmp_path / "out.csv")
+    assert made.columns == ["store", "product", "steps", "units_mean", "units_order_95"]
+    steps = load(str(released), unsigned=True).predict(table, ahead=ahead_of(table))
+    first = steps.filter(pl.col("week") <= START + timedelta(weeks=WEEKS + 1)).group_by(
+        "store", "product", maintain_order=True
+    )
+    assert made["units_mean"].to_numpy() == pytest.approx(
+        first.agg(pl.col("units_mean").sum())["units_mean"].to_numpy(), rel=1e-4
+    )
+    assert (made["units_order_95"] > made["units_mean"]).all()
+
+
+@slow
 def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path: Path) -> None:
     table = sales()
     loaded = load(str(released), unsigned=True)

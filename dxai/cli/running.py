@@ -45,12 +45,20 @@ _convert_units = click.option(
     is_flag=True,
     help="Demand: where that is missing, take each column's last known value; without it such a table is refused.",
 )
+@click.option(
+    "--service-level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Demand: write per series the quantity that covers all steps with this probability, such as 0.95.",
+)
+@click.option("--lead-time", type=click.IntRange(1), help="Steps that such a quantity covers. [default: all]")
 @_convert_units
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @trust_options
 def predict(
     model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], ahead: Path | None,
-    carry_forward: bool, convert_units: bool, threads: int, key: Path | None, unsigned: bool,
+    carry_forward: bool, service_level: float | None, lead_time: int | None, convert_units: bool, threads: int,
+    key: Path | None, unsigned: bool,
 ) -> None:  # fmt: skip
     """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
 
@@ -74,7 +82,10 @@ def predict(
     )  # fmt: skip
     with _as_file(rows) as path, row_bar(path) as counted:
         plan = None if ahead is None else read_blocks(ahead)
-        write_table(prediction.blocks(counted(read_blocks(path)), plan), output)
+        answer = prediction.blocks(counted(read_blocks(path)), plan)
+        if service_level is not None:
+            answer = prediction.orders(answer, service_level, lead_time or 0, loaded.bundle.metrics)
+        write_table(answer, output)
     for line in _told(prediction, output):
         click.echo(line, err=output == STANDARD)
 

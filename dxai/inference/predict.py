@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -17,9 +17,10 @@ from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header
 from dxai.data.tables import as_text
 from dxai.data.windows import naming
-from dxai.errors import DataError
+from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
+from dxai.inference.orders import CORRELATION, orders
 
 OnBadRows = Literal["stop", "skip", "flag"]
 CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=True; over HTTP: ?convert_units=true)"
@@ -133,6 +134,30 @@ class Prediction:
                 placed = answer.select(pl.all().gather(pl.select(row).to_series()))
                 yield self._counted(pl.concat([table, placed, reasons.to_frame()], how="horizontal"))
         self._refuse()
+
+    def orders(
+        self, answer: Iterable[pl.DataFrame], service_level: float, lead_time: int, metrics: Mapping[str, Any]
+    ) -> Iterator[pl.DataFrame]:
+        """Blocks of an answer to order quantities, as `orders` in dxai.inference.orders makes them.
+
+        Args:
+            answer: Of `blocks`.
+            service_level: Probability that the quantity is enough.
+            lead_time: Steps; 0: the horizon.
+            metrics: Of the bundle: how much errors of steps go together; as if they all did where it does not say.
+        """
+        contract = self.model.contract
+        if self.model.codec.signature.grain != "series":
+            fix = "Leave --service-level out."
+            raise SettingsError("This model predicts rows, no demand over steps.", where="--service-level", fix=fix)
+        for block in answer:
+            names = [self.header.names[column.name] for column in contract.series]
+            made = orders(
+                block, contract, names, service_level=service_level, lead_time=lead_time,
+                correlation=float(metrics.get(CORRELATION, 1.0)),
+            )  # fmt: skip
+            self.counts.written = len(made)
+            yield made
 
     def _find_header(self, columns: list[str]) -> None:
         contract = self.model.contract

@@ -27,6 +27,7 @@ from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import SettingsError
+from dxai.inference.orders import CORRELATION, covering_correlation
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
@@ -276,18 +277,23 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         return {n: Forecast(np.maximum(f.point, minimum), np.maximum(f.quantiles, minimum)) for n, f in made.items()}
 
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
-        """All metrics of the model and of the yardsticks, means over the origins."""
-        model, yard = [], []
+        """All metrics of model and yardsticks, means over the origins; and what orders need to know of the steps."""
+        model, yard, asked = [], [], []
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             known = {"truth": rows["truth"], "past": self.panel.until(fold.origin, self.frequency).values}
             ours = {"prediction": rows["quantiles"][..., MEDIAN], **rows}
             theirs = {name: _as_arrays(made) for name, made in self.yardsticks(fold).items()}
+            bounded = (rows["lower"][..., None], rows["quantiles"][..., 1:-1], rows["upper"][..., None])
+            asked.append((rows["truth"], np.concatenate(bounded, axis=2)))
             model.append(metrics.score(self.metrics, **(ours | known), lag=self.lag))
             yard.append({n: metrics.score(self.metrics, **(a | known), lag=self.lag) for n, a in theirs.items()})
         return {
             "model": metrics.mean_scores(model),
             "yardstick": {name: metrics.mean_scores([fold[name] for fold in yard]) for name in yard[0]},
+            CORRELATION: covering_correlation(
+                [truth for truth, _ in asked], [quantiles for _, quantiles in asked], self.contract.target.minimum
+            ),
         }
 
     @property
