@@ -223,7 +223,11 @@ def test_report_says_what_price_and_flyer_do(released: Path) -> None:
     text = report.read_text("utf-8")
     (sentence,) = (line for line in text.splitlines() if "Promo: with flyer in place of none" in line)
     assert float(sentence.split(" is ")[1].split(" times")[0]) == pytest.approx(2, rel=0.25)
-    assert "What the plan does" in text and (report.parent / "figures/plans.png").is_file()
+    assert (
+        "where Promo is flyer" in text
+        and "What the plan does" in text
+        and (report.parent / "figures/plans.png").is_file()
+    )
 
 
 @slow
@@ -395,3 +399,24 @@ def test_every_trained_model_follows_the_flyer(model: str, checkout: Path) -> No
     open_ = arrays["open"][:, -HORIZON:] == 1
     assert means[1][open_].sum() > 1.3 * means[0][open_].sum()
     assert (means[0][~open_] == 0).all()
+
+
+def test_new_product_is_forecast_from_what_it_is_and_from_its_plan(checkout: Path) -> None:
+    agreed, table = contract(minimum=0), sales().with_columns(week=pl.col("week").cast(pl.Date))
+    new = (pl.col("store") == "east") & (pl.col("product") == "bread")
+    words = ["experiment=demand", "model=trees", "model.rounds=60", "split.origins=1"]
+    task = task_for(agreed, table.filter(~new), settings_from(words, checkout=checkout))
+    assert isinstance(task, DemandTask)
+    predictor = task.fit(task.folds[-1])[0].eval()
+    known = table.filter(~new)
+    asked = ahead_of(table).filter(new)
+    batch = task.codec.encode(pl.concat([known, asked], how="diagonal"))
+    assert batch.cases["series"].to_list() == ["east\x1fbread"]
+    assert np.isnan(batch.arrays["history"]).all()
+    plain = predictor.answer(batch.arrays)["mean"]
+    flyer = predictor.answer(
+        batch.arrays | {"promo": np.where(batch.arrays["promo"] == "none", "flyer", batch.arrays["promo"])}
+    )
+    true_level = 20.0 * 3 * 3  # east is the third store, bread the third product
+    assert plain.mean() == pytest.approx(true_level, rel=0.5)
+    assert flyer["mean"].mean() > 1.3 * plain.mean()

@@ -17,7 +17,7 @@ from dxai import metrics
 from dxai.bundle.profile import Profile, profile_panel
 from dxai.config.components import find
 from dxai.config.settings import DemandEvaluation, ForecastScaling, RollingSplit, RunSettings
-from dxai.contract import Contract
+from dxai.contract import Column, Contract
 from dxai.contract.signature import LEVELS, last_of
 from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
@@ -46,6 +46,8 @@ MEDIAN = len(LEVELS) // 2
 _MASKS = ("open", "available")
 """Roles that say which steps do not count, whatever the model."""
 _ID, _DRAW = "\x00series", "\x00draw"
+_BY_PLAN, _FEW = ("wql", "wape", "bias", "coverage"), 6
+"""Scores of steps by what was planned for them, and categories of which they are told."""
 _BRIEF = 0.25
 """Share of the rows that a model draws for the fit that calibrates it."""
 EXPERTS = "experts"
@@ -296,6 +298,21 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             ),
         }
 
+    def scores_by_plan(self, held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
+        """Some scores of the held-out steps at which a flag or category that is known ahead had one value."""
+        found: dict[str, list[dict[str, float]]] = {}
+        for fold in (f for f in self.folds if f.is_test):
+            rows, start = self.arrays(held_out, fold), self.panel.values.shape[1] - fold.origin
+            for column in (c for c in self.contract.ahead if c.role == "known_future"):
+                planned = self.panel.beside[column.name][:, start : start + self.contract.horizon]
+                for value, shown in _few_values(column, planned):
+                    truth = np.where(planned == value, rows["truth"], np.nan)
+                    if np.isfinite(truth).any() and np.nansum(np.abs(truth)) > 0:
+                        ours = {"truth": truth, "prediction": rows["quantiles"][..., MEDIAN], **rows | {"truth": truth}}
+                        told = metrics.score(_BY_PLAN, **ours)
+                        found.setdefault(f"where {column.title_en} is {shown}", []).append(told)
+        return {name: metrics.mean_scores(folds) for name, folds in found.items()}
+
     @property
     def lag(self) -> int:
         """Lag of the naive forecast that scales MASE and RMSSE."""
@@ -421,6 +438,14 @@ def history_cases(panel: Panel, codec: SeriesCodec) -> dict[str, Arrays]:
 def _nothing(values: NDArray[Any]) -> NDArray[Any]:
     """As many missing values."""
     return np.full_like(values, "" if values.dtype == object else np.nan)
+
+
+def _few_values(column: Column, planned: NDArray[Any]) -> list[tuple[float, str]]:
+    """Values of a flag or of a few categories, and their texts; of another column none."""
+    if column.kind == "category":
+        return [(float(i), text) for i, text in enumerate(column.categories[:_FEW])]
+    different = np.unique(planned[np.isfinite(planned)])
+    return [(float(value), f"{value:g}") for value in different] if set(different) <= {0.0, 1.0} else []
 
 
 def _as_arrays(made: Forecast) -> dict[str, Array]:

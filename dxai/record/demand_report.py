@@ -32,7 +32,7 @@ def demand_report(made: Findings[DemandTask]) -> Report:
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["wql"], "", made.scores),
         notes=(*_notes(made.scores), *(effect.sentence for effect in effects)),
-        scores=_score_table(task, made.scores),
+        scores=_score_table(task, made.scores, task.scores_by_plan(made.held_out)),
         figures=(*_draw(task, made.held_out, made.figures), *_draw_effects(effects, made.figures)),
         facts=made.facts,
     )
@@ -48,10 +48,11 @@ def _notes(scores: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _score_table(task: DemandTask, scores: dict[str, Any]) -> Table:
+def _score_table(task: DemandTask, scores: dict[str, Any], by_plan: dict[str, dict[str, float]]) -> Table:
     model, kind = scores["model"], task.settings.model.name
     mean = {"rmsse": model["rmsse_of_mean"], "bias": model["bias_of_mean"]}
     named = {f"{kind} (median)": model, f"{kind} (mean)": mean}
+    named |= {f"{kind}, {name}": score for name, score in by_plan.items()}
     named |= {f"yardstick: {name}": score for name, score in scores["yardstick"].items()}
     origins = f"mean of {task.split.origins} origins" if task.split.origins > 1 else "one origin"
     first = f"{origins}, {task.contract.horizon} steps"
