@@ -282,6 +282,17 @@ def test_plan_that_is_missing_is_told_and_carried_only_on_request(released: Path
 
 
 @slow
+def test_second_file_may_name_series_that_have_no_history(released: Path) -> None:
+    table, new = sales(), (pl.col("store") == "east") & (pl.col("product") == "bread")
+    model = load(str(released), unsigned=True)
+    plan = ahead_of(table).with_columns(size=pl.lit(2.0))
+    with pytest.raises(DataError, match="'east · bread' has 0"):
+        model.predict(table.filter(~new), ahead=plan)
+    flagged = model.predict(table.filter(~new), ahead=plan.filter(~new), on_bad_rows="flag")
+    assert len(flagged) == 11 * HORIZON
+
+
+@slow
 def test_series_without_a_row_ahead_is_not_forecast_and_counted(released: Path) -> None:
     table = sales()
     model = load(str(released), unsigned=True)

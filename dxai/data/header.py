@@ -98,6 +98,11 @@ def match_header(
     return Header(own, _conversions(own, contract, where, convert_units, advice))
 
 
+def present(names: Sequence[str], contract: Contract) -> set[str]:
+    """Ids of the contract's columns that a header names."""
+    return {meaning for name in names if (meaning := _meaning(name, contract))}
+
+
 def _conversions(
     own: dict[str, str], contract: Contract, where: str, convert_units: bool, advice: str
 ) -> dict[str, Conversion]:

@@ -14,7 +14,7 @@ from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
 from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
-from dxai.data.header import Header, match_header
+from dxai.data.header import Header, match_header, present
 from dxai.data.tables import as_text
 from dxai.data.windows import naming
 from dxai.errors import DataError, SettingsError
@@ -228,10 +228,9 @@ class Prediction:
         if not len(typed):
             fix = "Give every series its history, one row per step."
             raise DataError("The table has no rows to forecast from.", where=self.where, fix=fix)
-        whole = pl.concat(
-            [typed, plan.filter(_names(plan, contract).is_in(_names(typed, contract).unique().implode()))],
-            how="diagonal",
-        )
+        if len(left_out):
+            plan = plan.filter(~_names(plan, contract).is_in(_names(left_out, contract).implode()))
+        whole = pl.concat([typed, plan], how="diagonal")
         made = self.model.predict(whole, self.where, carry_forward=self.carry_forward)
         names = [column.name for column in contract.series]
         self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
@@ -245,10 +244,12 @@ class Prediction:
     def _plan(self, ahead: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """The typed rows of a second table, with what is known of the steps to forecast."""
         contract, where = self.contract, f"{self.where}, the table of steps ahead"
-        told = contract.with_columns(
-            c for c in contract.columns if c in contract.ahead or c.role in ("series", "time")
-        )  # fmt: skip
         table = pl.concat(list(ahead))
+        there = present(table.columns, contract)
+        needed = {"series", "time", *(column.role for column in contract.ahead)}
+        told = contract.with_columns(
+            c for c in contract.columns if c.role in needed or (c.role == "static" and c.name in there)
+        )
         header = match_header(
             table.columns, told, target=True, where=f"{where}, line 1", convert_units=self.convert_units,
             advice=CONVERT_UNITS,
