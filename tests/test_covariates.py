@@ -285,7 +285,7 @@ def test_plan_that_is_missing_is_told_and_carried_only_on_request(released: Path
 def test_second_file_may_name_series_that_have_no_history(released: Path) -> None:
     table, new = sales(), (pl.col("store") == "east") & (pl.col("product") == "bread")
     model = load(str(released), unsigned=True)
-    plan = ahead_of(table).with_columns(size=pl.lit(2.0))
+    plan = ahead_of(table).with_columns(size=pl.col("store").replace_strict(STORES, [0.0, 1.0, 2.0]))
     with pytest.raises(DataError, match="'east · bread' has 0"):
         model.predict(table.filter(~new), ahead=plan)
     flagged = model.predict(table.filter(~new), ahead=plan.filter(~new), on_bad_rows="flag")
