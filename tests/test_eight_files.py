@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow(seconds=20)
 SHORT = ("split.folds=2", "evaluate.permutations=1")
 QUALITY = ("budget=quick", *SHORT)
 LINEAR = ("model=linear", "trainer.max_epochs=1", *SHORT)
-DEMAND = ("model.width=16", "trainer.max_epochs=1", "scaling.context=24")
+DEMAND = ("model.rounds=5", "model.rows=4000")
 
 
 def roles(contract: Contract, role: str) -> set[str]:

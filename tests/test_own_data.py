@@ -264,7 +264,7 @@ def test_own_rows_become_a_model_and_stay_where_they_are(workplace: Path, tmp_pa
 @pytest.mark.slow
 def test_own_histories_become_a_model_and_stay_where_they_are(workplace: Path, tmp_path: Path) -> None:
     folder = data_folder(tmp_path / "own", DEMAND, parts())
-    told = dxai(workplace, "train", f"data={folder}", "trainer.max_epochs=1", "model.width=16", "scaling.context=24")
+    told = dxai(workplace, "train", f"data={folder}", "model.rounds=5")
     run = next(line.split()[-3] for line in told.splitlines() if "dxai release" in line)
     dxai(workplace, "release", run, "--to", "models/parts")
     golden = pl.read_csv(workplace / "models/parts/golden/rows.csv", try_parse_dates=True)
