@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dxai.contract import Contract
-from dxai.contract.signature import signature_of
+from dxai.contract.signature import last_of, signature_of
 from dxai.contract.terms import Terms
 from dxai.ship.parity import Parity
 
@@ -44,5 +44,6 @@ def card(
     ).get_template("card.md.j2")
     return template.render(
         contract=contract, terms=terms, bundle=bundle, version=version, context=context, outputs=outputs,
-        summary=summary, parity=parity, figures=figures, inputs=signature_of(contract).inputs, roles=_ROLES,
+        summary=summary, parity=parity, figures=figures, roles=_ROLES, end=last_of(contract),
+        beside=[t for t in signature_of(contract).inputs if t.column in {c.name for c in contract.covariates}],
     )  # fmt: skip

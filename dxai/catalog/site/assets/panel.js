@@ -127,7 +127,7 @@ export function bySeries(rows) {
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Values from the series' first step to the last one, and what is known beside them. */
+/** Values from the series' first step to the last one, those that count, and what is known beside them. */
 function laidOut({ id, own, steps }, last, contract) {
   const first = Math.min(...steps, last + 1);
   const values = new Float32Array(last - first + 1).fill(contract.absent === "zero" ? 0 : NaN);
@@ -141,7 +141,8 @@ function laidOut({ id, own, steps }, last, contract) {
     const length = values.length + (known.includes(column) ? contract.horizon : 0);
     return [column.name, isOfSteps(column) ? ofSteps(cells, places, length, column) : single(cells, column, id)];
   });
-  return { values, beside: new Map(beside) };
+  const made = { values, beside: new Map(beside) };
+  return { ...made, values: metDemand(made, contract.columns) };
 }
 
 /** A covariate's cell as the graph takes it. */
@@ -171,7 +172,7 @@ function single(cells, { kind, categories, title }, id) {
 }
 
 /** Values of a history but those of steps that were not open, or at which not all demand could be met. */
-export function metDemand({ values, beside }, columns) {
+function metDemand({ values, beside }, columns) {
   const flags = columns.filter(({ role }) => ["open", "available"].includes(role)).map(({ name }) => beside.get(name));
   return values.map((value, i) => (flags.some((flag) => flag[i] === 0) ? NaN : value));
 }

@@ -1,7 +1,7 @@
 // Answers as tables, pictures and one sentence for a screen reader.
 
 import { forecastChart, intervalBar, shareBar } from "./chart.js";
-import { aheadOf, metDemand, seriesTitle, shifted } from "./panel.js";
+import { aheadOf, seriesTitle, shifted } from "./panel.js";
 import { planFields } from "./plan.js";
 import { forecastCsv, rowsCsv, shortest } from "./predict.js";
 import { textOf } from "./rows.js";
@@ -218,7 +218,7 @@ function targetOf({ columns }) {
 }
 
 function pastOf(one, page) {
-  const held = [...metDemand(one, page.columns).slice(-PAST_SHOWN * page.horizon)];
+  const held = [...one.values.slice(-PAST_SHOWN * page.horizon)];
   return held.map((value, i) => ({ value, at: shifted(one.last, i + 1 - held.length, page.frequency) }));
 }
 
