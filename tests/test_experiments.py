@@ -46,7 +46,7 @@ class Silent:
 def short(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of its own, so that runs and mlflow.db stay out of the real one."""
     copy = tmp_path_factory.mktemp("short") / "dxai"
-    for name in ("configs", "contracts"):
+    for name in ("configs", "contracts", "datasets"):
         shutil.copytree(checkout / name, copy / name)
     (checkout / "data").mkdir(exist_ok=True)
     (copy / "data").symlink_to(checkout / "data")
@@ -56,8 +56,11 @@ def short(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.network
 @pytest.mark.parametrize("words", [*PUBLISHED, *MODELS])
 def test_experiment_runs_from_raw_data_to_prediction(words: str, short: Path, tmp_path: Path) -> None:
-    quality = settings_from(words.split(), checkout=short).evaluate.kind == "quality"
+    whole = settings_from(words.split(), checkout=short)
+    quality = whole.evaluate.kind == "quality"
     shorter = ["split.folds=2", "evaluate.permutations=1"] if quality else ["trainer.epoch_batches=2"]
+    if "rounds" in whole.model.arguments:
+        shorter += ["model.rounds=10", "model.rows=10000", "split.origins=1"]
     settings = settings_from([*words.split(), "trainer.max_epochs=1", *shorter], checkout=short)
     progress = Silent()
     run = train(settings, short / "runs" / settings.name / "train", short, progress)
