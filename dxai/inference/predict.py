@@ -147,7 +147,7 @@ class Prediction:
             metrics: Of the bundle: how much errors of steps go together; as if they all did where it does not say.
         """
         contract = self.model.contract
-        if self.model.codec.signature.grain != "series":
+        if not contract.series:
             fix = "Leave --service-level out."
             raise SettingsError("This model predicts rows, no demand over steps.", where="--service-level", fix=fix)
         for block in answer:
