@@ -12,8 +12,8 @@ import pytest
 from test_windows import contract
 
 from dxai.contract.signature import LEVELS
+from dxai.data.orders import covering_correlation, orders
 from dxai.errors import SettingsError
-from dxai.inference.orders import covering_correlation, orders
 
 STEPS = 8
 

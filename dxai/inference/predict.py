@@ -15,12 +15,12 @@ from dxai.contract import Column, Contract
 from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header, present
+from dxai.data.orders import CORRELATION, orders
 from dxai.data.tables import as_text
 from dxai.data.windows import naming
 from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
-from dxai.inference.orders import CORRELATION, orders
 
 OnBadRows = Literal["stop", "skip", "flag"]
 CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=True; over HTTP: ?convert_units=true)"
@@ -138,7 +138,7 @@ class Prediction:
     def orders(
         self, answer: Iterable[pl.DataFrame], service_level: float, lead_time: int, metrics: Mapping[str, Any]
     ) -> Iterator[pl.DataFrame]:
-        """Blocks of an answer to order quantities, as `orders` in dxai.inference.orders makes them.
+        """Blocks of an answer to order quantities, as `orders` in dxai.data.orders makes them.
 
         Args:
             answer: Of `blocks`.

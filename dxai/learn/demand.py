@@ -23,11 +23,11 @@ from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
 from dxai.data.cuts import training_windows
 from dxai.data.naive import Forecast
+from dxai.data.orders import CORRELATION, covering_correlation
 from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import SettingsError
-from dxai.inference.orders import CORRELATION, covering_correlation
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
