@@ -330,6 +330,14 @@ def asked(address: str, path: str, body: bytes | dict[str, Any] | None = None) -
 
 
 @slow
+def test_check_takes_the_file_that_predict_takes(released: Path, tmp_path: Path) -> None:
+    table = sales()
+    pl.concat([table, ahead_of(table)], how="diagonal").write_csv(tmp_path / "both.csv")
+    told = dxai(tmp_path, "check", str(released), "both.csv", "--unsigned")
+    assert "Every row keeps the contract" in told
+
+
+@slow
 def test_order_quantities_stand_in_place_of_the_steps(released: Path, tmp_path: Path) -> None:
     table = sales()
     table.write_csv(tmp_path / "past.csv")

@@ -35,19 +35,19 @@ def check_histories(
     header = match_header(
         table.columns,
         contract,
-        target=True,
+        target=False,  # what a prediction reads, the target among it
         where=f"{where}, line 1",
         convert_units=convert_units,
         advice=CONVERT_UNITS,
     )
-    typed, found = cast(as_text(header.columns(table)), contract)
+    typed, found = cast(as_text(header.columns(table)), contract.as_asked)  # rows of steps ahead have no target
     problems = Problems()
     problems.add(found)
     good = typed.filter(~any_broken(found, len(table)))
     if not len(good):
         told = f"The table has no rows that keep the contract. {problems.told()}" if found else "The table has no rows."
         raise DataError(told, where=where, fix="Give every series its history, one row per step.")
-    whole = to_panel(good, contract.model_copy(update={"minimum_history": 1}), where=where)
+    whole = to_panel(good, contract.model_copy(update={"minimum_history": 0}), where=where)
     panel = whole.only(whole.known_steps >= contract.minimum_history)
     traits, profile = _traits(contract), bundle.profile
     values = pl.DataFrame(series_features(panel, contract)).fill_nan(None)
