@@ -71,9 +71,9 @@ def release(run: Run, evaluation: Path, folder: Path, checkout: Path, now: RunSe
     _refuse_other_model(folder, contract_of(settings.data, checkout))
     task, terms = task_of(settings, checkout), terms_of_data(settings.data, checkout)
     run.refuse_other_table(task.table, task.data_on_disk)
-    predictor = task.restored(run.state("final"))
+    predictor = task.shipped(task.restored(run.state("final")))
     graph = export(predictor, task.contract, context=task.context)
-    model = Model(graph, task.contract, context=task.context)
+    model = Model(graph, task.contract, context=task.context, shortest=task.shortest_history)
     proven = parity(
         predictor, task.parity_cases(), model, scale=task.spread, tolerance=settings.release.tolerance
     )  # fmt: skip
@@ -105,7 +105,7 @@ def _card(task: AnyTask, terms: Terms, evaluation: Path, model: Model, proven: P
     settings = task.settings
     return card(
         task.contract, terms, bundle=settings.release.bundle, version=settings.release.version,
-        context=model.context, outputs=model.outputs, parity=proven,
+        context=model.context, shortest=model.contract.minimum_history, outputs=model.outputs, parity=proven,
         summary=json.loads((evaluation / "summary.json").read_text("utf-8")),
         figures=sorted(p.name for p in (evaluation / "figures").iterdir()),
     )  # fmt: skip
@@ -136,6 +136,7 @@ def _manifest(task: AnyTask, run: Run) -> Manifest:
         version=settings.release.version,
         task=task.contract.task,
         context=task.context,
+        shortest_history=task.shortest_history,
         files={},
         versions=made_from.packages,
         settings=settings.model_dump(

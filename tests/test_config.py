@@ -58,7 +58,7 @@ def test_every_experiment_composes_and_fits_together(experiment: str, checkout: 
     if isinstance(settings.data, PublishedData):
         assert (checkout / "contracts" / f"{settings.data.contract}.yaml").is_file()
     demand = settings.split.kind == "rolling"
-    assert (settings.model.name in ("nhits", "dlinear", "experts", "windowtrees")) == demand
+    assert (settings.model.name in ("nhits", "dlinear", "experts", "windowtrees", "demandportfolio")) == demand
 
 
 @pytest.mark.parametrize("choice", [choice for group, choice in CHOICES if group == "data" and choice != "own"])

@@ -305,7 +305,7 @@ def test_commit_to_site_or_server_reaches_no_stage_and_changes_no_fingerprint(sm
         ("release/default", "golden_rows", 16, ["release@concrete", "release@retail"]),
         ("evaluate/quality", "permutations", 7, ["evaluate@concrete"]),
         ("model/portfolio", "budget", "best", ["train@concrete"]),
-        ("model/trees", "rounds", 16, ["train@retail"]),
+        ("model/demand_portfolio", "rounds", 16, ["train@retail"]),
         ("scaling/level", "recency", 9, ["train@retail"]),
     ],
 )

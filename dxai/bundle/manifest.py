@@ -44,6 +44,8 @@ class Manifest(BaseModel):
 
     Attributes:
         context: Steps of history that a demand model looks at; 0 for quality.
+        shortest_history: Known steps of a series from which it is forecast, if these are fewer than the contract's
+            minimum: by experts without training, which the graph holds for such series.
         files: Every file of the bundle but the manifest itself and the signature.
         versions: Packages at export time.
         settings: Of the run, whole.
@@ -58,6 +60,7 @@ class Manifest(BaseModel):
     version: Annotated[str, Field(pattern=VERSION)]
     task: str
     context: int = 0
+    shortest_history: Annotated[int, Field(ge=1)] | None = None
     files: dict[str, FileEntry]
     versions: dict[str, str]
     settings: dict[str, Any]

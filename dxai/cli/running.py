@@ -196,6 +196,10 @@ def _told(prediction: Prediction, output: Path) -> Iterator[str]:
     if counts.unasked:
         series = "1 series has" if counts.unasked == 1 else f"{counts.unasked:,} series have"
         yield f"  {series} no rows of the steps ahead: not forecast"
+    if counts.short:
+        needed = f"fewer than the {prediction.model.trained_from} known steps that the model was trained for"
+        series = "1 series has" if counts.short == 1 else f"{counts.short:,} series have"
+        yield f"  {series} {needed}: forecast by experts without training"
     if counts.imputed:
         yield f"  {_rows(counts.imputed)} with gaps that the model filled in"
     if counts.outside:

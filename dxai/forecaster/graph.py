@@ -76,4 +76,6 @@ def _session(frequency: Frequency, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 4
+    # the file is simplified already: looking for more takes longer than it saves
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(packed_graph(frequency), options, providers=["CPUExecutionProvider"])

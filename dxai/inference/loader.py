@@ -78,7 +78,10 @@ def load_model(bundle: Bundle, *, threads: int = 1, checked: Path | None = None)
         raise ModelError(error.problem, where=where, fix=FETCH_AGAIN) from None
     if verdict:
         _remember(verdict)
-    return Model(data, contract, context=bundle.manifest.context, where=where, threads=threads)
+    manifest = bundle.manifest
+    return Model(
+        data, contract, context=manifest.context, shortest=manifest.shortest_history, where=where, threads=threads
+    )
 
 
 def golden_of(bundle: Bundle) -> Golden:

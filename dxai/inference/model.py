@@ -27,21 +27,26 @@ class Model:
         graph: Bytes of the ONNX file.
         contract: Of the rows it takes.
         context: Steps of history that the graph looks at; 0 where it takes rows.
+        shortest: Known steps from which it forecasts a series, where these are fewer than the contract's minimum.
         where: The file, for messages.
         threads: Of ONNX Runtime.
+
+    Attributes:
+        contract: With the fewest steps that the graph forecasts from as its minimum.
+        trained_from: Known steps from which the trained model forecasts, the contract's minimum.
 
     Raises:
         ModelError: ONNX Runtime does not take the graph.
     """
 
     def __init__(
-        self, graph: bytes, contract: Contract, *, context: int = 0, where: str = MODEL, threads: int = 1
-    ) -> None:
+        self, graph: bytes, contract: Contract, *, context: int = 0, shortest: int | None = None, where: str = MODEL,
+        threads: int = 1,
+    ) -> None:  # fmt: skip
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 4  # what it would print on standard error is raised as well
-        self.contract, self.context = contract, context
-        self.codec = codec_of(contract, context)
+        self._agree(contract, context, shortest)
         try:
             self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises many kinds, all for a graph it does not take
@@ -50,6 +55,11 @@ class Model:
                 where=where,
                 fix=FETCH_AGAIN,
             ) from None
+
+    def _agree(self, contract: Contract, context: int, shortest: int | None) -> None:
+        self.context, self.trained_from = context, contract.minimum_history
+        self.contract = contract if shortest is None else contract.model_copy(update={"minimum_history": shortest})
+        self.codec = codec_of(self.contract, context)
 
     @property
     def outputs(self) -> list[str]:

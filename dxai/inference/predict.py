@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
 from dxai.bundle.profile import Profile
@@ -43,6 +44,7 @@ class Counts:
         unseen: Rows with a category that the model never saw.
         converted: Columns whose numbers came in another unit.
         unasked: Series without a row ahead, which are not forecast.
+        short: Series too short for the trained model, which experts without training forecast.
     """
 
     read: int = 0
@@ -53,6 +55,7 @@ class Counts:
     unseen: int = 0
     converted: int = 0
     unasked: int = 0
+    short: int = 0
 
 
 class Prediction:
@@ -231,7 +234,10 @@ class Prediction:
         if len(left_out):
             plan = plan.filter(~_names(plan, contract).is_in(_names(left_out, contract).implode()))
         whole = pl.concat([typed, plan], how="diagonal")
-        made = self.model.predict(whole, self.where, carry_forward=self.carry_forward)
+        batch = self.model.codec.encode(whole, self.where, carry_forward=self.carry_forward)
+        known = np.isfinite(batch.arrays["history"]).sum(axis=1)
+        self.counts.short = int((known < self.model.trained_from).sum())
+        made = self.model.answer(batch)
         names = [column.name for column in contract.series]
         self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
         answer = _beside(made, table, self.header.names, contract)

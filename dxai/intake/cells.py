@@ -184,6 +184,7 @@ SERIAL = "serial"
 
 _EXCEL_DAYS = 25_569
 """Excel's number of 1970-01-01."""
+_TEXT = "text"
 _CLOCKS = {"오전": "AM", "오후": "PM", "午前": "AM", "午後": "PM", "上午": "AM", "下午": "PM"}
 _CLOCKS |= {"a.m.": "AM", "p.m.": "PM"}
 _MIDNIGHT = r"\b24(:00(?::00(?:\.0+)?)?|시(?: ?0+분)?)"
@@ -208,29 +209,32 @@ def dates(texts: pl.Series, date_format: str) -> pl.Series:
     >>> dates(pl.Series(["2023-12-31 24:00"]), "%Y-%m-%d %H:%M").to_list()
     [datetime.datetime(2024, 1, 1, 0, 0)]
     """
+    return pl.DataFrame({_TEXT: texts}).select(_instants(date_format)).to_series().alias(texts.name)
+
+
+def _instants(date_format: str) -> pl.Expr:
+    """The same of the column `_TEXT`: many formats are tried in one go."""
+    text = pl.col(_TEXT)
     if date_format == SERIAL:
-        days = texts.cast(pl.Float64, strict=False).set(texts.str.contains(r"[^\d.]").fill_null(True), None)
-        read = ((days - _EXCEL_DAYS) * 86_400_000_000).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
-        return read.set(~days.is_between(1, 73_050), None)
-    late = None
+        number = pl.when(~text.str.contains(r"[^\d.]")).then(text).cast(pl.Float64, strict=False)
+        days = pl.when(number.is_between(1, 73_050)).then(number)
+        return ((days - _EXCEL_DAYS) * 86_400_000_000).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
+    late = pl.lit(False)
     if "%V" in date_format:
-        texts, date_format = texts + "-1", date_format + "-%u"
+        text, date_format = text + "-1", date_format + "-%u"
     elif "%d" not in date_format:  # the parser wants a day
-        texts, date_format = texts + " 01", date_format + " %d"
+        text, date_format = text + " 01", date_format + " %d"
     if date_format.startswith("%Y%m%d%H"):  # the parser wants to know where the date ends
-        texts, date_format = texts.str.replace(r"^(\d{8})(\d{4,6})$", "$1 $2"), date_format.replace("%d%H", "%d %H")
+        text, date_format = text.str.replace(r"^(\d{8})(\d{4,6})$", "$1 $2"), date_format.replace("%d%H", "%d %H")
     if "%H" in date_format and "%M" not in date_format:  # the parser wants minutes
-        texts, date_format = texts + ":00", date_format + ":%M"
+        text, date_format = text + ":00", date_format + ":%M"
     if "%p" in date_format:
-        texts = texts.str.replace_many(list(_CLOCKS), list(_CLOCKS.values()))
-    elif "%H" in date_format and (midnights := texts.str.contains(_MIDNIGHT)).any():
-        late, texts = midnights, texts.str.replace(_MIDNIGHT, "00$1")
-    read = texts.str.to_datetime(date_format, strict=False, time_unit="us", ambiguous="null")
-    read = read.dt.replace_time_zone(None)
-    if late is not None:
-        read = read.zip_with(~late.fill_null(False), read.dt.offset_by("1d"))
-    years = read.dt.year()
-    return read.set((years < 1900) | (years > 2100), None)
+        text = text.str.replace_many(list(_CLOCKS), list(_CLOCKS.values()))
+    elif "%H" in date_format:
+        late, text = text.str.contains(_MIDNIGHT).fill_null(False), text.str.replace(_MIDNIGHT, "00$1")
+    read = text.str.to_datetime(date_format, strict=False, time_unit="us", ambiguous="null").dt.replace_time_zone(None)
+    read = pl.when(late).then(read.dt.offset_by("1d")).otherwise(read)
+    return pl.when(read.dt.year().is_between(1900, 2100)).then(read)
 
 
 def date_formats(texts: pl.Series, among: Sequence[str] = DATE_FORMATS) -> list[str]:
@@ -240,8 +244,13 @@ def date_formats(texts: pl.Series, among: Sequence[str] = DATE_FORMATS) -> list[
         return []
     first = likely.head(20)
     found: dict[tuple[datetime | None, ...], str] = {}
-    for date_format in among:
-        if dates(first, date_format).count():
+    tried = (
+        pl.DataFrame({_TEXT: first})
+        .select(_instants(f).count().alias(f) for f in dict.fromkeys(among))
+        .row(0, named=True)
+    )
+    for date_format, known in tried.items():
+        if known:
             read = dates(likely, date_format)
             if 2 * read.count() >= len(texts):
                 found.setdefault(tuple(read), date_format)

@@ -32,7 +32,8 @@ from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
 from dxai.learn.losses import ForecastLoss
-from dxai.learn.predictor import DemandPredictor, RawForecast, ScaledForecast
+from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast, ScaledForecast
+from dxai.learn.short_histories import SHORTEST, LeavesShort, ShortHistories
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, KnownColumns, SeriesScale, encode
 from dxai.networks.beside import Covariate
@@ -207,6 +208,21 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         )  # fmt: skip
         scaled = ScaledForecast(scale, calendar, network, head, known if known.width else None)
         return DemandPredictor(contract, scaled)
+
+    def shipped(self, predictor: DemandPredictor) -> Predictor:
+        """The predictor, with experts beside it for series that are too short for it, unless it has its own."""
+        minimum, network = self.contract.minimum_history, predictor.scaled.network
+        if self.shortest_history is None or (isinstance(network, LeavesShort) and network.leave_short(minimum)):
+            return predictor
+        horizon, season = self.contract.horizon, self.contract.season
+        experts = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season)
+        return ShortHistories(predictor, DemandPredictor(self.contract, RawForecast(experts)).eval())
+
+    @property
+    def shortest_history(self) -> int | None:
+        """Experts take over below the contract's minimum, unless they are the model."""
+        needed = self.contract.minimum_history > SHORTEST and find(self.settings.model.target) is not Experts
+        return SHORTEST if needed else None
 
     def fit(
         self, fold: DemandFold, on_step: OnStep = unwatched, checkpoint: Path | None = None
@@ -430,6 +446,11 @@ def history_cases(panel: Panel, codec: SeriesCodec) -> dict[str, Arrays]:
         "all zero": arrays | {"history": np.zeros_like(history)},
         "other seasons": arrays | {name: arrays[name] + quarter},
     }
+    if contract.minimum_history > SHORTEST:
+        few = history.copy()
+        few[::2, : 1 - contract.minimum_history] = np.nan
+        few[::4, :-SHORTEST] = np.nan
+        cases["some too short"] = arrays | {"history": few}
     if contract.covariates:
         cases["nothing known beside"] = arrays | {c.name: _nothing(arrays[c.name]) for c in contract.covariates}
     return cases

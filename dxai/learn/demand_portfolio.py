@@ -35,6 +35,7 @@ class DemandPortfolio(nn.Module):
         looks_beside: Its trees take the date and covariates.
         refits: The trees are fitted once more on all rows when their share and the interval are settled.
         share: Weight of the trees; a member without weight is no part of the graph.
+        minimum: Known steps below which the experts alone forecast a series, where they are part of the graph.
     """
 
     takes_raw = looks_beside = refits = True
@@ -45,7 +46,7 @@ class DemandPortfolio(nn.Module):
     ) -> None:  # fmt: skip
         """As `WindowTrees`."""
         super().__init__()
-        self.context, self.horizon, self.share = context, horizon, _SHARES[0]
+        self.context, self.horizon, self.share, self.minimum = context, horizon, _SHARES[0], 0
         self.trees = WindowTrees(
             context=context, horizon=horizon, season=season, frequency=frequency, columns=columns, rows=rows,
             rounds=rounds,
@@ -66,12 +67,20 @@ class DemandPortfolio(nn.Module):
         if self.share == 1:
             return quantiles, mean, level
         others, other, unit = self.experts(history)
-        share, rest = self.share, (1 - self.share) * unit / level
-        return share * quantiles + others * rest[:, :, None], share * mean + other * rest, level
+        known = (~history.isnan()).sum(dim=1, keepdim=True)
+        share = torch.where(known < self.minimum, 0.0, self.share)  # [series, 1]
+        rest = (1 - share) * unit / level
+        mixed = share[:, :, None] * quantiles + rest[:, :, None] * others
+        return mixed, share * mean + rest * other, level
 
     def fit(self, rows: FitRows) -> None:
         """Fit the trees; the experts know all they need."""
         self.trees.fit(rows)
+
+    def leave_short(self, minimum: int) -> bool:
+        """Leave series with fewer known steps to the experts; False where these are no part of the graph."""
+        self.minimum = minimum
+        return self.share < 1
 
     def weigh(self, inputs: Sequence[Tensor], truth: Tensor) -> None:
         """Choose the share of the trees on steps that they were not fitted on.

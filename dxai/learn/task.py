@@ -205,6 +205,15 @@ class Task(ABC, Generic[F, P]):
         predictor.load_state_dict(state)
         return predictor.eval()
 
+    def shipped(self, predictor: P) -> Predictor:
+        """What a bundle holds: the predictor, and whatever answers where it cannot."""
+        return predictor
+
+    @property
+    def shortest_history(self) -> int | None:
+        """Known steps from which what is shipped forecasts a series, where these are fewer than the contract's."""
+        return None
+
     @property
     def own(self) -> bool:
         """Whether the rows are a firm's own."""

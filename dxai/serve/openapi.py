@@ -159,7 +159,8 @@ def _value(served: ServedModel, tensor: Tensor) -> tuple[str, Json]:
         return f"{_told(column)}: {steps}; null where a step of the history is not known.", _cell(column, gaps=True)
     if column in contract.covariates:
         return f"{_told(column)}: the steps of the history; null where one is not known.", _cell(column, gaps=True)
-    steps = f"at least {contract.minimum_history} known {contract.frequency} steps of each series, the newest last"
+    fewest = served.model.contract.minimum_history
+    steps = f"at least {fewest} known {contract.frequency} steps of each series, the newest last"
     return f"{_told(column)}: {steps}; null where a step is not known.", _cell(column, gaps=True)
 
 

@@ -56,7 +56,7 @@ class ServedModel:
     @cached_property
     def rules(self) -> Rules:
         """Of the contract."""
-        return Rules(self.bundle.contract)
+        return Rules(self.model.contract)
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, Array]:
         """Named inputs to named `outputs`."""

@@ -19,7 +19,7 @@ _ROLES = {
 
 
 def card(
-    contract: Contract, terms: Terms, *, bundle: str, version: str, context: int, outputs: list[str],
+    contract: Contract, terms: Terms, *, bundle: str, version: str, context: int, shortest: int, outputs: list[str],
     summary: dict[str, Any], parity: Parity, figures: list[str],
 ) -> str:  # fmt: skip
     """Markdown, the same bytes for the same run: no date, no host, no commit (those are in the manifest).
@@ -30,6 +30,7 @@ def card(
         bundle: Name of the bundle.
         version: Of the bundle.
         context: Steps of history of a demand model.
+        shortest: Known steps from which it forecasts a series.
         outputs: Names of the graph's outputs.
         summary: ``summary.json`` of the evaluation.
         parity: Figures of the export's check.
@@ -43,7 +44,7 @@ def card(
         autoescape=False,
     ).get_template("card.md.j2")
     return template.render(
-        contract=contract, terms=terms, bundle=bundle, version=version, context=context, outputs=outputs,
-        summary=summary, parity=parity, figures=figures, roles=_ROLES, end=last_of(contract),
+        contract=contract, terms=terms, bundle=bundle, version=version, context=context, shortest=shortest,
+        outputs=outputs, summary=summary, parity=parity, figures=figures, roles=_ROLES, end=last_of(contract),
         beside=[t for t in signature_of(contract).inputs if t.column in {c.name for c in contract.covariates}],
     )  # fmt: skip

@@ -22,7 +22,10 @@ from dxai.contract import Contract
 from dxai.contract.signature import Element, signature_of
 from dxai.contract.signature import Tensor as Declared
 from dxai.learn.predictor import Predictor
+from dxai.learn.short_histories import ShortHistories
 from dxai.networks.trees import Trees
+from dxai.ship.join import join
+from dxai.ship.simplify import simplify
 
 OPSET, IR_VERSION = 20, 10
 """Low enough for runtimes two years old (ONNX Runtime 1.18, May 2024)."""
@@ -74,10 +77,17 @@ def export(predictor: Predictor, contract: Contract, *, context: int = 0) -> byt
         {place: axes[axis] for place, axis in enumerate(t.shape) if isinstance(axis, str)} for t in inputs
     )  # fmt: skip
     graph_names = [t.name + _NUMBER * (t.element == "string") for t in inputs]
-    model = _export(
-        _Positional(predictor, names), tuple(_example(t, context) for t in inputs), graph_names,
-        predictor.output_names, {"columns": shapes},
-    )  # fmt: skip
+    example = tuple(_example(t, context) for t in inputs)
+
+    def graph(part: Predictor) -> onnx.ModelProto:
+        return _export(_Positional(part, names), example, graph_names, part.output_names, {"columns": shapes})
+
+    if isinstance(predictor, ShortHistories):
+        model = graph(predictor.trained)
+        experts = graph(predictor.experts)
+        join(model, experts, history=_OUTER + "history", minimum=contract.minimum_history)
+    else:
+        model = graph(predictor)
     columns = {column.name: column for column in contract.columns}
     for column in (columns[tensor.column] for tensor in inputs if tensor.element == "string"):
         _prepend_label_encoder(model, column.name, column.categories)
@@ -134,13 +144,14 @@ def _export(
         ):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False,
+                module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False, optimize=False,
                 custom_translation_table={torch.ops.dxai.tree_ensemble.default: _stand_in},
                 input_names=[_OUTER + name for name in inputs], output_names=[_OUTER + name for name in outputs],
             )  # fmt: skip
+            assert program is not None
+            simplify(program.model)
     finally:
         loud.setLevel(level)
-    assert program is not None
     model: onnx.ModelProto = program.model_proto
     _plant_trees(model)
     return model

@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dxai.data.batch import codec_of
 from dxai.inference.model import Model, Named
 from dxai.learn.predictor import Predictor
 
@@ -20,8 +19,8 @@ class TrainedModel(Model):
     """
 
     def __init__(self, predictor: Predictor, context: int) -> None:
-        self.contract, self.context, self.predictor = predictor.contract, context, predictor
-        self.codec = codec_of(self.contract, context)
+        self.predictor = predictor
+        self._agree(predictor.contract, context, None)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Named:
         """Named inputs to named outputs."""

@@ -143,6 +143,7 @@ def _model(bundle: Bundle, versions: Sequence[Bundle], catalog_url: str) -> dict
         "coverage": f"{coverage:.0%}" if coverage is not None else "",
         "miscalibration": f"{100 * miscalibration:.1f}" if miscalibration is not None else "",
         "numbered": _numbered(contract.classes),
+        "shortest": bundle.manifest.shortest_history or contract.minimum_history,
         "limitations": _or_english(contract.limitations, contract.limitations_ko),
         "inputs": facts.inputs(bundle),
         "figures": list(facts.figures(bundle)),

@@ -62,6 +62,7 @@ def check_histories(
         where=where, rows=len(table), bad=len(table) - len(good), problems=tuple(problems), units=series, cases=series,
         outside=int(values.select(pl.any_horizontal(outside_training(traits, profile)).sum()).item()),
         chance_outside=chance_outside(columns, profile.cases), short=len(whole.ids) - series,
+        takes_short=model.contract.minimum_history < contract.minimum_history,
         untested=series - (truth.cases if truth else 0), columns=columns, truth=truth,
     )  # fmt: skip
 

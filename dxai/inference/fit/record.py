@@ -207,7 +207,8 @@ class Evidence:
         cases: Independent ones among them.
         chance_outside: Share of them that chance alone lets lie outside the training range.
         outside: How many have a value outside the training range.
-        short: Series that are too short to be forecast.
+        short: Series that are too short for the trained model.
+        takes_short: Whether experts without training forecast them.
         untested: Series that are too short to be forecast from the past.
         columns: Column by column.
         truth: What the true values say, if there are any.
@@ -226,6 +227,7 @@ class Evidence:
     outside: int
     chance_outside: float
     short: int = 0
+    takes_short: bool = False
     untested: int = 0
     columns: tuple[ColumnFit, ...]
     truth: Truth | ClassTruth | None

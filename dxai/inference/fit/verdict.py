@@ -164,7 +164,8 @@ def _contract(evidence: Evidence) -> Iterator[Reason]:
 
 def _few(evidence: Evidence) -> Iterator[Reason]:
     if evidence.short:
-        yield Reason("note", say("short", short=f"{evidence.short:,}", steps=evidence.contract.minimum_history))
+        told = "short for training" if evidence.takes_short else "short"
+        yield Reason("note", say(told, short=f"{evidence.short:,}", steps=evidence.contract.minimum_history))
     if evidence.units == 0:
         yield Reason("refuse", say("nothing"))
     elif evidence.cases < FEW:

@@ -152,6 +152,12 @@ SENTENCES = {
         en="Too short to be forecast, with fewer than {steps} steps: {short} series.",
         ko="시계열 {short}개는 {steps}시점보다 짧아 예측할 수 없습니다.",
     ),
+    "short for training": Text(
+        en="Too short for the trained model, with fewer than {steps} steps: {short} series. Experts without training "
+        "forecast them.",
+        ko="시계열 {short}개는 {steps}시점보다 짧아 학습된 모델로 예측할 수 없습니다. "
+        "학습이 필요 없는 예측기가 예측합니다.",
+    ),
     "nothing": Text(en="Nothing is left to predict.", ko="예측할 수 있는 데이터가 없습니다."),
     "few": Text(
         en="Only {cases} independent cases: too few to tell whether they are like those of training.",

@@ -28,6 +28,7 @@ class Experts(nn.Module):
     Attributes:
         takes_raw: It takes histories in the target's unit, with gaps.
         untrained: Its fit looks at no rows.
+        context: Steps of history that it looks at.
     """
 
     takes_raw = untrained = True
@@ -35,6 +36,7 @@ class Experts(nn.Module):
     def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
         """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
+        self.context = context
         self.network: Combination | HourlyExperts = HourlyExperts(horizon=horizon) if season in HOURS else Combination(
             season=season, horizon=horizon, context=context - horizon, validated=validated
         )  # fmt: skip

@@ -80,7 +80,13 @@ export async function forecastTable({ header, rows }, page) {
   const answers = panel.series.map((one, i) => ({ ...one, forecast: forecasts[i], ahead: stepsAfter(one.last, page) }));
   const flagged = flags(marked, problems, panel.left, { header, places, page });
   const again = async (one) => (await model.forecast([one], end))[0];
-  return { header, rows, places, problems, left, flagged, series: answers, unasked: panel.unasked, again };
+  const short = answers.filter((one) => isShort(one, page));
+  return { header, rows, places, problems, left, flagged, series: answers, unasked: panel.unasked, short, again };
+}
+
+/** Whether the trained model has too few known steps, so that the graph's experts answer. */
+function isShort({ values }, { context, trained_from }) {
+  return values.slice(-context).filter((value) => !Number.isNaN(value)).length < trained_from;
 }
 
 function isRead({ role }) {

@@ -152,7 +152,7 @@ function note({ outside, imputed }) {
 
 /** Forecasts: one series at a time as a chart and a table, and with fields for what is planned where that may change. */
 export function seriesAnswer(result, page, { changes = false } = {}) {
-  const nodes = [...problemsPart(result.problems.flat()), ...leftPart(result.left), ...unaskedPart(result.unasked)];
+  const nodes = [...problemsPart(result.problems.flat()), ...leftPart(result.left), ...unaskedPart(result.unasked), ...shortPart(result.short, page)];
   if (!result.series.length) {
     return [...nodes, element("p", {}, say("table.none.good"))];
   }
@@ -253,13 +253,25 @@ function totals(now, former, page) {
   return say("plan.done", { after, before, unit: targetOf(page).unit });
 }
 
+/** Series that experts without training forecast, since they are too short for the trained model. */
+function shortPart(short, { trained_from }) {
+  if (!short.length) {
+    return [];
+  }
+  return [element("p", {}, say("result.short", { count: short.length, names: namesOf(short), minimum: trained_from }))];
+}
+
 function unaskedPart(unasked) {
   if (!unasked.length) {
     return [];
   }
-  const names = unasked.slice(0, SERIES_NAMED).map(({ id }) => seriesTitle(id));
-  const others = unasked.length > SERIES_NAMED ? ", …" : "";
-  return [element("p", {}, say("result.unasked", { count: unasked.length, names: names.join(", ") + others }))];
+  return [element("p", {}, say("result.unasked", { count: unasked.length, names: namesOf(unasked) }))];
+}
+
+/** Names of the first series. */
+function namesOf(series) {
+  const names = series.slice(0, SERIES_NAMED).map(({ id }) => seriesTitle(id));
+  return names.join(", ") + (series.length > SERIES_NAMED ? ", …" : "");
 }
 
 function leftPart(left) {
