@@ -35,6 +35,7 @@ class Experts(nn.Module):
     def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
         """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
+        self.context = context
         self.network: Combination | HourlyExperts = HourlyExperts(horizon=horizon) if season in HOURS else Combination(
             season=season, horizon=horizon, context=context - horizon, validated=validated
         )  # fmt: skip
