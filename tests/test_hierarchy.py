@@ -24,7 +24,8 @@ from dxai.contract.odcs import parse_contract
 from dxai.data.hierarchy import Covariance, Hierarchy, groups_of, reconciled
 from dxai.data.levels import Bounds, coverages, covering_correlations
 from dxai.data.windows import to_panel
-from dxai.errors import DataError
+from dxai.errors import DataError, SettingsError
+from dxai.forecaster.yardstick import expert_bounds
 from dxai.inference.predict import Prediction
 from dxai.learn.families import task_for
 
@@ -146,11 +147,11 @@ def test_a_sure_total_carries_the_series_and_gaps_count_as_usual_errors() -> Non
 
 @pytest.fixture(scope="module")
 def released(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of experts for stores of two sizes, trained with three origins."""
+    """A bundle of trees for stores of two sizes, trained with three origins."""
     home = tmp_path_factory.mktemp("hierarchy")
     shutil.copytree(checkout / "configs", home / "checkout/configs")
     folder = data_folder(home / "shops", contract_text(["size", "store"]), sales())
-    told = dxai(home / "checkout", "train", f"data={folder}", "model=experts", "split.origins=3")
+    told = dxai(home / "checkout", "train", f"data={folder}", "model.rounds=20", "split.origins=3")
     run = next(line.split()[-3] for line in told.splitlines() if "dxai release" in line)
     dxai(home / "checkout", "release", run, "--to", "models/shops")
     return home / "checkout/models/shops"
@@ -167,12 +168,12 @@ def test_every_level_is_scored_in_every_way_and_stands_in_the_report(released: P
         "total": 1, "size": 2, "store": 5, "series": 15,
     }  # fmt: skip
     for level in scores["levels"].values():
-        assert 0 < level["bottom_up"]["wape"] < 1 and 0 < level["mint_shrink"]["wape"] < 1
+        assert all(0 < level[way]["wape"] < 1 for way in ("bottom_up", "mint_width", "mint_shrink"))
     assert scores["levels"]["total"]["bottom_up"]["wape"] < scores["levels"]["series"]["bottom_up"]["wape"]
     bias = {name: level["bottom_up"]["bias"] for name, level in scores["levels"].items()}
     assert list(bias.values()) == pytest.approx([bias["total"]] * 4, abs=1e-5)
     report = next(released.parents[1].rglob("report.md")).read_text("utf-8")
-    assert "## Levels" in report and "| store | 5 |" in report and "Reconciling the levels (MinT) would" in report
+    assert "## Levels" in report and "| store | 5 |" in report and "dxai predict --levels" in report
 
 
 @slow
@@ -202,7 +203,23 @@ def test_series_that_end_early_are_not_added_up(released: Path) -> None:
     model = load(str(released), unsigned=True)
     prediction = Prediction(model.model)
     with pytest.raises(DataError, match="3 series end before the others"):
-        prediction.levels(prediction.blocks([early]), {})
+        prediction.levels(prediction.blocks([early]), {}, expert_bounds)
+
+
+@slow
+@pytest.mark.process
+def test_reconciled_levels_are_between_the_series_and_the_experts(released: Path) -> None:
+    model, table = load(str(released), unsigned=True), sales()
+    made = {}
+    for chosen in (0.0, 1.0):
+        prediction = Prediction(model.model)
+        metrics = {"reconciliation": {"chosen": chosen}}
+        made[chosen] = prediction.levels(prediction.blocks([table.reverse()]), metrics, expert_bounds)[1]
+    total = table.group_by("week").agg(pl.col("units").sum()).sort("week")["units"].to_numpy()
+    alone = expert_bounds(total[None].astype(np.float32), model.contract).mean[0]
+    summed, agreed = (frame.filter(level="total")["units_mean"].to_numpy() for frame in made.values())
+    assert (np.abs(summed - agreed) > 0.01).any()
+    assert ((np.minimum(summed, alone) <= agreed + 1) & (agreed - 1 <= np.maximum(summed, alone))).all()
 
 
 def test_training_refuses_series_that_end_early(checkout: Path) -> None:
@@ -211,6 +228,17 @@ def test_training_refuses_series_that_end_early(checkout: Path) -> None:
     settings = settings_from(["experiment=demand", "model=experts"], checkout=checkout)
     with pytest.raises(DataError, match="3 series end before the others"):
         task_for(contract("size", "store"), early, settings)
+
+
+def test_experts_train_on_a_table_whose_columns_only_name_levels(checkout: Path) -> None:
+    settings = settings_from(["experiment=demand", "model=experts", "split.origins=2"], checkout=checkout)
+    task = task_for(contract("size", "store"), sales(), settings)
+    held_out = pl.concat([task.held_out(task.fit(fold)[0], fold) for fold in task.folds[:2]])
+    scores = task.scores(held_out)
+    assert set(scores["levels"]) == {"total", "size", "store", "series"}
+    assert set(scores["reconciliation"]) == {"bottom_up", "mint_width", "chosen"}
+    with pytest.raises(SettingsError, match="'size' \\(static\\)"):
+        task_for(contract("store"), sales(), settings)
 
 
 def test_intervals_of_sums_hold_as_many_truths_as_promised() -> None:

@@ -77,6 +77,7 @@ def predict(
     from dxai.api import load
     from dxai.data.output import write_table
     from dxai.data.tables import read_blocks
+    from dxai.forecaster.yardstick import expert_bounds
     from dxai.inference.predict import Prediction
     from dxai.inference.rowbar import row_bar
 
@@ -90,7 +91,7 @@ def predict(
         plan = None if ahead is None else read_blocks(ahead)
         answer = prediction.blocks(counted(read_blocks(path)), plan)
         if levels is not None:
-            whole, sums = prediction.levels(answer, loaded.bundle.metrics)
+            whole, sums = prediction.levels(answer, loaded.bundle.metrics, expert_bounds)
             write_table([sums], levels)
             answer = iter([whole])
         if service_level is not None:

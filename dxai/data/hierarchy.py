@@ -124,6 +124,16 @@ class Covariance:
     common: Array
 
     @classmethod
+    def of_widths(cls, widths: NDArray[np.floating]) -> Covariance:
+        """Of forecasts that say how sure they are, up to a factor: variances alone.
+
+        Args:
+            widths: Of their intervals ``[node, step]``.
+        """
+        variance = np.mean(np.asarray(widths, np.float64) ** 2, axis=1)
+        return cls(np.maximum(variance, _LEAST_VARIANCE), np.zeros((len(variance), 1)))
+
+    @classmethod
     def shrunk(cls, errors: NDArray[np.floating]) -> Covariance:
         """The covariance of errors, their correlations shrunk towards none by Schäfer and Strimmer's estimate.
 

@@ -1,5 +1,8 @@
 """Sums of forecasts by the levels of a hierarchy: means that add up as printed, and intervals.
 
+Where training found it better, the series' means first give way to forecasts of the levels by themselves (MinT with the
+variances that all forecasts' intervals tell, so that series which no training saw are no worse off).
+
 An interval of a sum is an approximation: the series' half-widths go together as if all pairs of series were correlated
 alike, by so much that the level's intervals would have covered the sums of the model's held-out origins.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +20,11 @@ from numpy.typing import NDArray
 
 from dxai.contract import Contract
 from dxai.contract.signature import COVERAGE
-from dxai.data.hierarchy import SERIES, Array, Hierarchy
+from dxai.data.hierarchy import SERIES, Array, Covariance, Hierarchy, reconciled
 from dxai.errors import DataError
+
+MINT = "mint_width"
+"""Reconciled by the widths of intervals: the way's name in a bundle's metrics.json."""
 
 _GRID = (0.0, *(10 ** (power / 8) for power in range(-32, 1)))
 """Correlations that are tried: of many series little ones matter, too."""
@@ -37,6 +43,21 @@ class Bounds:
     def where(self, known: NDArray[np.bool_]) -> Bounds:
         """The same, missing elsewhere."""
         return Bounds(*(np.where(known, part, np.nan) for part in (self.mean, self.lower, self.upper)))
+
+
+def agreed(hierarchy: Hierarchy, made: Bounds, upper: Bounds, minimum: float | None) -> Bounds:
+    """Forecasts of the series that agree with those of the upper nodes; intervals move with their means.
+
+    Args:
+        hierarchy: Of the series.
+        made: Of the series ``[series, step]``.
+        upper: Of each upper node by itself ``[upper node, step]``.
+        minimum: Least value of the target.
+    """
+    widths = np.concatenate([upper.upper - upper.lower, made.upper - made.lower])
+    mean = reconciled(hierarchy, np.concatenate([upper.mean, made.mean]), Covariance.of_widths(widths))
+    moved = [mean, made.lower + (mean - made.mean), made.upper + (mean - made.mean)]
+    return Bounds(*moved) if minimum is None else Bounds(*(np.maximum(part, minimum) for part in moved))
 
 
 def interval(made: Bounds, hierarchy: Hierarchy, correlation: Mapping[str, float]) -> tuple[Array, Array]:
@@ -90,8 +111,9 @@ def coverages(
 
 
 def levels_of(
-    forecast: pl.DataFrame, groups: pl.DataFrame, contract: Contract, correlation: Mapping[str, float]
-) -> pl.DataFrame:
+    forecast: pl.DataFrame, groups: pl.DataFrame, contract: Contract, correlation: Mapping[str, float],
+    upper: Callable[[Hierarchy], Bounds] | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """One row per level, group and step: the total first, the series last; a name that is summed over is empty.
 
     The series' means are rounded first, so that the rows above are their sums to the last digit.
@@ -101,17 +123,20 @@ def levels_of(
         groups: Names of the hierarchy and of the series; one row per series of the answer that has a forecast.
         contract: Of the model.
         correlation: Of the series' errors by level.
+        upper: Forecasts of the upper nodes by themselves, with which the series' are to agree; None: they stay.
     """
     target, time = contract.target.name, contract.only("time").name
     columns = [f"{target}_{name}" for name in ("mean", "lower", "upper")]
     known = forecast.filter(pl.col(columns[0]).is_not_null())
     _refuse_other_days(known, time, contract.horizon)
     days = known[time][: contract.horizon]
-    mean, lower, upper = (known[c].cast(pl.Float64).to_numpy().reshape(-1, len(days)) for c in columns)
-    scale = 10 ** _decimals(mean)
-    whole = np.round(mean * scale)  # sums of whole numbers are exact
+    made = Bounds(*(known[c].cast(pl.Float64).to_numpy().reshape(-1, len(days)) for c in columns))
     hierarchy = Hierarchy.of(groups.select(contract.hierarchy))
-    low, high = interval(Bounds(whole / scale, lower, upper), hierarchy, correlation)
+    if upper is not None:
+        made = agreed(hierarchy, made, upper(hierarchy), contract.target.minimum)
+    scale = 10 ** _decimals(np.asarray(made.mean))
+    whole = np.round(made.mean * scale)  # sums of whole numbers are exact
+    low, high = interval(made, hierarchy, correlation)
     if contract.target.minimum is not None:
         low = np.maximum(low, contract.target.minimum)
     sums = {
@@ -122,12 +147,12 @@ def levels_of(
         )
     }  # fmt: skip
     parts = []
-    for name, (members, (tens, *bounds)) in (sums | {SERIES: (groups, [whole, lower, upper])}).items():
-        cells = [tens / scale, *(np.round(bound * scale) / scale for bound in bounds)]
+    for name, (members, (tens, *bounds)) in (sums | {SERIES: (groups, [whole, made.lower, made.upper])}).items():
+        numbers = [tens / scale, *(np.round(bound * scale) / scale for bound in bounds)]
         row = pl.Series(np.repeat(np.arange(len(tens)), len(days)))
-        made = [pl.repeat(name, len(row), eager=True).alias("level"), *(part.gather(row) for part in members)]
-        made += [pl.concat([days] * len(tens)), *(pl.Series(c, v.ravel()) for c, v in zip(columns, cells, strict=True))]
-        parts.append(pl.DataFrame(made))
+        keys = [pl.repeat(name, len(row), eager=True).alias("level"), *(part.gather(row) for part in members)]
+        told = [pl.Series(column, cells.ravel()) for column, cells in zip(columns, numbers, strict=True)]
+        parts.append(pl.DataFrame([*keys, pl.concat([days] * len(tens)), *told]))
     return pl.concat(parts, how="diagonal").select("level", *groups.columns, time, *columns)
 
 

@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
 from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header, present
-from dxai.data.levels import levels_of
+from dxai.data.hierarchy import Hierarchy
+from dxai.data.levels import Bounds, levels_of
 from dxai.data.orders import CORRELATION, orders
 from dxai.data.tables import as_text
-from dxai.data.windows import naming
+from dxai.data.windows import naming, to_panel
 from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
@@ -91,6 +94,7 @@ class Prediction:
         self.convert_units, self.header = convert_units, Header({})
         self.unseen = Counter[tuple[str, str]]()
         self.counts, self.problems, self._groups = Counts(), Problems(), pl.DataFrame()
+        self._past = np.empty((0, 0), np.float32)
 
     @property
     def reads(self) -> tuple[Column, ...]:
@@ -160,12 +164,17 @@ class Prediction:
             self.counts.written = len(made)
             yield made
 
-    def levels(self, answer: Iterable[pl.DataFrame], metrics: Mapping[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def levels(
+        self, answer: Iterable[pl.DataFrame], metrics: Mapping[str, Any],
+        experts: Callable[[NDArray[np.float32], Contract], Bounds | None],
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
         """The blocks of an answer as one, and the sums of every level, as `levels_of` in dxai.data.levels makes them.
 
         Args:
             answer: Of `blocks`.
-            metrics: Of the bundle: how much errors of series go together; as if they all did where it does not say.
+            metrics: Of the bundle: how much errors of series go together, as if they all did where it does not say;
+                and whether the series' forecasts are to agree with those of the levels.
+            experts: Forecasts of the summed histories, as `expert_bounds` in dxai.forecaster.yardstick.
         """
         contract = self.model.contract
         if not contract.hierarchy:
@@ -176,7 +185,14 @@ class Prediction:
         own = {name: names[name] for name in (*self._groups.columns, time)}
         correlation = {name: found.get("correlation", 1.0) for name, found in metrics.get("levels", {}).items()}
         renamed = whole.rename({names[name]: name for name in (*(c.name for c in contract.series), time)})
-        return whole, levels_of(renamed, self._groups, contract, correlation).rename(own)
+
+        def upper(hierarchy: Hierarchy) -> Bounds:
+            made = experts(hierarchy.sums(self._past).astype(np.float32), contract)
+            assert made is not None  # where experts do not look so far ahead nothing is reconciled
+            return made
+
+        chosen = upper if metrics.get("reconciliation", {}).get("chosen") else None
+        return whole, levels_of(renamed, self._groups, contract, correlation, chosen).rename(own)
 
     def _find_header(self, columns: list[str]) -> None:
         contract = self.model.contract
@@ -253,7 +269,11 @@ class Prediction:
         made = self.model.predict(whole, self.where, carry_forward=self.carry_forward)
         names = [column.name for column in contract.series]
         self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
-        self._groups = _groups(typed, made, contract)
+        if contract.hierarchy:
+            self._groups = _groups(typed, made, contract)
+            panel = to_panel(whole, contract, where=self.where)
+            place = {name: number for number, name in enumerate(panel.ids)}
+            self._past = panel.values[[place[name] for name in _names(self._groups, contract)]]
         answer = _beside(made, table, self.header.names, contract)
         self.counts.imputed += _gaps(typed, contract)
         if self.on_bad_rows == "flag":

@@ -30,6 +30,7 @@ from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import DataError, SettingsError
+from dxai.forecaster.yardstick import expert_bounds
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
@@ -297,7 +298,11 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """All metrics of model and yardsticks, means over the origins; and what orders need to know of the steps."""
         model, yard, asked = [], [], []
-        by_level = self._level_scores(held_out) if self.contract.hierarchy else {}
+        by_level = (
+            level_scores(self.hierarchy, self.origins(held_out), self.contract.target.minimum)
+            if self.contract.hierarchy
+            else {}
+        )
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             known = {"truth": rows["truth"], "past": self.panel.until(fold.origin, self.frequency).values}
@@ -321,15 +326,15 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         """The levels above the series."""
         return Hierarchy.of(groups_of(self.panel, self.contract))
 
-    def _level_scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
-        """Scores of the contract's levels, which experts forecast from their summed histories."""
-        origins, contract = [], self.contract
+    def origins(self, held_out: pl.DataFrame) -> list[Origin]:
+        """Held-out forecasts of the series, and experts' ones of the levels from their summed histories."""
+        made = []
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             past = self.hierarchy.sums(self.panel.until(fold.origin, self.frequency).values)
-            upper = yardsticks.expert_means(past.astype(np.float32), contract.horizon, contract.season)
-            origins.append(Origin(rows["truth"], Bounds(rows["mean"], rows["lower"], rows["upper"]), upper))
-        return level_scores(self.hierarchy, origins, contract.target.minimum)
+            upper = expert_bounds(past.astype(np.float32), self.contract)
+            made.append(Origin(rows["truth"], Bounds(rows["mean"], rows["lower"], rows["upper"]), upper))
+        return made
 
     def scores_by_plan(self, held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
         """Some scores of the held-out steps at which a flag or category that is known ahead had one value."""

@@ -64,22 +64,11 @@ def experts(past: Array, horizon: int, season: int) -> Forecast:
         horizon: Steps to forecast.
         season: Steps of one season.
     """
-    made, _ = _expert_forecasts(past, horizon, season)
-    return Forecast(made[..., LEVELS.index(0.5)], made)
-
-
-def expert_means(past: Array, horizon: int, season: int) -> Array:
-    """Mean forecasts of the same experts ``[series, horizon]``."""
-    return _expert_forecasts(past, horizon, season)[1]
-
-
-def _expert_forecasts(past: Array, horizon: int, season: int) -> tuple[Array, Array]:
-    """Quantiles ``[series, horizon, level]`` and means ``[series, horizon]``."""
     network = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season).eval()
     with torch.inference_mode():
         parts = [network(part) for part in torch.split(torch.as_tensor(past), _SERIES_AT_ONCE)]
-    quantiles = torch.cat([made * unit[:, :, None] for made, _, unit in parts]).numpy()
-    return quantiles, torch.cat([mean * unit for _, mean, unit in parts]).numpy()
+    made: Array = torch.cat([quantiles * unit[:, :, None] for quantiles, _, unit in parts]).numpy()
+    return Forecast(made[..., LEVELS.index(0.5)], made)
 
 
 def _shares(fitted: Any, test: Array) -> Array:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dxai.learn.levels import ALONE, BOTTOM_UP, GAIN, RECONCILED
+from dxai.data.levels import MINT
+from dxai.learn.levels import ALONE, BOTTOM_UP, SHRUNK
 from dxai.metrics import METRICS
 from dxai.record.report import Table
 
-_WAYS = {BOTTOM_UP: "summed", RECONCILED: "reconciled", ALONE: "experts alone"}
+_WAYS = {BOTTOM_UP: "summed", MINT: "reconciled", SHRUNK: "by past errors", ALONE: "experts alone"}
 
 
 def levels_table(scores: Mapping[str, Any]) -> Table | None:
@@ -27,22 +28,18 @@ def levels_table(scores: Mapping[str, Any]) -> Table | None:
 
 
 def levels_note(scores: Mapping[str, Any]) -> tuple[str, ...]:
-    """Whether reconciling would be chosen, by the origins before the last.
+    """Which way was chosen, and by what.
 
-    >>> levels_note({"levels": {}, "reconciliation": {"bottom_up": 0.20, "mint_shrink": 0.19}})[0].partition(":")[0]
-    'Reconciling the levels (MinT) would be better than adding up the series'
-    >>> levels_note({"levels": {}, "reconciliation": {"bottom_up": 0.20, "mint_shrink": 0.199}})[0].partition(":")[0]
-    'Reconciling the levels (MinT) would NOT be better than adding up the series'
+    >>> found = {"bottom_up": 0.20, "mint_width": 0.19, "chosen": 1.0}
+    >>> levels_note({"levels": {}, "reconciliation": found})
+    ('dxai predict --levels reconciles (MinT): before the last origin, WAPE 0.190 against 0.200 of the sums.',)
     """
     if "levels" not in scores:
         return ()
     found = scores["reconciliation"]
-    if not found:
-        return ("Whether to reconcile the levels is not known: that takes split.origins=3 or more.",)
-    summed, made = found[BOTTOM_UP], found[RECONCILED]
-    verdict = "would" if made < (1 - GAIN) * summed else "would NOT"
-    return (
-        f"Reconciling the levels (MinT) {verdict} be better than adding up the series: WAPE {made:.3f} against "
-        f"{summed:.3f} above the series, on the origins before the last. dxai predict --levels adds up: weights learnt "
-        "from the errors of these series are not those of others.",
-    )
+    if MINT not in found:
+        return ("dxai predict --levels adds up the series: reconciling them was not tried, for want of origins "
+                "(split.origins=2 or more) or because experts do not look so far ahead.",)  # fmt: skip
+    way = "reconciles (MinT)" if found["chosen"] else "adds up the series, for reconciling them (MinT) saved too little"
+    values = f"WAPE {found[MINT]:.3f} against {found[BOTTOM_UP]:.3f} of the sums"
+    return (f"dxai predict --levels {way}: before the last origin, {values}.",)
