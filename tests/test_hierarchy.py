@@ -28,6 +28,7 @@ from dxai.errors import DataError, SettingsError
 from dxai.forecaster.yardstick import expert_bounds
 from dxai.inference.predict import Prediction
 from dxai.learn.families import task_for
+from dxai.learn.levels import Origin, level_scores
 
 GROUPS = pl.DataFrame({"region": list("aaabbbbc"), "store": list("xxyxyyzx")})
 WEEKS, HORIZON = 70, 4
@@ -228,6 +229,28 @@ def test_training_refuses_series_that_end_early(checkout: Path) -> None:
     settings = settings_from(["experiment=demand", "model=experts"], checkout=checkout)
     with pytest.raises(DataError, match="3 series end before the others"):
         task_for(contract("size", "store"), early, settings)
+
+
+@pytest.mark.parametrize(("total", "chosen"), [(1.0, 1.0), (1.5, 0.0)])
+def test_levels_are_reconciled_where_that_was_better_before_the_last_origin(total: float, chosen: float) -> None:
+    """Unsure series that are a fifth too high, beside a sure total that is right, or further off than they are."""
+    levels, random = Hierarchy.of(GROUPS), np.random.default_rng(0)
+    origins = []
+    for last in (False, False, True):
+        truth = random.uniform(40, 60, (len(GROUPS), HORIZON))
+        mean, sums = 1.2 * truth, levels.sums(truth) * (2.5 - total if last else total)
+        origins.append(Origin(truth, Bounds(mean, mean - 20, mean + 20), Bounds(sums, sums - 1, sums + 1)))
+    made = level_scores(levels, origins, 0.0)
+    assert made["reconciliation"]["chosen"] == chosen  # whatever the last origin says
+    reconciled_is_better = made["levels"]["total"]["mint_width"]["wape"] < made["levels"]["total"]["bottom_up"]["wape"]
+    assert reconciled_is_better == (chosen == 0.0)
+    assert "coverage" in made["levels"]["total"]
+
+
+def test_a_model_without_a_hierarchy_has_no_levels(checkout: Path) -> None:
+    model = load(str(checkout / "models/retail-demand"), unsigned=True).model
+    with pytest.raises(SettingsError, match="no hierarchy"):
+        Prediction(model).levels([], {}, expert_bounds)
 
 
 def test_experts_train_on_a_table_whose_columns_only_name_levels(checkout: Path) -> None:
