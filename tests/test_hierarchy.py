@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from conftest import MakeBundle
 from test_covariates import described
 from test_own_data import data_folder, dxai
 
@@ -247,8 +248,9 @@ def test_levels_are_reconciled_where_that_was_better_before_the_last_origin(tota
     assert "coverage" in made["levels"]["total"]
 
 
-def test_a_model_without_a_hierarchy_has_no_levels(checkout: Path) -> None:
-    model = load(str(checkout / "models/retail-demand"), unsigned=True).model
+@pytest.mark.process
+def test_a_model_without_a_hierarchy_has_no_levels(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    model = load(make_bundle(tmp_path / "b", task="demand", name="spare-parts"), unsigned=True).model
     with pytest.raises(SettingsError, match="no hierarchy"):
         Prediction(model).levels([], {}, expert_bounds)
 
