@@ -52,13 +52,19 @@ _convert_units = click.option(
     help="Demand: write per series the quantity that covers all steps with this probability, such as 0.95.",
 )
 @click.option("--lead-time", type=click.IntRange(1), help="Steps that such a quantity covers. [default: all]")
+@click.option(
+    "--levels", type=FILE,
+    help="Demand by a contract with a hierarchy: also write the sums of every level, from the total to the series, to "
+    "this CSV or Parquet file. Its means add up to the last digit; the interval of a sum is an approximation, by how "
+    "much the errors of series went together in the model's held-out steps.",
+)  # fmt: skip
 @_convert_units
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @trust_options
 def predict(
     model: str, rows: Path, output: Path, on_bad_rows: Literal["stop", "skip", "flag"], ahead: Path | None,
-    carry_forward: bool, service_level: float | None, lead_time: int | None, convert_units: bool, threads: int,
-    key: Path | None, unsigned: bool,
+    carry_forward: bool, service_level: float | None, lead_time: int | None, levels: Path | None,
+    convert_units: bool, threads: int, key: Path | None, unsigned: bool,
 ) -> None:  # fmt: skip
     """Predict the ROWS of a CSV, Excel or Parquet file (- for standard input) with a MODEL.
 
@@ -71,6 +77,7 @@ def predict(
     from dxai.api import load
     from dxai.data.output import write_table
     from dxai.data.tables import read_blocks
+    from dxai.forecaster.yardstick import expert_bounds
     from dxai.inference.predict import Prediction
     from dxai.inference.rowbar import row_bar
 
@@ -83,6 +90,10 @@ def predict(
     with _as_file(rows) as path, row_bar(path) as counted:
         plan = None if ahead is None else read_blocks(ahead)
         answer = prediction.blocks(counted(read_blocks(path)), plan)
+        if levels is not None:
+            whole, sums = prediction.levels(answer, loaded.bundle.metrics, expert_bounds)
+            write_table([sums], levels)
+            answer = iter([whole])
         if service_level is not None:
             answer = prediction.orders(answer, service_level, lead_time or 0, loaded.bundle.metrics)
         write_table(answer, output)

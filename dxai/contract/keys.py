@@ -171,6 +171,11 @@ TABLE_PROPERTIES = Level(
         Key("absentSteps", "absent", "zero",
             en="Whether a step without a row means zero units or a missing value.",
             ko="행이 없는 단계가 0인지 빈칸인지."),
+        Key("hierarchy", "hierarchy", "[region, store]",
+            en="Columns by which the series are added up, from the top down, each a part of the series' names or a "
+               "static category: a level is the groups of all names up to one. The total is always there.",
+            ko="계열을 더해 올리는 열을 위에서부터 적습니다. 계열 이름의 일부이거나 static인 범주여야 하며, 단계마다 "
+               "거기까지의 이름이 묶음을 정합니다. 총합은 언제나 있습니다."),
         Key("titleEn", "", "Specimens", form=str,
             en="Title of the table for other tools; dxai shows the contract's.",
             ko="다른 도구를 위한 표의 영어 제목. dxai는 계약의 제목을 보입니다."),

@@ -96,6 +96,7 @@ class Contract(BaseModel):
     season: PositiveInt = 1
     minimum_history: NonNegativeInt = 1
     absent: Literal["zero", "missing"] = "missing"
+    hierarchy: tuple[str, ...] = ()
 
     @cached_property
     def target(self) -> Column:

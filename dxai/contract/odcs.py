@@ -112,12 +112,16 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     flagged = [c for c in contract.columns if c.role in ("open", "available")]
     flags = [c.name for c in flagged]
     calendars = [c.name for c in contract.columns if c.holiday and (c.role, c.kind) != ("known_future", "number")]
+    levels = {c.name for c in contract.columns if c.role == "series" or (c.role, c.kind) == ("static", "category")}
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
     rules = {
         f"column names must differ, however: {sorted({n for n in names if names.count(n) > 1})}":
             len(set(names)) == len(names),
         f"exactly one column has the role 'target', however: {roles.count('target')}": roles.count("target") == 1,
         f"group names columns, however: {sorted(set(contract.group) - set(names))}": set(contract.group) <= set(names),
+        "hierarchy names columns with the role series, or static ones of texts, each once, however: "
+        f"{[*contract.hierarchy]}":
+            set(contract.hierarchy) <= levels and len(set(contract.hierarchy)) == len(contract.hierarchy),
         f"a minimum is not above its maximum, however: {backward}": not backward,
         f"monotone is said of numbers that predict a number or one of two classes, however: {aimless}": not aimless,
         f"a range is one of numbers, however: {ranged}": not ranged,

@@ -10,15 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dxai.bundle.profile import Profile
 from dxai.contract import Column, Contract
 from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
 from dxai.data.header import Header, match_header, present
+from dxai.data.hierarchy import Hierarchy
+from dxai.data.levels import Bounds, levels_of
 from dxai.data.orders import CORRELATION, orders
 from dxai.data.tables import as_text
-from dxai.data.windows import naming
+from dxai.data.windows import naming, to_panel
 from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
 from dxai.inference.model import Model
@@ -92,7 +95,8 @@ class Prediction:
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
         self.convert_units, self.header = convert_units, Header({})
         self.unseen = Counter[tuple[str, str]]()
-        self.counts, self.problems = Counts(), Problems()
+        self.counts, self.problems, self._groups = Counts(), Problems(), pl.DataFrame()
+        self._past = np.empty((0, 0), np.float32)
 
     @property
     def reads(self) -> tuple[Column, ...]:
@@ -161,6 +165,36 @@ class Prediction:
             )  # fmt: skip
             self.counts.written = len(made)
             yield made
+
+    def levels(
+        self, answer: Iterable[pl.DataFrame], metrics: Mapping[str, Any],
+        experts: Callable[[NDArray[np.float32], Contract], Bounds | None],
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+        """The blocks of an answer as one, and the sums of every level, as `levels_of` in dxai.data.levels makes them.
+
+        Args:
+            answer: Of `blocks`.
+            metrics: Of the bundle: how much errors of series go together, as if they all did where it does not say;
+                and whether the series' forecasts are to agree with those of the levels.
+            experts: Forecasts of the summed histories, as `expert_bounds` in dxai.forecaster.yardstick.
+        """
+        contract = self.model.contract
+        if not contract.hierarchy:
+            fix = "Leave --levels out, or train a model whose contract has the key hierarchy."
+            raise SettingsError("This model's contract has no hierarchy.", where="--levels", fix=fix)
+        whole = pl.concat(list(answer))
+        names, time = self.header.names, contract.only("time").name
+        own = {name: names[name] for name in (*self._groups.columns, time)}
+        correlation = {name: found.get("correlation", 1.0) for name, found in metrics.get("levels", {}).items()}
+        renamed = whole.rename({names[name]: name for name in (*(c.name for c in contract.series), time)})
+
+        def upper(hierarchy: Hierarchy) -> Bounds:
+            made = experts(hierarchy.sums(self._past).astype(np.float32), contract)
+            assert made is not None  # where experts do not look so far ahead nothing is reconciled
+            return made
+
+        chosen = upper if metrics.get("reconciliation", {}).get("chosen") else None
+        return whole, levels_of(renamed, self._groups, contract, correlation, chosen).rename(own)
 
     def _find_header(self, columns: list[str]) -> None:
         contract = self.model.contract
@@ -240,6 +274,11 @@ class Prediction:
         made = self.model.answer(batch)
         names = [column.name for column in contract.series]
         self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
+        if contract.hierarchy:
+            self._groups = _groups(typed, made, contract)
+            panel = to_panel(whole, contract, where=self.where)
+            place = {name: number for number, name in enumerate(panel.ids)}
+            self._past = panel.values[[place[name] for name in _names(self._groups, contract)]]
         answer = _beside(made, table, self.header.names, contract)
         self.counts.imputed += _gaps(typed, contract)
         if self.on_bad_rows == "flag":
@@ -313,6 +352,16 @@ def outside_training(columns: Iterable[Column], profile: Profile) -> list[pl.Exp
 def _names(typed: pl.DataFrame, contract: Contract) -> pl.Series:
     """Of the series of each row."""
     return typed.select(naming(contract).alias("series")).to_series()
+
+
+def _groups(typed: pl.DataFrame, made: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Of each series of an answer its name and what the hierarchy says of it, from the top down."""
+    names = [column.name for column in contract.series]
+    order = [*contract.hierarchy, *(name for name in names if name not in contract.hierarchy)]
+    static = [name for name in contract.hierarchy if name not in names]
+    known = typed.group_by(names).agg(pl.col(static).drop_nulls().first())
+    each = made.select(names).unique(maintain_order=True)
+    return each.join(known, on=names, how="left", maintain_order="left").select(order)
 
 
 def _gaps(typed: pl.DataFrame, contract: Contract) -> int:

@@ -22,15 +22,19 @@ from dxai.contract.signature import LEVELS, last_of
 from dxai.data import naive
 from dxai.data.batch import Arrays, SeriesCodec
 from dxai.data.cuts import training_windows
+from dxai.data.hierarchy import Hierarchy, groups_of
+from dxai.data.levels import Bounds
 from dxai.data.naive import Forecast
 from dxai.data.orders import CORRELATION, covering_correlation
 from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import Panel, naming, to_panel, told
-from dxai.errors import SettingsError
+from dxai.errors import DataError, SettingsError
+from dxai.forecaster.yardstick import expert_bounds
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
+from dxai.learn.levels import Origin, level_scores
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast, ScaledForecast
 from dxai.learn.short_histories import SHORTEST, LeavesShort, ShortHistories
@@ -121,16 +125,29 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         refuse(next(found.refusals(self.split.origins, settings.data.name), None))
         self._refuse_short_context()
         self._refuse_idle_columns()
+        self._refuse_other_days()
 
     def _refuse_idle_columns(self) -> None:
         """Columns beside the history that the model does not look at."""
         idle = ", ".join(
-            f"{column.name!r} ({column.role})" for column in self.contract.covariates if column.role not in _MASKS
+            f"{column.name!r} ({column.role})"
+            for column in self.contract.covariates
+            if column.role not in _MASKS and column.name not in self.contract.hierarchy
         )
         if idle and self.raw and "columns" not in self._beside():
             raise SettingsError(
                 f"model={self.settings.model.name} does not look at {idle}: they would have no effect.", where="model",
                 fix="Use model=trees or nhits, or give these columns the role ignore.",
+            )  # fmt: skip
+
+    def _refuse_other_days(self) -> None:
+        """Series that cannot be added up step by step."""
+        early = int((self.panel.last < self.panel.last.max()).sum())
+        if self.contract.hierarchy and early:
+            series = "1 series ends" if early == 1 else f"{early:,} series end"
+            raise DataError(
+                f"{series} before the others: a hierarchy adds them up step by step.", where=self.settings.data.name,
+                fix="Bring their rows up to the last step (absentSteps: zero where none means 0), or leave them out.",
             )  # fmt: skip
 
     @property
@@ -297,6 +314,11 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """All metrics of model and yardsticks, means over the origins; and what orders need to know of the steps."""
         model, yard, asked = [], [], []
+        by_level = (
+            level_scores(self.hierarchy, self.origins(held_out), self.contract.target.minimum)
+            if self.contract.hierarchy
+            else {}
+        )
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             known = {"truth": rows["truth"], "past": self.panel.until(fold.origin, self.frequency).values}
@@ -312,7 +334,23 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             CORRELATION: covering_correlation(
                 [truth for truth, _ in asked], [quantiles for _, quantiles in asked], self.contract.target.minimum
             ),
+            **by_level,
         }
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy:
+        """The levels above the series."""
+        return Hierarchy.of(groups_of(self.panel, self.contract))
+
+    def origins(self, held_out: pl.DataFrame) -> list[Origin]:
+        """Held-out forecasts of the series, and experts' ones of the levels from their summed histories."""
+        made = []
+        for fold in (f for f in self.folds if f.is_test):
+            rows = self.arrays(held_out, fold)
+            past = self.hierarchy.sums(self.panel.until(fold.origin, self.frequency).values)
+            upper = expert_bounds(past.astype(np.float32), self.contract)
+            made.append(Origin(rows["truth"], Bounds(rows["mean"], rows["lower"], rows["upper"]), upper))
+        return made
 
     def scores_by_plan(self, held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
         """Some scores of the held-out steps at which a flag or category that is known ahead had one value."""

@@ -15,6 +15,7 @@ from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
 from dxai.record.findings import Findings
+from dxai.record.levels import levels_note, levels_table
 from dxai.record.plan_effects import PlanEffect, plan_effects
 from dxai.record.report import Figure, Report, Table, Verdict
 
@@ -31,10 +32,11 @@ def demand_report(made: Findings[DemandTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["wql"], "", made.scores),
-        notes=(*_notes(made.scores), *(effect.sentence for effect in effects)),
+        notes=(*_notes(made.scores), *levels_note(made.scores), *(effect.sentence for effect in effects)),
         scores=_score_table(task, made.scores, task.scores_by_plan(made.held_out)),
         figures=(*_draw(task, made.held_out, made.figures), *_draw_effects(effects, made.figures)),
         facts=made.facts,
+        levels=levels_table(made.scores),
     )
 
 

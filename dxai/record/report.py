@@ -104,6 +104,7 @@ class Report:
         notes: Further sentences a reader must not miss.
         facts: Data, settings, versions; key and value.
         members: Of a model of several, what each brings; None where there is one.
+        levels: Of a demand contract with a hierarchy, scores of the sums; None elsewhere.
     """
 
     title: str
@@ -113,6 +114,7 @@ class Report:
     figures: tuple[Figure, ...]
     facts: tuple[tuple[str, str], ...]
     members: Table | None = None
+    levels: Table | None = None
 
     def write(self, folder: Path) -> None:
         """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""
