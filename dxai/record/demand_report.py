@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.signature import COVERAGE
+from dxai.data.marks import marks
 from dxai.data.windows import told
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
@@ -64,7 +65,8 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
     target = task.contract.target
     countless = target.unit in ("1", "{unit}")
     label = figures.drawable(target.title_en.lower(), target.name) + ("" if countless else f" [{target.unit}]")
-    figures.fans(folder / "fans.png", _fans(task, held_out), label=label)
+    fans = _fans(task, held_out)
+    figures.fans(folder / "fans.png", fans, label=label)
     errors = _errors(task, held_out)
     figures.error_by_horizon(folder / "error_by_horizon.png", errors, label=f"mean absolute error, {label}")
     plots = task.plots(held_out)["calibration"]
@@ -74,7 +76,7 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
             "fans.png",
             "Forecasts of three series",
             "Best, median and worst series of the last origin by scaled error, among those that sold. Grey: the past. "
-            "Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model holds possible.",
+            "Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model holds possible." + _marks_told(fans),
         ),
         Figure(
             "error_by_horizon.png",
@@ -121,7 +123,8 @@ def _draw_effects(effects: list[PlanEffect], folder: Path) -> tuple[Figure, ...]
 def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     """The best, the median and the worst series of the last origin."""
     last = [f for f in task.folds if f.is_test][-1]
-    rows, past = task.arrays(held_out, last), task.panel.until(last.origin, task.frequency).values
+    before = task.panel.until(last.origin, task.frequency)
+    rows, past = task.arrays(held_out, last), before.values
     shown = _PAST_SHOWN * task.contract.horizon
     chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
     return [
@@ -131,9 +134,21 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
             rows["truth"][i],
             rows["quantiles"][i],
             rows["mean"][i],
+            marks(before, task.contract, i, shown),
         )
         for name, i in chosen.items()
     ]
+
+
+def _marks_told(fans: list[figures.Fan]) -> str:
+    """What the bars above the charts are, and where they lie ahead."""
+    if not any(fan.marks for fan in fans):
+        return ""
+    flags = ", ".join(each.column.title_en for each in fans[0].marks)
+    ahead = "; ".join(
+        f"{fan.title}: " + ", ".join(f"{each.column.title_en} {each.ahead}" for each in fan.marks) for fan in fans
+    )
+    return f" Bars above: steps at which a flag is 1 ({flags}). Marked steps ahead: {ahead}."
 
 
 def _best_median_worst(truth: Array, median: Array, past: Array) -> dict[str, int]:

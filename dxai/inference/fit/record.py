@@ -13,6 +13,7 @@ from dxai.bundle.profile import ColumnProfile
 from dxai.contract import Column, Contract
 from dxai.contract.terms import Text
 from dxai.data.checks import Problem
+from dxai.data.marks import Marks
 from dxai.inference.fit.statistics import Bounds, Drift
 
 Verdict = Literal["use", "use with care", "do not use"]
@@ -94,12 +95,13 @@ class ColumnFit:
 
 @dataclass(frozen=True)
 class Fan:
-    """One forecast from the past: history ``[time]``, truth ``[horizon]``, quantiles ``[horizon, level]``."""
+    """One forecast from the past: history ``[time]``, truth ``[horizon]``, quantiles ``[horizon, level]``, flags."""
 
     series: str
     past: Array
     truth: Array
     quantiles: Array
+    marks: tuple[Marks, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
