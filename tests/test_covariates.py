@@ -228,6 +228,7 @@ def test_report_says_what_price_and_flyer_do(released: Path) -> None:
         and "What the plan does" in text
         and (report.parent / "figures/plans.png").is_file()
     )
+    assert "## Error by store" in text and "## Error by product" in text
 
 
 @slow

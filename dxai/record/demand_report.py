@@ -15,6 +15,7 @@ from dxai.data.windows import told
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
+from dxai.record.demand_groups import error_by_group
 from dxai.record.findings import Findings
 from dxai.record.plan_effects import PlanEffect, plan_effects
 from dxai.record.report import Figure, Report, Table, Verdict
@@ -36,6 +37,7 @@ def demand_report(made: Findings[DemandTask]) -> Report:
         scores=_score_table(task, made.scores, task.scores_by_plan(made.held_out)),
         figures=(*_draw(task, made.held_out, made.figures), *_draw_effects(effects, made.figures)),
         facts=made.facts,
+        groups=error_by_group(task, made.held_out),
     )
 
 

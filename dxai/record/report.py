@@ -104,6 +104,7 @@ class Report:
         notes: Further sentences a reader must not miss.
         facts: Data, settings, versions; key and value.
         members: Of a model of several, what each brings; None where there is one.
+        groups: Scores of parts of the table, such as stores, one table for each way to part it.
     """
 
     title: str
@@ -113,6 +114,7 @@ class Report:
     figures: tuple[Figure, ...]
     facts: tuple[tuple[str, str], ...]
     members: Table | None = None
+    groups: tuple[Table, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""
