@@ -215,7 +215,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     outputs = {"quantiles": ["n", 4, 9], "mean": ["n", 4], "lower": ["n", 4], "upper": ["n", 4]}
     graph = graph_of(nodes, inputs, outputs, constants)
     contract = parse_contract(DEMAND, where="")
-    profile = profile_panel(to_panel(sales(300, 0), contract, where=""), contract)
+    profile = profile_panel(to_panel(sales(300, 0), contract, where=""), contract, sales(300, 0))
     card = {"wql": 0.12, "wape": 0.16, "mase": 0.7, "bias": 0.0, "coverage": 0.8, "width": 40.0}
     return bundle_of(tmp_path_factory.mktemp("shop") / "b", DEMAND, graph, profile.model_dump_json(), card)
 

@@ -20,6 +20,7 @@ from test_own_data import data_folder, dxai
 from test_serve import running
 
 from dxai.api import load
+from dxai.bundle.folder import Bundle
 from dxai.config.compose import settings_from
 from dxai.contract import Contract
 from dxai.contract.odcs import parse_contract
@@ -29,6 +30,9 @@ from dxai.data.cuts import training_windows
 from dxai.data.own import with_own_data
 from dxai.data.windows import named, to_panel
 from dxai.errors import DataError, SettingsError
+from dxai.inference.fit.check import check_table
+from dxai.inference.fit.report import write_report
+from dxai.inference.loader import load_model
 from dxai.learn.demand import DemandTask
 from dxai.learn.families import task_for, task_of
 
@@ -336,6 +340,30 @@ def test_check_takes_the_file_that_predict_takes(released: Path, tmp_path: Path)
     pl.concat([table, ahead_of(table)], how="diagonal").write_csv(tmp_path / "both.csv")
     told = dxai(tmp_path, "check", str(released), "both.csv", "--unsigned")
     assert "Every row keeps the contract" in told
+
+
+@slow
+def test_check_tells_of_prices_and_promotions_that_training_never_saw(released: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(released)
+    model = load_model(bundle)
+    usual = check_table(bundle, model, [sales()], where="same.csv")
+    assert usual.outside == 0 and any(
+        str(reason) == "for: No value lies outside the range of training." for reason in usual.reasons
+    )
+    east, late = pl.col("store") == "east", pl.col("week") >= START + timedelta(weeks=WEEKS - 9)
+    table = sales().with_columns(
+        price=pl.when(east & late).then(30.0).otherwise("price"),
+        promo=pl.when((pl.col("product") == "milk") & late).then(pl.lit("radio")).otherwise("promo"),
+    )
+    found = check_table(bundle, model, [table], where="other.csv")
+    told = [str(reason) for reason in found.reasons]
+    assert found.outside == 6  # four series of the east, and milk in the two other stores
+    assert any("50% of 12 series have a value outside the range of training: Price 3.3%." in text for text in told)
+    assert any("Promo 'radio' (27)" in text for text in told)
+    price = next(column for column in found.columns if column.column.name == "price")
+    assert price.above == pytest.approx(4 * 9 / (12 * WEEKS)) and price.largest == 30
+    write_report(found, tmp_path / "check.html", language="ko")
+    assert "범위만 판정" in (tmp_path / "check.html").read_text("utf-8")
 
 
 @slow

@@ -89,8 +89,13 @@ class ColumnFit:
 
     @property
     def judged(self) -> bool:
-        """Whether the column goes into the model."""
+        """Whether its spread tells of drift: steps of a series are no independent cases, a target has its error."""
         return self.column.role == "feature"
+
+    @property
+    def enters(self) -> bool:
+        """Whether the column goes into the model as it is, so that its range counts."""
+        return self.column.role != "target"
 
 
 @dataclass(frozen=True)
