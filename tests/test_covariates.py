@@ -16,10 +16,11 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 from test_own_data import data_folder, dxai
 from test_serve import running
 
-from dxai.api import load
+from dxai.api import LoadedModel, load
 from dxai.bundle.folder import Bundle
 from dxai.config.compose import settings_from
 from dxai.contract import Contract
@@ -406,6 +407,7 @@ def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path:
         history = table.write_csv().encode()
         assert asked(address, "/models/grocery/predict", history)[0] == 422
         assert asked(address, "/models/grocery/predict?carry_forward=true", history)[0] == 200
+        assert_orders(loaded, table, address)
         status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
         assert status == 200, answer
         outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in json.loads(answer)["outputs"]}
@@ -415,6 +417,27 @@ def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path:
         status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
         assert status == 400 and b"'price'" in answer and b"steps ahead" in answer
         assert b"carry_forward" in asked(address, "/openapi.json")[1]
+
+
+def assert_orders(loaded: LoadedModel, table: pl.DataFrame, address: str) -> None:
+    """The server's order quantities are those of Python, and what it cannot give is refused in a sentence."""
+    path, rows = "/models/grocery/predict", pl.concat([table, ahead_of(table)], how="diagonal").write_csv().encode()
+    for words, more in (("?service_level=.95&lead_time=2", {"lead_time": 2}), ("?service_level=0.95", {})):
+        status, answer = asked(address, path + words, rows)
+        assert status == 200, answer
+        made = loaded.predict(table, ahead=ahead_of(table), service_level=0.95, **more)
+        assert_frame_equal(pl.read_csv(answer), made, check_dtypes=False)
+    for words, told in (
+        ("?service_level=1.5", b"A service level lies between 0 and 1. Such as 0.95."),
+        ("?service_level=.9&lead_time=9", b"looks 4 steps ahead, and a lead time of 9 was asked for. Use 1 to 4."),
+        ("?lead_time=2", b"service_level, such as 0.95"), ("?service_level=high", b"service_level, such as 0.95"),
+        ("?service_level=.9&lead_time=0", b"lead_time, in steps"),
+    ):  # fmt: skip
+        status, answer = asked(address, path + words, rows)
+        assert status == 400 and told in answer, answer
+    described = json.loads(asked(address, "/openapi.json")[1])["paths"][path]["post"]["parameters"]
+    lead = next(one for one in described if one["name"] == "lead_time")
+    assert (lead["schema"]["minimum"], lead["schema"]["maximum"]) == (1, HORIZON)
 
 
 def _json(array: Any) -> list[Any]:

@@ -148,7 +148,7 @@ class Prediction:
         """
         contract = self.model.contract
         if not contract.series:
-            fix = "Leave --service-level out."
+            fix = "Leave the service level out."
             raise SettingsError("This model predicts rows, no demand over steps.", where="--service-level", fix=fix)
         for block in answer:
             names = [self.header.names[column.name] for column in contract.series]
