@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ from test_covariates import COLUMNS, HORIZON, START, contract, described, sales
 
 from dxai.config.compose import settings_from
 from dxai.contract import Contract
-from dxai.data.marks import Marks, flags, marks
+from dxai.data.marks import Marks, drawn, flags, marks
 from dxai.data.windows import Panel, to_panel
 from dxai.learn.demand import QUANTILE_COLUMNS, DemandTask
 from dxai.learn.families import task_for
@@ -53,6 +54,14 @@ def test_flags_that_are_known_ahead_are_marked_on_both_sides_of_the_origin() -> 
     assert marks(panel, agreed, 3, 1000)[1].runs == ((-80, -80), (0, 2))
 
 
+def test_flags_without_a_step_on_any_of_the_charts_have_no_row_in_the_legend() -> None:
+    sale, holiday = marks(*reversed(flagged()), 3, 16)
+    never = replace(sale, runs=())
+    assert drawn([(never, holiday), (sale, holiday)]) == [(never, holiday), (sale, holiday)]
+    assert drawn([(never, holiday), (never, holiday)]) == [(holiday,), (holiday,)]
+    assert drawn([(), ()]) == [(), ()] and drawn([]) == []
+
+
 def test_fans_tell_of_their_flags_in_colour_and_in_words(tmp_path: Path) -> None:
     agreed, panel = flagged()
     nothing, quantiles = np.ones(HORIZON), np.ones((HORIZON, 9))
@@ -61,7 +70,7 @@ def test_fans_tell_of_their_flags_in_colour_and_in_words(tmp_path: Path) -> None
         return Fan("best: a", panel.values[3, -16:], nothing, quantiles, nothing, of)
 
     told = _marks_told([fan(marks(panel, agreed, 3, 16))])
-    assert "a flag is 1 (Sale, Holiday)" in told and "best: a: Sale " in told and "Holiday 2." in told
+    assert "a flag is 1 (Sale, Holiday)" in told and "best: a: Sale at " in told and "Holiday at 2 of 4." in told
     assert _marks_told([fan(())]) == ""
     for name, of in (("plain", ()), ("marked", marks(panel, agreed, 3, 16))):
         fans(tmp_path / f"{name}.png", [fan(of)], label="units")

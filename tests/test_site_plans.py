@@ -383,6 +383,8 @@ def test_the_page_says_what_a_plan_is(shelf: Shelf) -> None:
     text = Page(dict(site_files(shelf, wasm=None))[f"models/{NAME}/index.html"]).text
     assert "Rows of the next 4 steps follow, with what is planned and no Sales" in text
     assert "앞으로 4개 시점의 행에 계획을 적고 판매량" in text
+    price = shelf[NAME][0].profile.beside["price"]
+    assert f"{price.minimum:g} – {price.maximum:g}" in text
 
 
 @pytest.mark.parametrize("backend", ["browser", "server"])

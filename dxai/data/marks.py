@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,12 @@ def marks(panel: Panel, contract: Contract, series: int, shown: int) -> tuple[Ma
         Marks(column, _runs(panel.beside[column.name][series, first : now + contract.horizon] == 1, first - now + 1))
         for column in flags(panel, contract)
     )
+
+
+def drawn(charts: Sequence[tuple[Marks, ...]]) -> list[tuple[Marks, ...]]:
+    """The same of charts that are shown together, without flags of which none of them has a step."""
+    there = [any(each.runs for each in of_flag) for of_flag in zip(*charts, strict=True)]
+    return [tuple(each for each, is_there in zip(chart, there, strict=True) if is_there) for chart in charts]
 
 
 def _runs(marked: np.ndarray, first: int) -> tuple[tuple[int, int], ...]:

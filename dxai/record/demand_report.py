@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.signature import COVERAGE
-from dxai.data.marks import marks
+from dxai.data.marks import drawn, marks
 from dxai.data.windows import told
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
@@ -129,6 +129,7 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     rows, past = task.arrays(held_out, last), before.values
     shown = _PAST_SHOWN * task.contract.horizon
     chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
+    charts = drawn([marks(before, task.contract, i, shown) for i in chosen.values()])
     return [
         figures.Fan(
             f"{name}: {figures.drawable(told(task.panel.ids[i]), f'series {i + 1}')}",
@@ -136,9 +137,9 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
             rows["truth"][i],
             rows["quantiles"][i],
             rows["mean"][i],
-            marks(before, task.contract, i, shown),
+            marked,
         )
-        for name, i in chosen.items()
+        for (name, i), marked in zip(chosen.items(), charts, strict=True)
     ]
 
 
@@ -148,9 +149,11 @@ def _marks_told(fans: list[figures.Fan]) -> str:
         return ""
     flags = ", ".join(each.column.title_en for each in fans[0].marks)
     ahead = "; ".join(
-        f"{fan.title}: " + ", ".join(f"{each.column.title_en} {each.ahead}" for each in fan.marks) for fan in fans
+        f"{fan.title}: "
+        + ", ".join(f"{each.column.title_en} at {each.ahead} of {len(fan.truth)}" for each in fan.marks)
+        for fan in fans
     )
-    return f" Bars above: steps at which a flag is 1 ({flags}). Marked steps ahead: {ahead}."
+    return f" Bars above: steps at which a flag is 1 ({flags}); of the steps ahead: {ahead}."
 
 
 def _best_median_worst(truth: Array, median: Array, past: Array) -> dict[str, int]:

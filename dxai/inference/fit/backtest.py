@@ -12,7 +12,7 @@ from dxai.bundle.folder import Bundle
 from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
 from dxai.data.batch import SeriesCodec
-from dxai.data.marks import marks
+from dxai.data.marks import drawn, marks
 from dxai.data.naive import DEMAND, Forecast, forecast
 from dxai.data.windows import Panel, told
 from dxai.inference.fit.record import Fan, Truth
@@ -99,7 +99,8 @@ def _fans(past: Panel, truth: Array, quantiles: Array, error: Array, contract: C
     order = order[: int(np.isfinite(error[order]).sum())]
     chosen = dict.fromkeys(order[[0, len(order) // 2, -1]].tolist()) if len(order) else {}
     shown = past.values[:, -_PAST_SHOWN * contract.horizon :]
+    charts = drawn([marks(past, contract, i, shown.shape[1]) for i in chosen])
     return tuple(
-        Fan(told(past.ids[i]), shown[i], truth[i], quantiles[i], marks(past, contract, i, shown.shape[1]))
-        for i in chosen
+        Fan(told(past.ids[i]), shown[i], truth[i], quantiles[i], marked)
+        for i, marked in zip(chosen, charts, strict=True)
     )
