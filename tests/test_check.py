@@ -23,16 +23,17 @@ from dxai import metrics
 from dxai.bundle.folder import Bundle
 from dxai.bundle.manifest import CONTRACT, METRICS, MODEL, PROFILE, Manifest, write_manifest
 from dxai.bundle.profile import profile_numbers, profile_panel, profile_rows
-from dxai.contract import parse_contract
+from dxai.contract import Column, parse_contract
 from dxai.data import naive
 from dxai.data.batch import SeriesCodec
+from dxai.data.marks import COLORS, Marks
 from dxai.data.windows import to_panel
 from dxai.errors import DataError
 from dxai.forecaster.graph import Forecaster
 from dxai.forecaster.yardstick import experts
 from dxai.inference.fit import classes, quality
 from dxai.inference.fit.check import check_table
-from dxai.inference.fit.record import Check
+from dxai.inference.fit.record import Check, Language
 from dxai.inference.fit.report import write_report
 from dxai.inference.fit.statistics import drift, ratio_bounds, share_bounds
 from dxai.inference.fit.verdict import judge
@@ -214,7 +215,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     outputs = {"quantiles": ["n", 4, 9], "mean": ["n", 4], "lower": ["n", 4], "upper": ["n", 4]}
     graph = graph_of(nodes, inputs, outputs, constants)
     contract = parse_contract(DEMAND, where="")
-    profile = profile_panel(to_panel(sales(300, 0), contract, where=""), contract)
+    profile = profile_panel(to_panel(sales(300, 0), contract, where=""), contract, sales(300, 0))
     card = {"wql": 0.12, "wape": 0.16, "mase": 0.7, "bias": 0.0, "coverage": 0.8, "width": 40.0}
     return bundle_of(tmp_path_factory.mktemp("shop") / "b", DEMAND, graph, profile.model_dump_json(), card)
 
@@ -534,6 +535,20 @@ def test_a_good_forecaster_is_told_to_be_good(check_shop: Checker) -> None:
     assert found.truth.covered.value == pytest.approx(0.8, abs=0.07)
     assert len(found.truth.fans) == 3
     assert found.truth.fans[0].quantiles.shape == (4, 9)
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "Sale at 2 steps ahead"), ("ko", "할인: 앞으로 2시점")])
+def test_fans_mark_what_was_planned(check_shop: Checker, tmp_path: Path, language: Language, told: str) -> None:
+    found = check_shop(sales(60, 2))
+    sale = Marks(
+        Column(name="sale", kind="number", role="known_future", title_en="Sale", title_ko="할인"), ((-3, -3), (1, 2))
+    )
+    fans = tuple(replace(fan, marks=(sale,)) for fan in found.truth.fans)
+    write_report(replace(found, truth=replace(found.truth, fans=fans)), tmp_path / "a.html", language=language)
+    text = (tmp_path / "a.html").read_text("utf-8")
+    assert (
+        text.count(told) == 3 and text.count(f'fill="{COLORS[0]}"') == 6 and text.count(f"background: {COLORS[0]}") == 1
+    )
 
 
 def test_sales_of_another_size_are_drift_of_the_level_alone_and_the_back_test_clears_them(check_shop: Checker) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from test_covariates import COLUMNS, START, contract_text, described, sales
 from test_own_data import BY_MELT, DEMAND, castings, data_folder, parts, quality
 
 from dxai.cli.main import cli
@@ -74,6 +75,15 @@ def on_day(i: int) -> date:
     return date(2024, 1, 1) + timedelta(days=i)
 
 
+SHELVED = contract_text([*COLUMNS, described("shelf", "string", "static", ("warm", "cold"))])
+
+
+def shelved() -> pl.DataFrame:
+    """A text that is not listed is no value, so that it is no other one."""
+    other = pl.when(pl.col("week") > START).then(pl.lit("cellar")).otherwise(pl.lit("cold"))
+    return sales().with_columns(shelf=pl.when(pl.col("product") == "juice").then(pl.lit("warm")).otherwise(other))
+
+
 DEAD = pl.when(pl.col("month") < pl.date(2024, 1, 1)).then("units").otherwise(0.0)
 CASES = {
     "constant target": (OPTIONAL, castings().with_columns(weight=pl.lit(7.0)), "All 80 rows have the value 7.0"),
@@ -118,6 +128,14 @@ CASES = {
         DEMAND, parts().filter(pl.col("month") > pl.date(2024, 7, 1)), "1 origins of 3 steps need 21 steps, however",
     ),
     "constant sales": (DEMAND, parts().with_columns(units=pl.lit(10.0)), "No series ever changes"),
+    "static number that changes": (
+        contract_text(), sales().with_columns(size=pl.int_range(pl.len()).cast(pl.Float64)),
+        "Column 'size' has the role static, however series 'east · bread' has several values of it.",
+    ),
+    "static category that changes": (
+        SHELVED, shelved().with_columns(shelf=pl.when(pl.col("week") == START).then(pl.lit("cold")).otherwise("shelf")),
+        "Column 'shelf' has the role static, however series 'east · juice' has several values of it.",
+    ),
     "dead assortment": (DEMAND, parts().with_columns(units=DEAD), "Every value of the last 3 steps"),
 }  # fmt: skip
 """By rule: contract, table, part of the sentence."""
@@ -158,6 +176,7 @@ def test_contract_without_a_feature_is_refused_by_both_when_it_is_read(workplace
         (quality("ordered", ""), castings()),
         (CLASSES, classes(30)),
         (DEMAND, parts()),
+        (SHELVED, shelved()),
         (
             CLASSES.replace("value: random}", "value: ordered}"),
             classes(30).with_columns(

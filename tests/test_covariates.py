@@ -16,10 +16,12 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 from test_own_data import data_folder, dxai
 from test_serve import running
 
-from dxai.api import load
+from dxai.api import LoadedModel, load
+from dxai.bundle.folder import Bundle
 from dxai.config.compose import settings_from
 from dxai.contract import Contract
 from dxai.contract.odcs import parse_contract
@@ -29,6 +31,9 @@ from dxai.data.cuts import training_windows
 from dxai.data.own import with_own_data
 from dxai.data.windows import named, to_panel
 from dxai.errors import DataError, SettingsError
+from dxai.inference.fit.check import check_table
+from dxai.inference.fit.report import write_report
+from dxai.inference.loader import load_model
 from dxai.learn.demand import DemandTask
 from dxai.learn.families import task_for, task_of
 
@@ -228,6 +233,7 @@ def test_report_says_what_price_and_flyer_do(released: Path) -> None:
         and "What the plan does" in text
         and (report.parent / "figures/plans.png").is_file()
     )
+    assert "## Error by store" in text and "## Error by product" in text
 
 
 @slow
@@ -338,6 +344,30 @@ def test_check_takes_the_file_that_predict_takes(released: Path, tmp_path: Path)
 
 
 @slow
+def test_check_tells_of_prices_and_promotions_that_training_never_saw(released: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(released)
+    model = load_model(bundle)
+    usual = check_table(bundle, model, [sales()], where="same.csv")
+    assert usual.outside == 0 and any(
+        str(reason) == "for: No value lies outside the range of training." for reason in usual.reasons
+    )
+    east, late = pl.col("store") == "east", pl.col("week") >= START + timedelta(weeks=WEEKS - 9)
+    table = sales().with_columns(
+        price=pl.when(east & late).then(30.0).otherwise("price"),
+        promo=pl.when((pl.col("product") == "milk") & late).then(pl.lit("radio")).otherwise("promo"),
+    )
+    found = check_table(bundle, model, [table], where="other.csv")
+    told = [str(reason) for reason in found.reasons]
+    assert found.outside == 6  # four series of the east, and milk in the two other stores
+    assert any("50% of 12 series have a value outside the range of training: Price 3.3%." in text for text in told)
+    assert any("Promo 'radio' (27)" in text for text in told)
+    price = next(column for column in found.columns if column.column.name == "price")
+    assert price.above == pytest.approx(4 * 9 / (12 * WEEKS)) and price.largest == 30
+    write_report(found, tmp_path / "check.html", language="ko")
+    assert "범위만 판정" in (tmp_path / "check.html").read_text("utf-8")
+
+
+@slow
 def test_order_quantities_stand_in_place_of_the_steps(released: Path, tmp_path: Path) -> None:
     table = sales()
     table.write_csv(tmp_path / "past.csv")
@@ -377,6 +407,7 @@ def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path:
         history = table.write_csv().encode()
         assert asked(address, "/models/grocery/predict", history)[0] == 422
         assert asked(address, "/models/grocery/predict?carry_forward=true", history)[0] == 200
+        assert_orders(loaded, table, address)
         status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
         assert status == 200, answer
         outputs = {o["name"]: np.reshape(o["data"], o["shape"]) for o in json.loads(answer)["outputs"]}
@@ -386,6 +417,27 @@ def test_server_takes_the_plan_as_table_and_as_tensors(released: Path, tmp_path:
         status, answer = asked(address, "/v2/models/grocery/infer", {"inputs": inputs})
         assert status == 400 and b"'price'" in answer and b"steps ahead" in answer
         assert b"carry_forward" in asked(address, "/openapi.json")[1]
+
+
+def assert_orders(loaded: LoadedModel, table: pl.DataFrame, address: str) -> None:
+    """The server's order quantities are those of Python, and what it cannot give is refused in a sentence."""
+    path, rows = "/models/grocery/predict", pl.concat([table, ahead_of(table)], how="diagonal").write_csv().encode()
+    for words, more in (("?service_level=.95&lead_time=2", {"lead_time": 2}), ("?service_level=0.95", {})):
+        status, answer = asked(address, path + words, rows)
+        assert status == 200, answer
+        made = loaded.predict(table, ahead=ahead_of(table), service_level=0.95, **more)
+        assert_frame_equal(pl.read_csv(answer), made, check_dtypes=False)
+    for words, told in (
+        ("?service_level=1.5", b"A service level lies between 0 and 1. Such as 0.95."),
+        ("?service_level=.9&lead_time=9", b"looks 4 steps ahead, and a lead time of 9 was asked for. Use 1 to 4."),
+        ("?lead_time=2", b"service_level, such as 0.95"), ("?service_level=high", b"service_level, such as 0.95"),
+        ("?service_level=.9&lead_time=0", b"lead_time, in steps"),
+    ):  # fmt: skip
+        status, answer = asked(address, path + words, rows)
+        assert status == 400 and told in answer, answer
+    described = json.loads(asked(address, "/openapi.json")[1])["paths"][path]["post"]["parameters"]
+    lead = next(one for one in described if one["name"] == "lead_time")
+    assert (lead["schema"]["minimum"], lead["schema"]["maximum"]) == (1, HORIZON)
 
 
 def _json(array: Any) -> list[Any]:

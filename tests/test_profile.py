@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from test_calendar import HOLIDAY as CALENDAR
+from test_covariates import COLUMNS, WEEKS, described, sales
+from test_covariates import contract as demand_contract
 
 from dxai.bundle.profile import (
     FEWEST,
@@ -20,7 +23,7 @@ from dxai.bundle.profile import (
     series_features,
 )
 from dxai.contract import Column, Contract, load_contract
-from dxai.data.windows import Panel
+from dxai.data.windows import Panel, to_panel
 
 SPREADS = {
     "normal": lambda r, n: r.normal(0, 1, n),
@@ -160,7 +163,26 @@ def test_only_the_level_knows_the_size_of_a_firm(monthly: Contract) -> None:
     random = np.random.default_rng(0)
     one = panel(*random.gamma(2, 50, (40, 60)).tolist())
     large = Panel(one.ids, one.values * 1000, one.last)
-    small, big = (profile_panel(p, monthly).columns for p in (one, large))
+    small, big = (profile_panel(p, monthly, pl.DataFrame()).columns for p in (one, large))
     assert set(small) == {"level", "zeros", "variation", "trend"}
     assert [name for name in small if small[name] != big[name]] == ["level"]
-    assert profile_panel(one, monthly).cases == 40
+    assert profile_panel(one, monthly, pl.DataFrame()).cases == 40
+
+
+def test_columns_beside_a_history_are_told_apart_from_its_features_and_masks_are_not() -> None:
+    agreed = demand_contract(columns=[*COLUMNS, described("level", "number", "known_future"), CALENDAR])
+    table = sales().with_columns(level=7.0, holiday=0.0)
+    made = profile_panel(to_panel(table, agreed, where="x"), agreed, table)
+    assert set(made.beside) == {"price", "promo", "visitors", "size", "level"}
+    assert made.columns["level"].maximum != 7.0 and made.beside["level"].maximum == 7.0
+    price, promo, size = (made.beside[name] for name in ("price", "promo", "size"))
+    assert (price.rows, price.minimum, price.maximum) == (12 * WEEKS, 2.0, 3.3)
+    assert promo.categories == ("none", "flyer") and promo.shares[2] == 0
+    assert size.rows == 12  # one value per series
+    assert Profile.model_validate_json(made.model_dump_json()) == made
+
+
+def test_profiles_without_such_columns_have_the_bytes_of_older_ones() -> None:
+    plain = Profile(rows=5, cases=5, columns={})
+    assert json.loads(plain.model_dump_json()) == {"rows": 5, "cases": 5, "columns": {}}
+    assert Profile.model_validate_json('{"rows": 5, "cases": 5, "columns": {}}').beside == {}

@@ -35,7 +35,7 @@ from onnx import TensorProto as T
 from onnx import helper as h
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dxai.bundle.manifest import Manifest, write_manifest
+from dxai.bundle.manifest import METRICS, Manifest, write_manifest
 from dxai.bundle.profile import Profile, profile_rows
 from dxai.contract import Column, load_contract
 from dxai.errors import SettingsError
@@ -64,7 +64,8 @@ from dxai.serve.server import serve
 
 def served(folder):
     bundle = Bundle.open(Path(folder))
-    return ServedModel(bundle, Model(bundle.read("model.onnx"), bundle.contract, context=bundle.manifest.context))
+    told = {"context": bundle.manifest.context, "shortest": bundle.manifest.shortest_history}
+    return ServedModel(bundle, Model(bundle.read("model.onnx"), bundle.contract, **told))
 
 options = json.loads(sys.argv[1])
 pages = options.pop("pages", None)
@@ -165,6 +166,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         (folder / "profile.json").write_text(profile.model_dump_json())
         origin: dict[str, Any] = {"files": {}, "versions": {}, "settings": {}, "data_sha256": "", "code": ""}
         context = 4 if name == "sales" else 0
+        (folder / METRICS).write_text('{"model": {}, "yardstick": {}}')
         write_manifest(folder, Manifest(name=name, version="1.2.0", task=contract.task, context=context, **origin))
         made.append(str(folder))
     return made
@@ -556,6 +558,7 @@ def test_bad_rows(server: Server) -> None:
 @pytest.mark.parametrize(("query", "body", "status", "told"), [
     ("?on_bad_rows=drop", b"", 400, "one of stop, skip, flag"),
     ("?on-bad-rows=skip", b"", 400, "The query parameters are on_bad_rows"),
+    ("?service_level=.9", b"heat,salt,line,slot\n1,2,a,0\n", 400, "predicts rows, no demand over steps."),
     ("", b"", 422, ""),
     ("", b"heat,salt\n1,2\n", 422, "Column 'line' (Line, 라인) is missing"),
     ("", b"heat,salt,line,slot\n1,2\n", 422, "row 2"),

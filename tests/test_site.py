@@ -146,7 +146,7 @@ def make_bundle(
 
 
 def _panel_profile(typed: pl.DataFrame, contract: Contract) -> Profile:
-    return profile_panel(to_panel(typed, contract, where="golden rows"), contract)
+    return profile_panel(to_panel(typed, contract, where="golden rows"), contract, typed)
 
 
 def png(width: int, height: int) -> bytes:

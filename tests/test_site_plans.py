@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,12 +41,13 @@ from dxai.bundle.folder import Bundle
 from dxai.catalog.site.build import build_site, site_files
 from dxai.catalog.site.words import texts
 from dxai.contract import load_contract
+from dxai.data.calendar import with_holidays
 from dxai.learn.predictor import DemandPredictor, RawForecast
 from dxai.ship.export import export
 
 pytestmark = pytest.mark.browser
 
-NAME, HORIZON, CONTEXT, STEPS = "shop-sales", 4, 8, 12
+NAME, FESTIVE, HORIZON, CONTEXT, STEPS = "shop-sales", "festive-sales", 4, 8, 12
 LIVELY = ("west", "bread")
 ANSWERS = [f"sales_{name}" for name in ("q50", "mean", "lower", "upper")]
 
@@ -99,6 +101,44 @@ def shop_sales(folder: Path) -> Bundle:
     return make_bundle(folder, text, graph, sales().write_csv(), metrics, context=CONTEXT)
 
 
+class Festive(nn.Module):
+    """The mean of a history, more on holidays ahead, less after holidays."""
+
+    takes_raw = looks_beside = True
+    context = CONTEXT
+
+    def forward(self, history: Tensor, last: Tensor, holiday: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `RawForecast` asks for it."""
+        level = history.mean(1, keepdim=True) + 0 * last[:, None].float()
+        mean = level + 10 * holiday[:, -HORIZON:] - 5 * holiday[:, :CONTEXT].sum(1, keepdim=True)
+        return mean[:, :, None] + torch.arange(-4.0, 5.0), mean, torch.ones_like(level)
+
+
+def festive_sales(folder: Path) -> Bundle:
+    columns = [
+        column("item", "series", "string", required=True, custom={"titleKo": "품목"}),
+        column("day", "time", "date", required=True, custom={"titleKo": "날짜"}),
+        column("sales", "target", required=True, custom={"unit": "{unit}", "titleKo": "판매량"}),
+        column("off", "known_future", custom={"titleEn": "Day off", "titleKo": "공휴일", "holiday": "KR"},
+               logicalTypeOptions={"minimum": 0, "maximum": 1}),
+    ]  # fmt: skip
+    table = {"frequency": "daily", "horizon": HORIZON, "season": 7, "minimumHistory": 3, "absentSteps": "missing"}
+    text = contract_text(FESTIVE, "demand", columns, "Sales around holidays", table)
+    (folder.parent / "festive.yaml").write_text(text, "utf-8")
+    contract = load_contract(folder.parent / "festive.yaml")
+    graph = export(DemandPredictor(contract, RawForecast(Festive())).eval(), contract, context=CONTEXT)
+    metrics = {"model": {"wql": 0.5, "coverage": 0.8}, "yardstick": {"last value": {"wql": 0.9}}}
+    return make_bundle(folder, text, graph, around_new_year().write_csv(), metrics, context=CONTEXT)
+
+
+def around_new_year(years: int = 0, **more: Any) -> pl.DataFrame:
+    """Rice cakes until two days after this year's New Year's Day, with Christmas, and the rows of four days more."""
+    last = date(date.today().year - years, 1, 3)
+    days = [last + timedelta(days=step) for step in range(1 - STEPS, HORIZON + 1)]
+    sold = [float(20 + step % 3) if step < STEPS else None for step in range(len(days))]
+    return pl.DataFrame({"item": "rice cake", "day": days, "sales": sold, **more})
+
+
 def sales() -> pl.DataFrame:
     """Three series of twelve days and what is planned for four more, on some days shut or out of stock.
 
@@ -147,7 +187,8 @@ def more_sales() -> bytes:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Bundle]]:
-    return {NAME: [shop_sales(tmp_path_factory.mktemp("bundles") / NAME)]}
+    folder = tmp_path_factory.mktemp("bundles")
+    return {NAME: [shop_sales(folder / NAME)], FESTIVE: [festive_sales(folder / FESTIVE)]}
 
 
 Shelf = dict[str, list[Bundle]]
@@ -342,3 +383,52 @@ def test_the_page_says_what_a_plan_is(shelf: Shelf) -> None:
     text = Page(dict(site_files(shelf, wasm=None))[f"models/{NAME}/index.html"]).text
     assert "Rows of the next 4 steps follow, with what is planned and no Sales" in text
     assert "앞으로 4개 시점의 행에 계획을 적고 판매량" in text
+    price = shelf[NAME][0].profile.beside["price"]
+    assert f"{price.minimum:g} – {price.maximum:g}" in text
+
+
+@pytest.mark.parametrize("backend", ["browser", "server"])
+def test_holidays_are_filled_where_a_table_has_none(
+    backend: str, visit: Callable[..., Any], shelf: Shelf, tmp_path: Path
+) -> None:
+    bundle = shelf[FESTIVE][0]
+    own = [None] * (STEPS + HORIZON - 1) + [1]
+    tables = [around_new_year(), around_new_year(off=pl.Series(own, dtype=pl.Int64))]
+
+    def check(page: Any) -> None:
+        for table in tables:
+            page.fill("#history", table.write_csv())
+            forecast(page)
+            close(shown(page), expected(bundle, table, tmp_path))
+        sync_api.expect(page.get_by_role("checkbox").last).to_be_checked()
+        assert shown(page)[-1, 1] - shown(page)[0, 1] == pytest.approx(10, abs=1e-3)
+
+    if backend == "browser":
+        check(model_page(visit, FESTIVE))
+        return
+    build_site(shelf, tmp_path / "site", wasm=None, served=True)
+    with dxai_server([bundle], tmp_path / "site") as origin:
+        page = model_page(visit, FESTIVE, origin=origin)
+        check(page)
+        page.context.close()  # or the server waits for its connections
+
+
+def test_holidays_of_other_years_are_asked_for(visit: Callable[..., Any]) -> None:
+    page, year = model_page(visit, FESTIVE), date.today().year
+    page.fill("#history", around_new_year(20).write_csv())
+    page.click("#row button[type=submit]")
+    told = f"Row 2 has no Day off, and this page knows public holidays of the years {year - 6} to {year + 3} alone."
+    sync_api.expect(page.locator("#row-status")).to_contain_text(told, use_inner_text=True)
+    page.fill("#history", around_new_year(20, off=0).write_csv())
+    forecast(page)
+
+
+def test_calendar_of_a_page_is_that_of_the_command_line_and_small(shelf: Shelf) -> None:
+    held = json.loads(dict(site_files(shelf, wasm=None))[f"models/{FESTIVE}/page.json"])
+    (off,) = (one for one in held["columns"] if "holidays" in one)
+    first, last, days = (off["holidays"][name] for name in ("first", "last", "days"))
+    assert last - first == 9 and len(json.dumps(off["holidays"])) < 2000
+    year = pl.date_range(date(first, 1, 1), date(last, 12, 31), eager=True).alias("day")
+    filled = with_holidays(year.to_frame(), shelf[FESTIVE][0].contract)
+    since = (year - date(1970, 1, 1)).dt.total_days()
+    assert filled["off"].to_list() == since.is_in(days).cast(pl.Float64).to_list() and 150 < len(days) < 250

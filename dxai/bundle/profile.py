@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from dxai.contract import Column, Contract
 from dxai.data.windows import Panel
@@ -70,6 +71,7 @@ class Profile(BaseModel):
         rows: Training rows; series of a demand table.
         cases: Rows that are independent of each other: groups of the contract, series; otherwise the rows.
         columns: Of a quality table every feature and the target, of a demand table every `series_features`.
+        beside: Of a demand table the `known_beside`; older bundles have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +79,12 @@ class Profile(BaseModel):
     rows: int
     cases: int
     columns: dict[str, ColumnProfile]
+    beside: dict[str, ColumnProfile] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_an_empty_beside(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """So that versions which know no such key read every other bundle."""
+        return {name: value for name, value in write(self).items() if name != "beside" or value}
 
 
 def profile_rows(frame: pl.DataFrame, contract: Contract) -> Profile:
@@ -86,11 +94,26 @@ def profile_rows(frame: pl.DataFrame, contract: Contract) -> Profile:
     return Profile(rows=len(frame), cases=cases, columns={c.name: _profile(frame[c.name], c) for c in columns})
 
 
-def profile_panel(panel: Panel, contract: Contract) -> Profile:
-    """Profile of demand histories: the features of every series."""
+def profile_panel(panel: Panel, contract: Contract, table: pl.DataFrame) -> Profile:
+    """Profile of demand histories: the features of every series, and of the typed rows what is known beside them."""
     features = series_features(panel, contract)
     columns = {name: profile_numbers(pl.Series(values)) for name, values in features.items()}
-    return Profile(rows=len(panel.ids), cases=len(panel.ids), columns=columns)
+    beside = {column.name: _profile(known_beside(table, column, contract), column) for column in profiled(contract)}
+    return Profile(rows=len(panel.ids), cases=len(panel.ids), columns=columns, beside=beside)
+
+
+def profiled(contract: Contract) -> tuple[Column, ...]:
+    """Columns beside a history that may drift, such as a price; a calendar does not, nor do masks and names."""
+    roles = ("known_future", "past", "static")
+    return tuple(c for c in contract.covariates if c.role in roles and not c.holiday)
+
+
+def known_beside(table: pl.DataFrame, column: Column, contract: Contract) -> pl.Series:
+    """Values of a column beside the history: one per row, of a static one the first known one of each series."""
+    if column.role != "static":
+        return table[column.name]
+    series = table.group_by([part.name for part in contract.series], maintain_order=True)
+    return series.agg(pl.col(column.name).drop_nulls().first())[column.name]
 
 
 def series_features(panel: Panel, contract: Contract) -> dict[str, NDArray[np.float64]]:

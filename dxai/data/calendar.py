@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 
 from dxai.contract import Contract
@@ -30,11 +32,16 @@ def with_holidays(typed: pl.DataFrame, contract: Contract) -> pl.DataFrame:
 
 
 def _holidays(dates: pl.Series, country: str) -> pl.Series:
-    import holidays
-
     known = dates.drop_nulls()
     if known.is_empty():
         return pl.repeat(None, len(dates), dtype=pl.Float64, eager=True)
     first, last = known.dt.year().min(), known.dt.year().max()
-    days = holidays.country_holidays(country, years=range(int(first), int(last) + 1))  # type: ignore[arg-type]
-    return dates.is_in(pl.Series(sorted(days), dtype=pl.Date).implode()).cast(pl.Float64)
+    days = holidays_of(country, int(first), int(last))  # type: ignore[arg-type]
+    return dates.is_in(pl.Series(days, dtype=pl.Date).implode()).cast(pl.Float64)
+
+
+def holidays_of(country: str, first: int, last: int) -> list[date]:
+    """Public holidays of some years, the last one included."""
+    import holidays
+
+    return sorted(holidays.country_holidays(country, years=range(first, last + 1)))

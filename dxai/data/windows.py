@@ -179,12 +179,16 @@ def _single(
     known = ~np.isnan(values) if column.kind == "number" else values != nothing
     made[row[known]] = values[known]
     if (several := known & (made[row] != values)).any():
-        name = told(table["series"][int(several.argmax())])
-        raise DataError(
-            f"Column {column.name!r} has the role static, however series {name!r} has several values of it.",
-            where=where, fix="Give every series one value, or give the column the role known_future or past.",
-        )  # fmt: skip
+        raise several_values(column.name, table["series"][int(several.argmax())], where)
     return made
+
+
+def several_values(column: str, series: str, where: str) -> DataError:
+    """A static column that changes within a series."""
+    return DataError(
+        f"Column {column!r} has the role static, however series {told(series)!r} has several values of it.",
+        where=where, fix="Give every series one value, or give the column the role known_future or past.",
+    )  # fmt: skip
 
 
 def newest_step(table: pl.DataFrame, contract: Contract, where: str) -> int:

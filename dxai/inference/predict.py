@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dxai.bundle.profile import Profile
+from dxai.bundle.profile import ColumnProfile, Profile
 from dxai.contract import Column, Contract
 from dxai.contract.signature import Grain
 from dxai.data.checks import Problem, Problems, cast, lookalikes
@@ -155,7 +155,7 @@ class Prediction:
         """
         contract = self.model.contract
         if not contract.series:
-            fix = "Leave --service-level out."
+            fix = "Leave the service level out."
             raise SettingsError("This model predicts rows, no demand over steps.", where="--service-level", fix=fix)
         for block in answer:
             names = [self.header.names[column.name] for column in contract.series]
@@ -232,7 +232,7 @@ class Prediction:
         if self.profile and len(typed):
             features = self.model.contract.features
             for kind, counted in (("number", "outside"), ("category", "unseen")):
-                marks = outside_training([c for c in features if c.kind == kind], self.profile)
+                marks = outside_training([c for c in features if c.kind == kind], self.profile.columns)
                 rows = int(typed.select(pl.any_horizontal(*marks).sum()).item())
                 setattr(self.counts, counted, getattr(self.counts, counted) + rows)
         self._count_unseen(typed)
@@ -337,11 +337,11 @@ class Prediction:
             self.problems.refuse(self.where)
 
 
-def outside_training(columns: Iterable[Column], profile: Profile) -> list[pl.Expr]:
+def outside_training(columns: Iterable[Column], profiles: Mapping[str, ColumnProfile]) -> list[pl.Expr]:
     """One mark per column: a number outside the range of the training rows, a category that the contract lacks."""
     marks = [pl.lit(False)]
     for column in columns:
-        seen = profile.columns.get(column.name)
+        seen = profiles.get(column.name)
         if column.kind == "category":
             marks.append(~pl.col(column.name).is_in(list(column.categories)))
         elif seen and seen.minimum is not None and seen.maximum is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dxai.contract import Contract
+from dxai.contract import Column, Contract
 from dxai.data.trainable import (
     FOLDS,
     ORIGINS,
@@ -23,24 +23,28 @@ from dxai.data.trainable import (
     split_rule,
     untimed_rows,
 )
-from dxai.data.windows import told
+from dxai.data.windows import naming, several_values, told
 from dxai.errors import DataError
 
 if TYPE_CHECKING:
     from dxai.intake.check import TableCheck
 
-_EXAMPLES, _GROUP = 3, "\x00group"
+_EXAMPLES, _GROUP, _SERIES = 3, "\x00group", "\x00series"
 
 
 def asked_of(typed: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """What the rules ask about a block, in at most 16 bytes a row; of a quality table the rows with a target only.
+    """What the rules ask about a block, in at most 16 bytes a row and 4 for each static column of a demand table.
+
+    Of a quality table it is the rows with a target only.
 
     A number stands for the name of a series or a class, a hash for a group; to count rows by class needs nothing more.
     """
     target, rule = pl.col(contract.target.name), split_rule(contract)
     if contract.task == "demand":
         series = [pl.col(column.name).cast(pl.Categorical) for column in contract.series]
-        return typed.select(*series, contract.only("time").name, target.cast(pl.Float32))
+        return typed.select(
+            *series, contract.only("time").name, target.cast(pl.Float32), *map(_as_trained, _static(contract))
+        )
     columns = [] if contract.classes and rule == "random" else [target]
     columns += [pl.col(name) for name in _time(contract) if rule == "ordered"]
     if rule == "grouped" and contract.group:
@@ -64,6 +68,17 @@ def training_says(
     if found.contract.task == "demand":
         return _of_series(asked, found.contract, where, broken)
     return list(_quality_refusals(asked, found, broken)), _quality_notes(found, broken)
+
+
+def _static(contract: Contract) -> list[Column]:
+    return [column for column in contract.covariates if column.role == "static"]
+
+
+def _as_trained(static: Column) -> pl.Expr:
+    """A number to the digits that training sees, or the number of a category; of a text that is not listed nothing."""
+    if static.kind == "number":
+        return pl.col(static.name).cast(pl.Float32)
+    return pl.col(static.name).cast(pl.Enum(static.categories), strict=False).to_physical()
 
 
 def _time(contract: Contract) -> list[str]:
@@ -126,7 +141,20 @@ def _of_series(
         found = histories(asked, contract, origins=ORIGINS, where=where)
     except DataError as refusal:
         return [] if target in broken else [refusal], []
-    return [] if target in broken else list(found.refusals(ORIGINS, where)), [*_short_told(found), *_ended_told(found)]
+    refusals = [] if target in broken else list(found.refusals(ORIGINS, where))
+    changing = [several_values(name, series, where) for name, series in _changing(asked, contract, broken)]
+    return [*changing, *refusals], [*_short_told(found), *_ended_told(found)]
+
+
+def _changing(asked: pl.DataFrame, contract: Contract, broken: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Static columns that change within a series, and the first series in which they do."""
+    names = [column.name for column in _static(contract) if column.name not in broken]
+    series = asked.group_by(naming(contract).cast(pl.String).alias(_SERIES)).agg(
+        pl.col(name).min() != pl.col(name).max() for name in names
+    )
+    for name in names:
+        if (first := series.filter(pl.col(name))[_SERIES].min()) is not None:
+            yield name, str(first)
 
 
 def _short_told(found: Histories) -> list[str]:

@@ -386,8 +386,8 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         return {"error_by_horizon": error, "calibration": pl.DataFrame({"level": LEVELS, "share": below})}
 
     def profile(self) -> Profile:
-        """What its series are like."""
-        return profile_panel(self.panel, self.contract)
+        """What its series are like, and what is known beside them."""
+        return profile_panel(self.panel, self.contract, self.table)
 
     def parity_cases(self) -> dict[str, Arrays]:
         """Real histories and awkward ones."""

@@ -10,10 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dxai.contract.signature import COVERAGE
+from dxai.data.marks import drawn, marks
 from dxai.data.windows import told
 from dxai.learn.demand import MEDIAN, DemandTask
 from dxai.metrics import METRICS
 from dxai.record import figures
+from dxai.record.demand_groups import error_by_group
 from dxai.record.findings import Findings
 from dxai.record.levels import levels_note, levels_table
 from dxai.record.plan_effects import PlanEffect, plan_effects
@@ -37,6 +39,7 @@ def demand_report(made: Findings[DemandTask]) -> Report:
         figures=(*_draw(task, made.held_out, made.figures), *_draw_effects(effects, made.figures)),
         facts=made.facts,
         levels=levels_table(made.scores),
+        groups=error_by_group(task, made.held_out),
     )
 
 
@@ -66,7 +69,8 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
     target = task.contract.target
     countless = target.unit in ("1", "{unit}")
     label = figures.drawable(target.title_en.lower(), target.name) + ("" if countless else f" [{target.unit}]")
-    figures.fans(folder / "fans.png", _fans(task, held_out), label=label)
+    fans = _fans(task, held_out)
+    figures.fans(folder / "fans.png", fans, label=label)
     errors = _errors(task, held_out)
     figures.error_by_horizon(folder / "error_by_horizon.png", errors, label=f"mean absolute error, {label}")
     plots = task.plots(held_out)["calibration"]
@@ -76,7 +80,7 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
             "fans.png",
             "Forecasts of three series",
             "Best, median and worst series of the last origin by scaled error, among those that sold. Grey: the past. "
-            "Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model holds possible.",
+            "Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model holds possible." + _marks_told(fans),
         ),
         Figure(
             "error_by_horizon.png",
@@ -123,9 +127,11 @@ def _draw_effects(effects: list[PlanEffect], folder: Path) -> tuple[Figure, ...]
 def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
     """The best, the median and the worst series of the last origin."""
     last = [f for f in task.folds if f.is_test][-1]
-    rows, past = task.arrays(held_out, last), task.panel.until(last.origin, task.frequency).values
+    before = task.panel.until(last.origin, task.frequency)
+    rows, past = task.arrays(held_out, last), before.values
     shown = _PAST_SHOWN * task.contract.horizon
     chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
+    charts = drawn([marks(before, task.contract, i, shown) for i in chosen.values()])
     return [
         figures.Fan(
             f"{name}: {figures.drawable(told(task.panel.ids[i]), f'series {i + 1}')}",
@@ -133,9 +139,23 @@ def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
             rows["truth"][i],
             rows["quantiles"][i],
             rows["mean"][i],
+            marked,
         )
-        for name, i in chosen.items()
+        for (name, i), marked in zip(chosen.items(), charts, strict=True)
     ]
+
+
+def _marks_told(fans: list[figures.Fan]) -> str:
+    """What the bars above the charts are, and where they lie ahead."""
+    if not any(fan.marks for fan in fans):
+        return ""
+    flags = ", ".join(each.column.title_en for each in fans[0].marks)
+    ahead = "; ".join(
+        f"{fan.title}: "
+        + ", ".join(f"{each.column.title_en} at {each.ahead} of {len(fan.truth)}" for each in fan.marks)
+        for fan in fans
+    )
+    return f" Bars above: steps at which a flag is 1 ({flags}); of the steps ahead: {ahead}."
 
 
 def _best_median_worst(truth: Array, median: Array, past: Array) -> dict[str, int]:

@@ -18,6 +18,8 @@ import matplotlib.pyplot as plt
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 
+from dxai.data.marks import COLORS, Marks
+
 Array = NDArray[np.floating]
 
 INK, ACCENT, MUTED, BAND = "#1f2933", "#0b6e99", "#9aa5b1", "#b3d8e8"
@@ -205,17 +207,18 @@ def dependence(
 
 @dataclass(frozen=True)
 class Fan:
-    """One series: title, past ``[time]``, truth and mean ``[horizon]``, quantiles ``[horizon, level]``."""
+    """One series: title, past ``[time]``, truth and mean ``[horizon]``, quantiles ``[horizon, level]``, flags."""
 
     title: str
     past: Array
     truth: Array
     quantiles: Array
     mean: Array
+    marks: tuple[Marks, ...] = ()
 
 
 def fans(path: Path, charts: Sequence[Fan], *, label: str) -> None:
-    """Fan charts side by side."""
+    """Fan charts side by side; bars above a chart mark promotions and holidays."""
     with canvas(path, 12, 4.2, columns=len(charts)) as panels:
         for axes, fan in zip(panels, charts, strict=True):
             steps = np.arange(1, len(fan.truth) + 1)
@@ -227,10 +230,19 @@ def fans(path: Path, charts: Sequence[Fan], *, label: str) -> None:
             axes.plot(steps, middle, color=ACCENT, linewidth=1.6, label="median")
             axes.plot(steps, fan.mean, color=ACCENT, linewidth=1.4, linestyle=":", label="mean")
             axes.plot(steps, fan.truth, color=INK, marker="o", markersize=3, linewidth=1, label="truth")
-            axes.set(
-                title=fan.title, xlabel="steps after the forecast", ylabel=label, ylim=(min(0, fan.truth.min()), None)
-            )
+            axes.set(xlabel="steps after the forecast", ylabel=label, ylim=(min(0, fan.truth.min()), None))
+            _mark(axes, fan.marks)
+            axes.set_title(fan.title, pad=6 + 8 * len(fan.marks))
         panels[0].legend(loc="upper left")
+
+
+def _mark(axes: Axes, marks: Sequence[Marks]) -> None:
+    """One row of bars per flag, above the axes."""
+    for row, (each, color) in enumerate(zip(marks, COLORS, strict=False)):
+        axes.broken_barh(
+            [(first - 0.5, last - first + 1) for first, last in each.runs], (1.01 + 0.03 * row, 0.02), color=color,
+            transform=axes.get_xaxis_transform(), clip_on=False, label=drawable(each.column.title_en, each.column.name),
+        )  # fmt: skip
 
 
 def error_by_horizon(path: Path, errors: dict[str, Array], *, label: str) -> None:

@@ -105,6 +105,7 @@ class Report:
         facts: Data, settings, versions; key and value.
         members: Of a model of several, what each brings; None where there is one.
         levels: Of a demand contract with a hierarchy, scores of the sums; None elsewhere.
+        groups: Scores of parts of the table, such as stores, one table for each way to part it.
     """
 
     title: str
@@ -115,6 +116,7 @@ class Report:
     facts: tuple[tuple[str, str], ...]
     members: Table | None = None
     levels: Table | None = None
+    groups: tuple[Table, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""

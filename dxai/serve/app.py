@@ -28,7 +28,7 @@ from dxai.serve.openapi import openapi
 from dxai.serve.protocol import HEADER_LENGTH, Answer, infer
 from dxai.serve.refusal import Refusal
 from dxai.serve.served import ServedModel, Shelf
-from dxai.serve.table import predict_table
+from dxai.serve.table import Order, predict_table
 
 
 def create_app(
@@ -176,14 +176,28 @@ class Service:
 
 
 def _asked(request: Request) -> dict[str, Any]:
-    """What is to be done about bad rows, whether units are converted, and whether plans are carried forward."""
+    """What is to be done about bad rows, units and plans, and the order that is asked for; all but models know."""
     given = dict(request.query_params)
     chosen: Any = given.pop("on_bad_rows", "stop")
     switches = {name: given.pop(name, "false") for name in ("convert_units", "carry_forward")}
-    if given or chosen not in get_args(OnBadRows) or not {"true", "false"}.issuperset(switches.values()):
+    order, is_order = _order(given.pop("service_level", None), given.pop("lead_time", None))
+    known = chosen in get_args(OnBadRows) and {"true", "false"}.issuperset(switches.values())
+    if given or not known or not is_order:
         told = f"on_bad_rows, one of {', '.join(get_args(OnBadRows))}, convert_units and carry_forward, true or false"
-        raise Refusal(400, f"The query parameters are {told}.")
-    return {"on_bad_rows": chosen, **{name: value == "true" for name, value in switches.items()}}
+        orders = "of a forecast service_level, such as 0.95, and with it lead_time, in steps"
+        raise Refusal(400, f"The query parameters are {told}; {orders}.")
+    return {"on_bad_rows": chosen, "order": order, **{name: value == "true" for name, value in switches.items()}}
+
+
+def _order(level: str | None, lead: str | None) -> tuple[Order | None, bool]:
+    """The order that two parameters mean, and whether they mean something."""
+    if level is None:
+        return None, lead is None
+    try:
+        order = Order(float(level), 0 if lead is None else int(lead))
+    except ValueError:
+        return None, False
+    return order, lead is None or order.lead_time > 0
 
 
 async def _no_such_address(_: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from dxai import __version__
-from dxai.contract import Column
+from dxai.contract import Column, Contract
 from dxai.inference.predict import OnBadRows
 from dxai.serve.limits import Limits
 from dxai.serve.protocol import HEADER_LENGTH
@@ -199,13 +199,27 @@ def _answer(served: ServedModel, tensor: Tensor) -> Json:
     return {"enum": list(texts)} if texts else {"type": "number"}
 
 
+def _order(contract: Contract) -> list[Json]:
+    """Parameters for order quantities."""
+    level = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    lead = {"type": "integer", "minimum": 1, "maximum": contract.horizon, "default": contract.horizon}
+    told = {
+        "service_level": "In place of the steps one row per series: the quantity that covers the demand of all of them "
+        "together with this probability.",
+        "lead_time": "Steps that such a quantity covers.",
+    }
+    schemas = {"service_level": level, "lead_time": lead}
+    return [{"name": name, "in": "query", "description": told[name], "schema": schemas[name]} for name in told]
+
+
 def _predict(served: ServedModel) -> Json:
     columns = "; ".join(f"{c.name}: {_told(c)}" for c in served.signature.reads)
     choice = {"name": "on_bad_rows", "in": "query", "schema": {"enum": list(get_args(OnBadRows)), "default": "stop"}}
     units = {"name": "convert_units", "in": "query", "schema": {"type": "boolean", "default": False}}
     carry = {"name": "carry_forward", "in": "query", "schema": {"type": "boolean", "default": False}}
     rows = {"schema": {"type": "array", "items": {"type": "object"}}}
-    parameters = [choice, units, *([carry] if served.bundle.contract.ahead else [])]
+    contract = served.bundle.contract
+    parameters = [choice, units, *([carry] if contract.ahead else []), *(_order(contract) if contract.series else [])]
     return _operation(
         f"predict/{served.name}", "A table in, the table with predictions out",
         {"text/csv": {"schema": _TEXT}, "application/json": rows}, (400, 408, 413, 415, 422, 503),

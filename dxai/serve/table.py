@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from dxai.data.output import TIMES
 from dxai.data.tables import read_blocks, spooled
-from dxai.errors import DataError
+from dxai.errors import DataError, SettingsError
 from dxai.inference.predict import OnBadRows, Prediction
 from dxai.serve.protocol import Answer
 from dxai.serve.refusal import Refusal
 from dxai.serve.served import ServedModel
+
+
+@dataclass(frozen=True)
+class Order:
+    """Quantities that are asked for in place of the steps, as in `Prediction.orders`."""
+
+    service_level: float
+    lead_time: int
 
 
 def predict_table(
@@ -25,6 +33,7 @@ def predict_table(
     *,
     convert_units: bool,
     carry_forward: bool,
+    order: Order | None = None,
     as_json: bool,
 ) -> Answer:
     """Predict the rows of a CSV file.
@@ -36,10 +45,12 @@ def predict_table(
         most_rows: Largest number of rows.
         convert_units: As in `Prediction`.
         carry_forward: As in `Prediction`.
+        order: Of a demand model: the answer has the quantities of each series.
         as_json: Whether the answer is a JSON list of rows instead of CSV.
 
     Raises:
-        Refusal: 422 for a table that breaks the contract, with the message of `dxai predict`.
+        Refusal: 422 for a table that breaks the contract, with the message of `dxai predict`; 400 for an order that
+            the model cannot give.
     """
     if body[:4] in (b"PAR1", b"PK\3\4"):  # they may unpack to a thousand times their size
         raise Refusal(415, "Send the table as CSV. `dxai predict` reads Excel and Parquet files.")
@@ -53,9 +64,14 @@ def predict_table(
                 convert_units=convert_units,
                 carry_forward=carry_forward,
             )
-            table = pl.concat(prediction.blocks(_capped(read_blocks(path), most_rows)))
+            answer = prediction.blocks(_capped(read_blocks(path), most_rows))
+            if order:
+                answer = prediction.orders(answer, order.service_level, order.lead_time, served.bundle.metrics)
+            table = pl.concat(answer)
     except DataError as error:
         raise Refusal(422, error.message()) from None
+    except SettingsError as error:
+        raise Refusal(400, f"{error.problem} {error.fix}") from None
     counts = asdict(prediction.counts)
     headers = {"x-dxai-columns-converted": str(counts.pop("converted"))}
     headers |= {f"x-dxai-rows-{name}": str(count) for name, count in counts.items()}

@@ -87,9 +87,9 @@ def _seen(bundle: Bundle, column: Column) -> str:
 
 
 def seen(bundle: Bundle, column: Column) -> tuple[float | None, float | None]:
-    """Range of the training rows; the profile of a demand model knows no columns, only what its series are like."""
-    of_columns = signature_of(bundle.contract).grain == "rows"
-    known = bundle.profile.columns.get(column.name) if of_columns else None
+    """Range of the training rows; of a demand model, of what is known beside its histories."""
+    of_rows = signature_of(bundle.contract).grain == "rows"
+    known = (bundle.profile.columns if of_rows else bundle.profile.beside).get(column.name)
     return (known.minimum, known.maximum) if known else (None, None)
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from typing import Any, Literal
 
 from dxai.bundle.folder import Bundle
@@ -14,7 +15,10 @@ from dxai.catalog.site.facts import seen
 from dxai.catalog.site.words import unit, word
 from dxai.contract import Column
 from dxai.contract.signature import Grain, signature_of
+from dxai.data.calendar import holidays_of
 from dxai.units import spellings
+
+_YEARS_BEFORE, _YEARS_AFTER, _EPOCH = 6, 3, date(1970, 1, 1)
 
 Backend = Literal["browser", "server", "none"]
 """Who predicts: ONNX Runtime in the browser, the server that the page comes from, or nobody."""
@@ -51,7 +55,14 @@ def _column(bundle: Bundle, column: Column) -> dict[str, Any]:
         "spellings": spellings(column.unit) if column.kind == "number" else [],
         "limits": {name: _limit(getattr(column, name), column) for name in ("minimum", "maximum")},
         "seen": None if low is None or high is None else [low, high],
+        **({"holidays": _calendar(column.holiday, date.today().year)} if column.holiday else {}),
     }
+
+
+def _calendar(country: str, year: int) -> dict[str, Any]:
+    """Public holidays of the years around one, as days since 1970: the page has no calendar of its own."""
+    first, last = year - _YEARS_BEFORE, year + _YEARS_AFTER
+    return {"first": first, "last": last, "days": [(day - _EPOCH).days for day in holidays_of(country, first, last)]}
 
 
 def _limit(value: float | None, column: Column) -> str:

@@ -12,8 +12,9 @@ from dxai.bundle.folder import Bundle
 from dxai.contract import Contract
 from dxai.contract.signature import LEVELS
 from dxai.data.batch import SeriesCodec
+from dxai.data.marks import drawn, marks
 from dxai.data.naive import DEMAND, Forecast, forecast
-from dxai.data.windows import Panel
+from dxai.data.windows import Panel, told
 from dxai.inference.fit.record import Fan, Truth
 from dxai.inference.fit.statistics import Array, ratio_bounds, share_bounds
 from dxai.inference.model import Model
@@ -67,7 +68,7 @@ def back_test(bundle: Bundle, model: Model, panel: Panel, experts: Experts | Non
         scores=_scores(ours, lower, upper, known),
         yardsticks={n: _scores(f, f.quantiles[..., 0], f.quantiles[..., -1], known) for n, f in simple.items()},
         card=bundle.metrics["model"],
-        fans=_fans(past, truth, ours.quantiles, scaled, horizon),
+        fans=_fans(past, truth, ours.quantiles, scaled, contract),
     )  # fmt: skip
 
 
@@ -92,10 +93,14 @@ def _scaled_by_season(bundle: Bundle) -> bool:
     return bool(bundle.manifest.settings.get("evaluate", {}).get("naive_lag") == "season")
 
 
-def _fans(past: Panel, truth: Array, quantiles: Array, error: Array, horizon: int) -> tuple[Fan, ...]:
+def _fans(past: Panel, truth: Array, quantiles: Array, error: Array, contract: Contract) -> tuple[Fan, ...]:
     """The series forecast best, middling and worst, among those that sold."""
     order = np.argsort(np.where((np.nansum(np.abs(truth), axis=1) > 0) & np.isfinite(error), error, np.inf))
     order = order[: int(np.isfinite(error[order]).sum())]
     chosen = dict.fromkeys(order[[0, len(order) // 2, -1]].tolist()) if len(order) else {}
-    shown = past.values[:, -_PAST_SHOWN * horizon :]
-    return tuple(Fan(past.ids[i], shown[i], truth[i], quantiles[i]) for i in chosen)
+    shown = past.values[:, -_PAST_SHOWN * contract.horizon :]
+    charts = drawn([marks(past, contract, i, shown.shape[1]) for i in chosen])
+    return tuple(
+        Fan(told(past.ids[i]), shown[i], truth[i], quantiles[i], marked)
+        for i, marked in zip(chosen, charts, strict=True)
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from dxai.bundle.profile import ColumnProfile, Profile
+from dxai.bundle.profile import ColumnProfile
 from dxai.contract import Column
 from dxai.data.checks import Problem
 from dxai.inference.fit.record import ColumnFit
@@ -59,9 +59,9 @@ class ColumnTally:
         )  # fmt: skip
 
 
-def tallies(columns: tuple[Column, ...], profile: Profile) -> list[ColumnTally]:
+def tallies(columns: tuple[Column, ...], profiles: Mapping[str, ColumnProfile]) -> list[ColumnTally]:
     """One tally for each of the columns that was profiled."""
-    return [ColumnTally(c, profile.columns[c.name]) for c in columns if c.name in profile.columns]
+    return [ColumnTally(c, profiles[c.name]) for c in columns if c.name in profiles]
 
 
 def fitted(tallied: list[ColumnTally], cases: int, training_cases: int) -> tuple[ColumnFit, ...]:
@@ -72,7 +72,7 @@ def fitted(tallied: list[ColumnTally], cases: int, training_cases: int) -> tuple
 
 def chance_outside(columns: tuple[ColumnFit, ...], training_cases: int) -> float:
     """Share of new cases that chance alone puts beyond the smallest or the largest of the old ones in some number."""
-    ends = 2 * sum(c.judged and c.column.kind == "number" for c in columns)
+    ends = 2 * sum(c.enters and c.column.kind == "number" for c in columns)
     return min(1.0, ends / (training_cases + 1))
 
 

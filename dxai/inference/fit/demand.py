@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import polars as pl
 
 from dxai.bundle.folder import Bundle
-from dxai.bundle.profile import series_features
+from dxai.bundle.profile import known_beside, profiled, series_features
 from dxai.contract import Column, Contract
 from dxai.data.checks import Problems, cast
 from dxai.data.header import match_header
 from dxai.data.tables import as_text
-from dxai.data.windows import to_panel
+from dxai.data.windows import Panel, naming, to_panel
 from dxai.errors import DataError
 from dxai.inference.fit.backtest import Experts, back_test
 from dxai.inference.fit.columns import any_broken, chance_outside, fitted, tallies
@@ -51,20 +51,33 @@ def check_histories(
     panel = whole.only(whole.known_steps >= contract.minimum_history)
     traits, profile = _traits(contract), bundle.profile
     values = pl.DataFrame(series_features(panel, contract)).fill_nan(None)
-    tallied = tallies(traits, profile)
+    beside, rows = tallies(profiled(contract), profile.beside), _rows_of(panel, good, contract)
+    tallied = tallies(traits, profile.columns)
     for tally in tallied:
         tally.add(values[tally.column.name])
+    for tally in beside:
+        tally.add(known_beside(rows, tally.column, contract))
+    tallied += beside
     series = len(panel.ids)
+    marks = outside_training((tally.column for tally in beside), profile.beside)
+    strange = rows.filter(pl.any_horizontal(marks)).select(naming(contract).alias("series"))["series"]
+    outside = values.select(pl.any_horizontal(outside_training(traits, profile.columns))).to_series().fill_null(False)
+    outside |= pl.Series(panel.ids, dtype=pl.String).is_in(strange.implode())
     columns = fitted(tallied, series, profile.cases)
     truth = back_test(bundle, model, panel, experts)
     return Evidence(
         name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest, contract=contract,
         where=where, rows=len(table), bad=len(table) - len(good), problems=tuple(problems), units=series, cases=series,
-        outside=int(values.select(pl.any_horizontal(outside_training(traits, profile)).sum()).item()),
+        outside=int(outside.sum()),
         chance_outside=chance_outside(columns, profile.cases), short=len(whole.ids) - series,
         takes_short=model.contract.minimum_history < contract.minimum_history,
         untested=series - (truth.cases if truth else 0), columns=columns, truth=truth,
     )  # fmt: skip
+
+
+def _rows_of(panel: Panel, rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Of the series of a panel."""
+    return rows.filter(naming(contract).is_in(list(panel.ids)))
 
 
 _TITLES = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from dxai.data.marks import COLORS
 from dxai.inference.fit.record import ColumnFit, Fan
 from dxai.inference.fit.statistics import Array, Bounds
 from dxai.inference.fit.words import percent, plain
@@ -115,7 +116,10 @@ def scatter(points: Array, *, across: str, up: str, told: str) -> Markup:
 
 
 def fan(drawn: Fan, told: str) -> Markup:
-    """A forecast from the past: grey the history, blue the 80, 60, 40 and 20 % bands and the median, dots the truth."""
+    """A forecast from the past: grey the history, blue the 80, 60, 40 and 20 % bands and the median, dots the truth.
+
+    Bars above mark promotions and holidays.
+    """
     width, height, left, right, bottom = 310, 190, 40, 302, 164
     past, levels = len(drawn.past), drawn.quantiles.shape[1]
     known = np.concatenate([drawn.past, drawn.truth, drawn.quantiles.ravel()])
@@ -145,6 +149,12 @@ def fan(drawn: Fan, told: str) -> Markup:
     parts += [
         Markup('<circle cx="{:.1f}" cy="{:.1f}" r="2.6" fill="{}"/>').format(x(s), y(v), INK)
         for s, v in zip(steps, drawn.truth, strict=True) if np.isfinite(v)
+    ]  # fmt: skip
+    parts += [
+        Markup('<rect x="{:.1f}" y="{}" width="{:.1f}" height="3" fill="{}"/>').format(
+            x(first - 0.5), 8 - 4 * row, x(last + 0.5) - x(first - 0.5), color
+        )
+        for row, (flag, color) in enumerate(zip(drawn.marks, COLORS, strict=False)) for first, last in flag.runs
     ]  # fmt: skip
     parts += [_line(x(0.5), 12, x(0.5), bottom, MUTED), _text((left + right) / 2, height - 6, drawn.series, size=11)]
     return _svg(width, height, parts, told)

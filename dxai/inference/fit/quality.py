@@ -56,8 +56,8 @@ class _Rows:
         self.header = Header({})
         self.problems = Problems()
         self.read = self.good = self.outside = 0
-        self.tallies = tallies((*contract.features, contract.target), bundle.profile)
-        self.marks = outside_training(contract.features, bundle.profile)
+        self.tallies = tallies((*contract.features, contract.target), bundle.profile.columns)
+        self.marks = outside_training(contract.features, bundle.profile.columns)
         self.groups = pl.Series([], dtype=pl.UInt64)
         self.sample = _Sample()
 

@@ -13,6 +13,7 @@ from dxai.bundle.profile import ColumnProfile
 from dxai.contract import Column, Contract
 from dxai.contract.terms import Text
 from dxai.data.checks import Problem
+from dxai.data.marks import Marks
 from dxai.inference.fit.statistics import Bounds, Drift
 
 Verdict = Literal["use", "use with care", "do not use"]
@@ -88,18 +89,24 @@ class ColumnFit:
 
     @property
     def judged(self) -> bool:
-        """Whether the column goes into the model."""
+        """Whether its spread tells of drift: steps of a series are no independent cases, a target has its error."""
         return self.column.role == "feature"
+
+    @property
+    def enters(self) -> bool:
+        """Whether the column goes into the model as it is, so that its range counts."""
+        return self.column.role != "target"
 
 
 @dataclass(frozen=True)
 class Fan:
-    """One forecast from the past: history ``[time]``, truth ``[horizon]``, quantiles ``[horizon, level]``."""
+    """One forecast from the past: history ``[time]``, truth ``[horizon]``, quantiles ``[horizon, level]``, flags."""
 
     series: str
     past: Array
     truth: Array
     quantiles: Array
+    marks: tuple[Marks, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from dxai.contract.signature import COVERAGE
 from dxai.contract.terms import Text
+from dxai.data.marks import COLORS
 from dxai.files import write_whole
 from dxai.inference.fit import pictures, verdict, words
 from dxai.inference.fit.pictures import Mark
@@ -133,7 +134,16 @@ class _Page:
 
     def fan(self, fan: Fan) -> Markup:
         """One forecast from the past."""
-        return pictures.fan(fan, self.t(f"forecast of series {fan.series}", f"시계열 {fan.series} 예측"))
+        told = self.t(f"forecast of series {fan.series}", f"시계열 {fan.series} 예측")
+        for flag in fan.marks:
+            title = self.pick(words.titled(flag.column))
+            told += self.t(f"; {title} at {flag.ahead} steps ahead", f"; {title}: 앞으로 {flag.ahead}시점")
+        return pictures.fan(fan, told)
+
+    def legend(self, fans: Sequence[Fan]) -> list[tuple[str, str]]:
+        """Colour and title of the flags that bars above the fans mark."""
+        titles = (self.pick(words.titled(flag.column)) for flag in fans[0].marks)
+        return list(zip(COLORS, titles, strict=False))
 
 
 def _shown(truth: Scored) -> list[str]:

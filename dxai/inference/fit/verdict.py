@@ -182,7 +182,7 @@ def _range(evidence: Evidence) -> Iterator[Reason]:
     surely = share_bounds(share * evidence.cases, evidence.cases, alarms=ALARMS).low
     grade = _grade(surely > MOST, surely > OUTSIDE + evidence.chance_outside)
     of = {"share": percent(share), "units": counted(evidence.units, evidence.contract)}
-    worst = sorted((c for c in _judged(evidence) if c.outside), key=lambda c: -c.outside)
+    worst = sorted((c for c in evidence.columns if c.enters and c.outside), key=lambda c: -c.outside)
     if numbers := [c for c in worst if c.column.kind == "number"][:3]:
         yield Reason(grade, say("outside", **of, columns=Text(
             en=", ".join(f"{c.column.title_en} {percent(c.outside)}" for c in numbers),

@@ -1,6 +1,7 @@
 // A table to predictions: what `dxai predict --on-bad-rows flag` does, inside the page.
 
 import { TableError, format, trimmed } from "./csv.js";
+import { fillHolidays } from "./holidays.js";
 import { openModel } from "./model.js";
 import { aheadOf, bySeries, covariatesOf, joined, rowNumbers, shifted, toPanel } from "./panel.js";
 import { cautions, check, matchHeader, reason, textOf } from "./rows.js";
@@ -61,11 +62,12 @@ function cell(value) {
  * `again` forecasts one of the series once more, with other values of the steps ahead.
  */
 export async function forecastTable({ header, rows }, page) {
-  const places = matchHeader(header, page.columns, isRead);
+  const places = matchHeader(header, page.columns, (column) => isRead(column) && !column.holidays);
   const { values, problems } = check(rows, places, readColumns(page));
   if (!rows.length) {
     throw new TableError(["table.rows"]);
   }
+  fillHolidays(values, values.get(page.columns.find((c) => c.role === "time").name), page);
   const marked = markedRows(values, problems, page);
   const broken = new Map(bySeries(marked.filter(({ bad, series: id }) => bad && id !== null)));
   const panel = soundPanel(marked.filter(({ bad }) => !bad), broken, page);
