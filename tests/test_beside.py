@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 
 from dxai.data.cuts import Cut
 from dxai.learn.transform import KnownColumns
-from dxai.networks.beside import BesideFeatures, Clock, Covariate
+from dxai.networks.beside import BesideFeatures, Clock, Covariate, day_of_month
 from dxai.networks.windows import bent, unbent
 
 HORIZON, CONTEXT = 3, 12
@@ -22,14 +22,22 @@ def day_number(day: date) -> int:
 
 def test_clock_knows_weekday_hour_and_time_of_the_year() -> None:
     last = torch.tensor([day_number(date(2024, 6, 30)), day_number(date(2023, 12, 31))])  # both Sundays
-    *waves, weekday = Clock(horizon=HORIZON, step=1, day=1)(last)
+    *waves, of_month, weekday = Clock(horizon=HORIZON, step=1, day=1)(last)
     assert weekday.tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert of_month.tolist() == [[1, 2, 3], [1, 2, 3]]
     assert waves[1][1].tolist() == pytest.approx([1, 1, 1], abs=0.01)  # the cosine of the first days of January
     assert waves[1][0].tolist() == pytest.approx([-1, -1, -1], abs=0.01)
     hours = Clock(horizon=HORIZON, step=1, day=24)(24 * last + 22)
     assert hours[-1].tolist() == [[23, 0, 1]] * 2
     assert hours[-2].tolist() == [[6, 0, 0]] * 2
-    assert len(Clock(horizon=HORIZON, step=7, day=1)(last)) == 4
+    assert Clock(horizon=HORIZON, step=7, day=1)(last)[-1].tolist() == [[7, 14, 21]] * 2
+    assert len(Clock(horizon=HORIZON, step=365.2425 / 12, day=1)(last)) == 4
+
+
+def test_day_of_the_month_is_that_of_the_calendar() -> None:
+    days = torch.arange(-20_000, 50_000, 7)
+    first = date(1970, 1, 1)
+    assert day_of_month(days).tolist() == [(first + timedelta(days=day)).day for day in days.tolist()]
 
 
 def alike(price: list[float], seen: list[float]) -> torch.Tensor:

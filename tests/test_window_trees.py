@@ -11,6 +11,7 @@ import torch
 from dxai.learn.fitting import FitRows
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.window_trees import WindowTrees
+from dxai.networks.beside import day_of_month
 from dxai.networks.windows import WindowFeatures, bent, unbent
 
 SEASON, HORIZON = 12, 6
@@ -152,3 +153,24 @@ def test_its_graph_is_released_and_forecasts_as_it_does(workplace: Any, tmp_path
     parts().write_csv(table)
     dxai(workplace, "predict", "models/parts", str(table), "-o", str(tmp_path / "out.csv"), "--unsigned")
     assert pl.read_csv(tmp_path / "out.csv").select(pl.selectors.float()).to_numpy().size
+
+
+def test_pay_days_are_known_by_the_day_of_the_month() -> None:
+    first, horizon, days = 19_000, 14, 1_100
+    of_month = day_of_month(torch.arange(first, first + days)).numpy()
+    random = np.random.default_rng(0)
+    demand = (100 * (1 + (of_month == 25)) * (1 + 0.05 * random.normal(size=(4, days)))).astype(np.float32)
+    context = WindowTrees.context_of(7, horizon)
+    model = WindowTrees(context=context, horizon=horizon, season=7, frequency="daily", rows=20_000, rounds=100)
+    windows = np.lib.stride_tricks.sliding_window_view(demand, context + horizon, axis=1)
+    ends = np.tile(first + context - 1 + np.arange(windows.shape[1]), len(demand))
+    flat = torch.as_tensor(windows.reshape(-1, context + horizon).copy())
+    last = torch.as_tensor(ends)
+    model.fit(FitRows((flat[:, :context], last), flat[:, context:], ForecastLoss(), seed=0))
+    with torch.inference_mode():
+        quantiles, _, level = model.eval()(torch.as_tensor(demand[:1]), torch.tensor([first + days - 1]))
+    median = (quantiles[0, :, 4] * level[0]).numpy()
+    ahead = day_of_month(torch.arange(first + days, first + days + horizon)).tolist()
+    assert 25 in ahead
+    assert median[ahead.index(25)] == pytest.approx(200, rel=0.15)
+    assert np.delete(median, ahead.index(25)) == pytest.approx(100, rel=0.15)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-_TINY = 1e-6
+_TINY, _WEEK = 1e-6, 7
 _NEAR = {"logged": 0.05, "plain": 0.25}
 """How far apart values may be and still be alike: 5 % of a price, a quarter of a flag or of the usual spread."""
 _SOFTER = (1.0, 0.25)
@@ -203,7 +203,9 @@ class BesideFeatures(nn.Module):
 
 
 class Clock(nn.Module):
-    """What the date says of every step ahead: the time of the year, and the day and hour where steps are shorter.
+    """What the date says of every step ahead: the time of the year, and of shorter steps that of month, week and day.
+
+    Of a week the day of the month on which it ends is told: money comes and budgets end by the month.
 
     Args of the constructor: steps ahead; length of one in days or hours; 24 where it is in hours, or 1.
     """
@@ -219,11 +221,34 @@ class Clock(nn.Module):
         day = torch.div(moment, 24, rounding_mode="floor") if self.hourly else moment
         angle = torch.remainder(day.float(), 365.2425) / 365.2425 * 6.283185307179586
         made = [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
+        if self.step <= _WEEK:
+            made.append(day_of_month(day).float())
         if self.step == 1:
             made.append(torch.remainder(day + 3, 7).float())  # 1970-01-01 was a Thursday; Monday is 0
         if self.hourly:
             made.append(torch.remainder(moment, 24).float())
         return made
+
+
+def day_of_month(day: Tensor) -> Tensor:
+    """Days since 1970-01-01 to 1 … 31, by whole numbers alone.
+
+    Source: Howard Hinnant, chrono-compatible low-level date algorithms, `civil_from_days`: years begin in March, so
+    that the day that is not in every year is their last.
+
+    >>> day_of_month(torch.tensor([0, 30, 31, 11_016, 11_017])).tolist()  # 29 February and 1 March 2000
+    [1, 31, 1, 29, 1]
+    """
+
+    def whole(number: Tensor, parts: int) -> Tensor:
+        return torch.div(number, parts, rounding_mode="floor")
+
+    shifted = day + 719_468
+    of_era = shifted - 146_097 * whole(shifted, 146_097)
+    year = whole(of_era - whole(of_era, 1460) + whole(of_era, 36_524) - whole(of_era, 146_096), 365)
+    of_year = of_era - (365 * year + whole(year, 4) - whole(year, 100))
+    month = whole(5 * of_year + 2, 153)
+    return of_year - whole(153 * month + 2, 5) + 1
 
 
 def _mean(values: Tensor) -> Tensor:
