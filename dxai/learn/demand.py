@@ -36,6 +36,7 @@ from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
 from dxai.learn.levels import Origin, level_scores
 from dxai.learn.losses import ForecastLoss
+from dxai.learn.parts import in_parts
 from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast, ScaledForecast
 from dxai.learn.short_histories import SHORTEST, LeavesShort, ShortHistories
 from dxai.learn.task import Task
@@ -263,8 +264,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         curve = fit(predictor.scaled, self._rows(learnt, told, share), watch, self.settings.trainer, checkpoint)
         if isinstance(network, Weighed):
             network.weigh(watch[:-1], watch[-1])
-        with torch.inference_mode():
-            quantiles, _, scale = (t.numpy() for t in predictor.scaled(*watch[:-1]))
+        quantiles, _, scale = (t.numpy() for t in in_parts(predictor.scaled, watch[:-1]))
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])
         predictor.offset = torch.tensor(conformal_quantile(scores[np.isfinite(scores)]))
         if refits:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dxai import metrics
 from dxai.contract import Frequency
 from dxai.learn.fitting import FitRows
+from dxai.learn.parts import in_parts
 from dxai.learn.window_trees import WindowTrees
 from dxai.networks.arguments import PositiveInt
 from dxai.networks.beside import Covariate
@@ -25,6 +27,20 @@ _SHARES = (0.5, 0.75, 0.25, 1.0, 0.0)
 """Of the trees; of equal ones the first."""
 _GAIN = 0.01
 """Share of the loss that leaving the middle must bring: one horizon is a small sample."""
+_JUDGED = 2_000
+"""Series by which the share is chosen."""
+
+
+def _in_units(member: nn.Module, *inputs: Tensor) -> NDArray[np.float32]:
+    """Quantiles in the target's unit ``[series, horizon, level]``."""
+    quantiles, _, level = in_parts(member, inputs)
+    made: NDArray[np.float32] = (quantiles * level[:, :, None]).numpy()
+    return made
+
+
+def _loss(truth: NDArray[np.float32], quantiles: NDArray[np.float32]) -> float:
+    loss = metrics.wql(truth, quantiles)
+    return float(loss) if np.isfinite(loss) else float("inf")
 
 
 class DemandPortfolio(nn.Module):
@@ -89,17 +105,14 @@ class DemandPortfolio(nn.Module):
             inputs: Of `forward`.
             truth: In the target's unit, NaN where unknown ``[series, horizon]``.
         """
-        losses = {share: self._loss(share, inputs, truth) for share in _SHARES}
+        judged = torch.linspace(0, len(truth) - 1, min(len(truth), _JUDGED)).round().long()
+        history, last, *columns = (values[judged] for values in inputs)
+        trees, experts = (_in_units(self.trees, history, last, *columns), _in_units(self.experts, history))
+        known = truth[judged].numpy()
+        losses = {share: _loss(known, share * trees + (1 - share) * experts) for share in _SHARES}
         best = min(losses, key=lambda share: losses[share])
         middle = _SHARES[0]
         self.share = best if losses[best] < (1 - _GAIN) * losses[middle] else middle
-
-    def _loss(self, share: float, inputs: Sequence[Tensor], truth: Tensor) -> float:
-        self.share = share
-        with torch.inference_mode():
-            quantiles, _, level = self(*inputs)
-        loss = metrics.wql(truth.numpy(), (quantiles * level[:, :, None]).numpy())
-        return float(loss) if np.isfinite(loss) else float("inf")
 
     def get_extra_state(self) -> Tensor:
         """The share, for a stored fit."""

@@ -14,6 +14,7 @@ from dxai.arithmetic import square_root
 from dxai.contract import Contract
 from dxai.contract.signature import last_of, signature_of
 from dxai.data.batch import Arrays, Outputs
+from dxai.learn.parts import SERIES_AT_ONCE
 from dxai.learn.transform import Calendar, ColumnTransform, KnownColumns, RawTransform, SeriesScale, TargetScale, encode
 
 _LEAST_DIFFICULTY = 0.1
@@ -243,6 +244,12 @@ class DemandPredictor(Predictor):
             shut, zero = told[self.roles["open"]][:, -self.contract.horizon :] == 0, torch.zeros(())
             in_units = [torch.where(shut if v.ndim == 2 else shut[..., None], zero, v) for v in in_units]
         return dict(zip(self.output_names, in_units, strict=True))
+
+    def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+        """As of any predictor, some series at a time."""
+        parts = zip(*(torch.split(values, SERIES_AT_ONCE) for values in inputs.values()), strict=True)
+        made = [super(DemandPredictor, self).predict(dict(zip(inputs, part, strict=True))) for part in parts]
+        return {name: np.concatenate([part[name] for part in made]) for name in self.output_names}
 
     def positional(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """History, when it ends and the covariates, as `scaled` takes them."""
