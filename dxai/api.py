@@ -85,7 +85,7 @@ class LoadedModel:
 
     def predict(
         self, rows: Rows, *, ahead: Rows | None = None, on_bad_rows: OnBadRows = "stop", convert_units: bool = False,
-        carry_forward: bool = False, service_level: float | None = None, lead_time: int = 0,
+        carry_forward: bool = False, service_level: float | None = None, lead_time: int = 0, levels: bool = False,
     ) -> Rows:  # fmt: skip
         """Predictions beside the rows' own columns (quality), or the steps that follow the histories (demand).
 
@@ -100,6 +100,7 @@ class LoadedModel:
             service_level: Of demand: give one row per series with the quantity that covers all steps with this
                 probability, in place of the steps.
             lead_time: Steps that such a quantity covers; 0: all.
+            levels: Of demand with a hierarchy: give the sums of every level, which add up, in place of the steps.
 
         Returns:
             The same kind of table; a pandas frame keeps its index where every row keeps its place.
@@ -114,7 +115,12 @@ class LoadedModel:
         blocks = prediction.blocks([_frame(rows)], None if ahead is None else [_frame(ahead)])
         if service_level is not None:
             blocks = prediction.orders(blocks, service_level, lead_time, self.bundle.metrics)
-        answer = pl.concat(list(blocks))
+        if levels:
+            from dxai.forecaster.yardstick import expert_bounds
+
+            _, answer = prediction.levels(blocks, self.bundle.metrics, expert_bounds)
+        else:
+            answer = pl.concat(list(blocks))
         self.counts = prediction.counts
         for (column, value), count in prediction.unseen.most_common(5):
             told = f"{count:,} rows have {value!r} in {column!r}, which the model never saw."

@@ -185,6 +185,8 @@ def test_printed_means_add_up_to_the_last_digit(released: Path, tmp_path: Path) 
     words = ["predict", str(released), "past.csv", "-o", "out.csv", "--unsigned"]
     dxai(tmp_path, *words, "--levels", "levels.csv")
     made = pl.read_csv(tmp_path / "levels.csv", infer_schema=False)
+    rows = pl.read_csv(tmp_path / words[2], try_parse_dates=True)
+    assert load(str(released), unsigned=True).predict(rows, levels=True).height == made.height
     assert made.columns == ["level", "size", "store", "product", "week", "units_mean", "units_lower", "units_upper"]
     assert made["level"].unique(maintain_order=True).to_list() == ["total", "size", "store", "series"]
     assert len(made) == (1 + 2 + 5 + 15) * HORIZON

@@ -30,7 +30,6 @@ from dxai.data.steps import LENGTHS, cycles, units_of_a_day
 from dxai.data.trainable import histories, refuse
 from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import DataError, SettingsError
-from dxai.forecaster.yardstick import expert_bounds
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
@@ -348,7 +347,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         for fold in (f for f in self.folds if f.is_test):
             rows = self.arrays(held_out, fold)
             past = self.hierarchy.sums(self.panel.until(fold.origin, self.frequency).values)
-            upper = expert_bounds(past.astype(np.float32), self.contract)
+            upper = yardsticks.expert_bounds(past.astype(np.float32), self.contract.horizon, self.contract.season)
             made.append(Origin(rows["truth"], Bounds(rows["mean"], rows["lower"], rows["upper"]), upper))
         return made
 

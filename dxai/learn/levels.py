@@ -36,12 +36,12 @@ class Origin:
     Attributes:
         truth: ``[series, step]``, NaN where unknown.
         made: Of the series.
-        upper: Of the upper nodes, each by itself; None where experts do not look so far ahead.
+        upper: Of the upper nodes, each by itself.
     """
 
     truth: NDArray[np.floating]
     made: Bounds
-    upper: Bounds | None
+    upper: Bounds
 
 
 def level_scores(hierarchy: Hierarchy, origins: Sequence[Origin], minimum: float | None) -> dict[str, Any]:
@@ -56,10 +56,7 @@ def level_scores(hierarchy: Hierarchy, origins: Sequence[Origin], minimum: float
     chosen = _is_better(chosen_by)
     last, ways = origins[-1], _ways(hierarchy, origins, minimum)
     scores = {way: _by_level(hierarchy, last.truth, made.mean) for way, made in ways.items()}
-    if last.upper is not None:
-        scores[ALONE] = _compared(
-            hierarchy.split(hierarchy.sums(last.truth)), hierarchy.split(np.asarray(last.upper.mean))
-        )
+    scores[ALONE] = _compared(hierarchy.split(hierarchy.sums(last.truth)), hierarchy.split(np.asarray(last.upper.mean)))
     truths = [origin.truth for origin in origins]
     released = [_ways(hierarchy, [origin], minimum)[MINT if chosen else BOTTOM_UP] for origin in origins]
     correlation = covering_correlations(hierarchy, truths, released)
@@ -96,20 +93,17 @@ def _validated(hierarchy: Hierarchy, origins: Sequence[Origin], minimum: float |
 def _ways(hierarchy: Hierarchy, origins: Sequence[Origin], minimum: float | None) -> dict[str, Bounds]:
     """Forecasts of the series at the last of these origins, by the way in which they add up."""
     *earlier, last = origins
-    ways = {BOTTOM_UP: last.made}
-    if last.upper is not None:
-        ways[MINT] = agreed(hierarchy, last.made, last.upper, minimum)
-        if earlier:
-            errors = Covariance.shrunk(np.concatenate([_errors(hierarchy, each) for each in earlier], axis=1))
-            mean = reconciled(hierarchy, np.concatenate([last.upper.mean, last.made.mean]), errors)
-            mean = mean if minimum is None else np.maximum(mean, minimum)
-            ways[SHRUNK] = Bounds(mean, last.made.lower, last.made.upper)
+    ways = {BOTTOM_UP: last.made, MINT: agreed(hierarchy, last.made, last.upper, minimum)}
+    if earlier:
+        errors = Covariance.shrunk(np.concatenate([_errors(hierarchy, each) for each in earlier], axis=1))
+        mean = reconciled(hierarchy, np.concatenate([last.upper.mean, last.made.mean]), errors)
+        mean = mean if minimum is None else np.maximum(mean, minimum)
+        ways[SHRUNK] = Bounds(mean, last.made.lower, last.made.upper)
     return ways
 
 
 def _errors(hierarchy: Hierarchy, origin: Origin) -> Array:
     """Of all nodes, upper ones first ``[node, step]``."""
-    assert origin.upper is not None  # one origin has it where another does
     return np.concatenate([hierarchy.sums(origin.truth) - origin.upper.mean, origin.truth - origin.made.mean])
 
 

@@ -14,14 +14,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from dxai.contract.signature import LEVELS
+from dxai.data.levels import Bounds
 from dxai.data.naive import Forecast
+from dxai.learn.parts import in_parts
 from dxai.networks.experts import Experts
 
 Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 NEIGHBOURS = 15
-_SERIES_AT_ONCE = 128
 
 
 def mean(features: Array, target: Array, test: Array) -> Array:
@@ -64,11 +65,20 @@ def experts(past: Array, horizon: int, season: int) -> Forecast:
         horizon: Steps to forecast.
         season: Steps of one season.
     """
+    quantiles, _ = _of_experts(past, horizon, season)
+    return Forecast(quantiles[..., LEVELS.index(0.5)], quantiles)
+
+
+def expert_bounds(past: Array, horizon: int, season: int) -> Bounds:
+    """Means of the same forecasts, and the outermost of `LEVELS` around them."""
+    quantiles, mean = _of_experts(past, horizon, season)
+    return Bounds(mean, quantiles[..., 0], quantiles[..., -1])
+
+
+def _of_experts(past: Array, horizon: int, season: int) -> tuple[Array, Array]:
     network = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season).eval()
-    with torch.inference_mode():
-        parts = [network(part) for part in torch.split(torch.as_tensor(past), _SERIES_AT_ONCE)]
-    made: Array = torch.cat([quantiles * unit[:, :, None] for quantiles, _, unit in parts]).numpy()
-    return Forecast(made[..., LEVELS.index(0.5)], made)
+    quantiles, mean, unit = in_parts(network, [torch.as_tensor(past)])
+    return (quantiles * unit[:, :, None]).numpy(), (mean * unit).numpy()
 
 
 def _shares(fitted: Any, test: Array) -> Array:
