@@ -89,3 +89,18 @@ def test_a_stored_portfolio_comes_back_with_its_share(portfolio: DemandPortfolio
     fresh.load_state_dict(portfolio.state_dict())
     assert fresh.share == 0.75
     np.testing.assert_array_equal(answers(fresh.eval(), fresh.share, inputs)[0], expected[0])
+
+
+def test_short_series_are_left_to_the_experts_where_there_are_some(portfolio: DemandPortfolio, values: Any) -> None:
+    history, last = asked(values, 0)
+    history[:3, :-10] = torch.nan
+    mixed, experts = (answers(portfolio, share, (history, last))[0] for share in (0.5, 0.0))
+    portfolio.share = 0.5
+    assert portfolio.leave_short(24)
+    left = answers(portfolio, 0.5, (history, last))[0]
+    np.testing.assert_allclose(left[:3], experts[:3], rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(left[3:], mixed[3:])
+    assert not np.allclose(left[:3], mixed[:3], rtol=0.01)
+    portfolio.share = 1.0
+    assert not portfolio.leave_short(24)
+    portfolio.leave_short(0)
