@@ -175,7 +175,11 @@ def _make_bundle(
     metrics = json.loads(_QUALITY_METRICS if quality else _DEMAND_METRICS)
     terms = Terms(licence="CC-BY-4.0", citation="Made up.", usage=Text(en=usage, ko="회원사는 누구나 쓸 수 있습니다."))
     typed, _ = cast(rows, contract)
-    profile = profile_rows(typed, contract) if quality else profile_panel(to_panel(typed, contract, where=""), contract)
+    profile = (
+        profile_rows(typed, contract)
+        if quality
+        else profile_panel(to_panel(typed, contract, where=""), contract, typed)
+    )
     golden = rows.head(8).drop("hardness") if quality else rows
     manifest = Manifest(
         name=name, version=version, task=task, context=0 if quality else 12, files={}, code="0" * 64,

@@ -444,6 +444,47 @@ def _json(array: Any) -> list[Any]:
     return [None if isinstance(v, float) and np.isnan(v) else v for v in array.ravel().tolist()]
 
 
+def shortened() -> pl.DataFrame:
+    """Sales, of which milk in the north began two weeks before the end."""
+    late = (pl.col("store") == "north") & (pl.col("product") == "milk")
+    return sales().filter(~late | (pl.col("week") >= date(2025, 9, 14)))
+
+
+@slow
+def test_predict_forecasts_a_short_series_and_says_so(released: Path, tmp_path: Path) -> None:
+    table = shortened()
+    milk = (pl.col("store") == "north") & (pl.col("product") == "milk")
+    known = len(table.filter(milk))
+    assert 1 < known < 8
+    table.write_csv(tmp_path / "past.csv")
+    ahead_of(table).write_csv(tmp_path / "plan.csv")
+    words = ["predict", str(released), "past.csv", "--unsigned", "--ahead", "plan.csv", "-o", "out.csv"]
+    told = dxai(tmp_path, *words)
+    assert "1 series has fewer than the 8 known steps that the model was trained for" in told
+    made = pl.read_csv(tmp_path / "out.csv")
+    assert len(made) == 12 * HORIZON
+    short, past = made.filter(milk), table.filter(milk)["units"]
+    sold = past.filter(past > 0)
+    assert short["units_q50"].is_between(sold.min() * 0.8, sold.max() * 1.2).all()
+    usual = load(str(released), unsigned=True).predict(sales(), ahead=ahead_of(sales()))
+    others = made.filter(~milk)["units_q50"].to_numpy()
+    assert others == pytest.approx(usual.filter(~milk)["units_q50"].to_numpy(), rel=1e-4)
+
+
+@slow
+def test_check_and_server_take_a_short_series(released: Path, tmp_path: Path) -> None:
+    table = shortened()
+    whole = pl.concat([table, ahead_of(table)], how="diagonal")
+    table.write_csv(tmp_path / "past.csv")
+    told = dxai(tmp_path, "check", str(released), "past.csv", "--unsigned")
+    assert "Experts without training forecast them" in " ".join(told.split())
+    with running([str(released)], tmp_path / "log") as server:
+        address = "http://{}:{}".format(*server.address)
+        status, answer = asked(address, "/models/grocery/predict", whole.write_csv().encode())
+    assert status == 200, answer
+    assert len(pl.read_csv(answer)) == 12 * HORIZON
+
+
 def test_model_that_does_not_look_at_a_column_is_refused(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout / "configs", tmp_path / "checkout/configs")
     folder = data_folder(tmp_path / "grocery", contract_text(), sales())

@@ -37,7 +37,7 @@ SIZES = ("large", "small")
 
 
 def contract_text(hierarchy: list[str], columns: list[dict[str, Any]] | None = None) -> str:
-    keys = {"task": "demand", "frequency": "weekly", "horizon": HORIZON, "season": 52, "minimumHistory": 8}
+    keys = {"task": "demand", "frequency": "weekly", "horizon": HORIZON, "season": 52, "minimumHistory": 1}
     properties = [{"property": k, "value": v} for k, v in (keys | {"hierarchy": hierarchy}).items()]
     return yaml.safe_dump({
         "apiVersion": "v3.1.0", "kind": "DataContract", "id": "shops", "version": "1.0.0", "status": "draft",
@@ -153,7 +153,7 @@ def released(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("hierarchy")
     shutil.copytree(checkout / "configs", home / "checkout/configs")
     folder = data_folder(home / "shops", contract_text(["size", "store"]), sales())
-    told = dxai(home / "checkout", "train", f"data={folder}", "model.rounds=20", "split.origins=3")
+    told = dxai(home / "checkout", "train", f"data={folder}", "model=trees", "model.rounds=20", "split.origins=3")
     run = next(line.split()[-3] for line in told.splitlines() if "dxai release" in line)
     dxai(home / "checkout", "release", run, "--to", "models/shops")
     return home / "checkout/models/shops"

@@ -1,19 +1,13 @@
-"""Series too short for a trained model are forecast by experts in the same graph, counted and told at every door."""
+"""Series too short for a trained model are forecast by experts in the same graph (doors: tests/test_covariates.py)."""
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
-from test_covariates import HORIZON, ahead_of, asked, released, sales
 from test_export import DEMAND, TOLERANCE, parts, proven, settings
-from test_own_data import dxai
-from test_serve import running
 
-from dxai.api import load
 from dxai.contract.signature import LEVELS
 from dxai.data.batch import SeriesCodec
 from dxai.inference.model import Model
@@ -23,7 +17,6 @@ from dxai.learn.predictor import DemandPredictor
 from dxai.learn.short_histories import ShortHistories
 from dxai.ship.export import export
 
-__all__ = ["released"]  # a fixture
 pytestmark = pytest.mark.slow(seconds=90)
 
 CONTEXT, KNOWN = 30, 5
@@ -78,42 +71,3 @@ def test_experts_stand_alone_and_a_model_without_a_minimum_needs_none(checkout: 
     anything = DEMAND.model_copy(update={"minimum_history": 1})
     task = DemandTask(anything, parts(), settings(checkout, "retail", ["model=dlinear", "scaling.context=30"]))
     assert isinstance(task.shipped(task.predictor()), DemandPredictor)
-
-
-def shortened() -> pl.DataFrame:
-    """Sales, of which milk in the north began two weeks before the end."""
-    late = (pl.col("store") == "north") & (pl.col("product") == "milk")
-    return sales().filter(~late | (pl.col("week") >= date(2025, 9, 14)))
-
-
-def test_predict_forecasts_a_short_series_and_says_so(released: Path, tmp_path: Path) -> None:
-    table = shortened()
-    milk = (pl.col("store") == "north") & (pl.col("product") == "milk")
-    known = len(table.filter(milk))
-    assert 1 < known < 8
-    table.write_csv(tmp_path / "past.csv")
-    ahead_of(table).write_csv(tmp_path / "plan.csv")
-    words = ["predict", str(released), "past.csv", "--unsigned", "--ahead", "plan.csv", "-o", "out.csv"]
-    told = dxai(tmp_path, *words)
-    assert "1 series has fewer than the 8 known steps that the model was trained for" in told
-    made = pl.read_csv(tmp_path / "out.csv")
-    assert len(made) == 12 * HORIZON
-    short, past = made.filter(milk), table.filter(milk)["units"]
-    sold = past.filter(past > 0)
-    assert short["units_q50"].is_between(sold.min() * 0.8, sold.max() * 1.2).all()
-    usual = load(str(released), unsigned=True).predict(sales(), ahead=ahead_of(sales()))
-    others = made.filter(~milk)["units_q50"].to_numpy()
-    assert others == pytest.approx(usual.filter(~milk)["units_q50"].to_numpy(), rel=1e-4)
-
-
-def test_check_and_server_take_a_short_series(released: Path, tmp_path: Path) -> None:
-    table = shortened()
-    whole = pl.concat([table, ahead_of(table)], how="diagonal")
-    table.write_csv(tmp_path / "past.csv")
-    told = dxai(tmp_path, "check", str(released), "past.csv", "--unsigned")
-    assert "Experts without training forecast them" in " ".join(told.split())
-    with running([str(released)], tmp_path / "log") as server:
-        address = "http://{}:{}".format(*server.address)
-        status, answer = asked(address, "/models/grocery/predict", whole.write_csv().encode())
-    assert status == 200, answer
-    assert len(pl.read_csv(answer)) == 12 * HORIZON
