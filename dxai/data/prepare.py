@@ -159,6 +159,26 @@ def seoul_bike(raw: Path) -> pl.DataFrame:
     )
 
 
+def steel_plates(raw: Path) -> pl.DataFrame:
+    """UCI 198: the seven 0/1 columns of the kinds of fault to one, and the two of the types of steel likewise."""
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    steels = {"TypeOfSteel_A300": "A300", "TypeOfSteel_A400": "A400"}
+    faults = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")
+    joined = {"LogOfAreas": "log_of_areas", "SigmoidOfAreas": "sigmoid_of_areas"}
+    return table.select(
+        *(pl.col(c).alias(joined.get(c, c.lower())) for c in table.columns if c not in faults and c not in steels),
+        _which(steels).alias("type_of_steel"),
+        _which({name: name for name in faults}).alias("fault"),
+    )
+
+
+def _which(flags: dict[str, str]) -> pl.Expr:
+    """The text of the one 0/1 column that is 1; missing where none or several are."""
+    one = pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in flags) == 1
+    texts = [pl.when(pl.col(name) == "1").then(pl.lit(text)) for name, text in flags.items()]
+    return pl.when(one).then(pl.coalesce(texts))
+
+
 def m3_monthly(raw: Path) -> pl.DataFrame:
     """Monthly M3 series."""
     return _m3(raw, "MONTHLY", "1mo")
