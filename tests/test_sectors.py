@@ -6,6 +6,7 @@ import lzma
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from dxai.config.compose import settings_from
 from dxai.config.settings import PublishedData
@@ -46,3 +47,13 @@ def test_a_row_of_two_faults_or_of_none_has_no_kind_of_fault(tmp_path: Path) -> 
     raw = tmp_path / "plates.csv.xz"
     raw.write_bytes(lzma.compress("\n".join(",".join(line) for line in [head, *rows]).encode()))
     assert steel_plates(raw).rows() == [("7", "A300", "Z_Scratch"), ("8", "A400", None), ("9", "A400", None)]
+
+
+@pytest.mark.network
+def test_variants_of_a_car_are_one_group_and_nothing_tells_its_fuel_economy(checkout: Path) -> None:
+    table = prepared("epa2021", checkout)
+    assert (table.height, table["car"].n_unique()) == (1108, 275)
+    assert table.filter(pl.col("car") == "AUDI R8")["drive"].n_unique() == 2
+    assert table["combined"].min() == pytest.approx(10 * 1.609344 / 3.785411784)  # 10 miles per US gallon
+    assert not set(table.columns) & {"city_mpg", "hwy_mpg", "comb_mpg", "guzzler", "carline"}
+    assert table.null_count().sum_horizontal().item() == 0

