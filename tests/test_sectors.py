@@ -57,3 +57,15 @@ def test_variants_of_a_car_are_one_group_and_nothing_tells_its_fuel_economy(chec
     assert table["combined"].min() == pytest.approx(10 * 1.609344 / 3.785411784)  # 10 miles per US gallon
     assert not set(table.columns) & {"city_mpg", "hwy_mpg", "comb_mpg", "guzzler", "carline"}
     assert table.null_count().sum_horizontal().item() == 0
+
+
+@pytest.mark.parametrize(("part", "least"), [("compressor", 0.95), ("turbine", 0.975)])
+def test_naval_states_are_a_grid_whose_speeds_stay_whole(part: str, least: float, checkout: Path) -> None:
+    table = prepared(f"naval_{part}", checkout)
+    states = table.group_by("ship_speed").len()
+    assert sorted(states["ship_speed"]) == [3, 6, 9, 12, 15, 18, 21, 24, 27]
+    assert set(states["len"]) == {51 * 26}
+    assert all(table[name].n_unique() > 1 for name in table.columns)
+    target = table[f"{part}_decay"]
+    assert (target.min(), target.max()) == (least, 1)
+    assert sum(name.endswith("_decay") for name in table.columns) == 1  # no sensor tells the other part's

@@ -131,6 +131,36 @@ def epa2021(raw: Path) -> pl.DataFrame:
     return table.cast(pl.String)
 
 
+def naval_compressor(raw: Path) -> pl.DataFrame:
+    """UCI 316 for the decay of the compressor."""
+    return _naval(raw, "GT Compressor", "compressor_decay")
+
+
+def naval_turbine(raw: Path) -> pl.DataFrame:
+    """UCI 316 for the decay of the turbine."""
+    return _naval(raw, "GT Turbine", "turbine_decay")
+
+
+def _naval(raw: Path, part: str, target: str) -> pl.DataFrame:
+    """Sensors and the decay of one part.
+
+    Left out are the two constants, the port propeller, whose torque is that of the starboard one, and the decay of the
+    other part, which no sensor tells.
+    """
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    names = {
+        "lp": "lever_position", "v": "ship_speed", "GTT": "shaft_torque", "GTn": "turbine_speed",
+        "GGn": "generator_speed", "Ts": "propeller_torque", "T48": "turbine_exit_temperature",
+        "T2": "compressor_outlet_temperature", "P48": "turbine_exit_pressure", "P2": "compressor_outlet_pressure",
+        "Pexh": "exhaust_pressure", "TIC": "injection_control", "mf": "fuel_flow",
+    }  # fmt: skip
+    columns = {name[name.find("(") + 1 : name.find(")")]: name for name in table.columns}  # "Ship speed (v) [knots]"
+    return table.select(
+        *(pl.col(columns[symbol]).alias(name) for symbol, name in names.items()),
+        pl.col(f"{part} decay state coefficient").alias(target),
+    )
+
+
 def online_retail(raw: Path) -> pl.DataFrame:
     """UCI 502: invoice lines to units per product and week that ends on Sunday.
 
