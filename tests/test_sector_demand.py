@@ -1,0 +1,49 @@
+"""Car parts, a home's appliances and a milling machine: their tables hold what the sources publish, and no leak."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dxai.config.compose import settings_from
+from dxai.config.settings import PublishedData
+from dxai.data.prepare import prepare
+from dxai.data.table import contract_of
+
+
+def table_of(task: str, checkout: Path) -> pl.DataFrame:
+    """The table of an experiment, made anew and held against its contract."""
+    data = published(task, checkout)
+    return prepare(checkout / data.place, data.recipe, contract_of(data, checkout))
+
+
+def published(task: str, checkout: Path) -> PublishedData:
+    data = settings_from([f"experiment={task}"], checkout=checkout).data
+    assert isinstance(data, PublishedData)
+    return data
+
+
+@pytest.mark.parametrize("task", ["carparts"])
+def test_file_of_a_task_has_the_promised_bytes(task: str, checkout: Path) -> None:
+    data = published(task, checkout)
+    assert hashlib.sha256((checkout / data.place).read_bytes()).hexdigest() == data.sha256
+
+
+def test_car_parts_have_the_published_counts(checkout: Path) -> None:
+    table = table_of("carparts", checkout)
+    assert (table["part"].n_unique(), table.height) == (2509, 2509 * 51)
+    assert table.select("part", "month").is_unique().all()
+    assert (table["month"].min(), table["month"].max()) == (date(1998, 1, 31), date(2002, 3, 31))
+    assert table["month"].n_unique() == 51
+    assert (table["units"].sum(), table["units"].max()) == (64_916, 52)
+
+
+def test_car_parts_keep_the_months_of_each_part(checkout: Path, shared_data: Path) -> None:
+    source = pl.read_csv(shared_data / "carparts_monthly_demand.csv", schema_overrides={"Part": pl.String})
+    complete = source.drop_nulls().sort("Part")
+    parts = table_of("carparts", checkout).group_by("part", maintain_order=True).agg("units")
+    assert [(part, *units) for part, units in parts.iter_rows()] == complete.rows()
