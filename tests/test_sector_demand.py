@@ -27,7 +27,7 @@ def published(task: str, checkout: Path) -> PublishedData:
     return data
 
 
-@pytest.mark.parametrize("task", ["carparts"])
+@pytest.mark.parametrize("task", ["carparts", "ai4i"])
 def test_file_of_a_task_has_the_promised_bytes(task: str, checkout: Path) -> None:
     data = published(task, checkout)
     assert hashlib.sha256((checkout / data.place).read_bytes()).hexdigest() == data.sha256
@@ -47,3 +47,20 @@ def test_car_parts_keep_the_months_of_each_part(checkout: Path, shared_data: Pat
     complete = source.drop_nulls().sort("Part")
     parts = table_of("carparts", checkout).group_by("part", maintain_order=True).agg("units")
     assert [(part, *units) for part, units in parts.iter_rows()] == complete.rows()
+
+
+def test_cuts_have_the_published_counts_and_no_column_that_tells_the_failure(checkout: Path) -> None:
+    table = table_of("ai4i", checkout)
+    assert dict(table["outcome"].value_counts().iter_rows()) == {"ok": 9661, "failure": 339}
+    assert dict(table["type"].value_counts().iter_rows()) == {"L": 6000, "M": 2997, "H": 1003}
+    features = {"type", "air_temperature", "process_temperature", "speed", "torque", "tool_wear"}
+    assert set(table.columns) == features | {"tool", "outcome"}
+
+
+def test_wear_grows_with_each_cut_of_a_tool(checkout: Path) -> None:
+    table = table_of("ai4i", checkout)
+    assert table["tool"].n_unique() == 120
+    grows = table.group_by("tool").agg((pl.col("tool_wear").diff().drop_nulls() > 0).all().alias("grows"))
+    assert grows["grows"].all()
+    starts = table.group_by("tool", maintain_order=True).agg(pl.col("tool_wear").first())["tool_wear"]
+    assert starts.unique().to_list() == [0]

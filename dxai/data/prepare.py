@@ -170,6 +170,24 @@ def carparts(raw: Path) -> pl.DataFrame:
     return long.with_columns(month.alias("month")).sort("part", "month").cast(pl.String)
 
 
+def ai4i(raw: Path) -> pl.DataFrame:
+    """UCI 601: one row per cut of a milling machine, without the kinds of failure, which are known after it only.
+
+    A new tool begins where the wear falls: its number keeps the cuts of a tool together.
+    """
+    names = {
+        "Type": "type", "Air temperature [K]": "air_temperature", "Process temperature [K]": "process_temperature",
+        "Rotational speed [rpm]": "speed", "Torque [Nm]": "torque", "Tool wear [min]": "tool_wear",
+    }  # fmt: skip
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    changed = pl.col("Tool wear [min]").cast(pl.Int64).diff().fill_null(0) < 0
+    return table.select(
+        (changed.cum_sum() + 1).cast(pl.String).alias("tool"),
+        *(pl.col(old).alias(new) for old, new in names.items()),
+        pl.col("Machine failure").replace_strict({"0": "ok", "1": "failure"}).alias("outcome"),
+    )
+
+
 def m3_monthly(raw: Path) -> pl.DataFrame:
     """Monthly M3 series."""
     return _m3(raw, "MONTHLY", "1mo")
