@@ -60,6 +60,7 @@ FINGERPRINTS = {
     "m3_quarterly": "79caee3dfb895bf3b22687b2b18be2ee83ac6bb4aede808c1472a961890a90d2",
     "seoul_bike": "01e9184485269b8d8bee602f73e7acc65ec35bb766de1069da5636a2041d2239",
     "carparts_demand": "93f8c1da18db4dfc46f00e857f97547b8b6edd39727c122275e09a6f1c0501cb",
+    "appliances_energy": "a22fc7a872ef7c807505d8b47633284216efd20c594d8ba74f976a4b0c773272",
     "ai4i": "2d140b6085a2dca3794cd4c629b55ad6572b469e6e41b44c085305c33008549f",
     "retail_demand": "efd1eca17a4181118d04c8ab2ec3335171b8306a3ba3fc3debaacf9735fb4868",
     "monthly_series": "71ee3afc219ad2006bc0b3203fb6c8a9dee7a26bb35b4e97bf52aefb2403841f",

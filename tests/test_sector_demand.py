@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -27,7 +27,7 @@ def published(task: str, checkout: Path) -> PublishedData:
     return data
 
 
-@pytest.mark.parametrize("task", ["carparts", "ai4i"])
+@pytest.mark.parametrize("task", ["carparts", "appliances", "ai4i"])
 def test_file_of_a_task_has_the_promised_bytes(task: str, checkout: Path) -> None:
     data = published(task, checkout)
     assert hashlib.sha256((checkout / data.place).read_bytes()).hexdigest() == data.sha256
@@ -47,6 +47,21 @@ def test_car_parts_keep_the_months_of_each_part(checkout: Path, shared_data: Pat
     complete = source.drop_nulls().sort("Part")
     parts = table_of("carparts", checkout).group_by("part", maintain_order=True).agg("units")
     assert [(part, *units) for part, units in parts.iter_rows()] == complete.rows()
+
+
+def test_appliances_are_whole_hours_of_the_source_with_the_weather_at_their_start(
+    checkout: Path, shared_data: Path
+) -> None:
+    table = table_of("appliances", checkout)
+    assert (table["hour"].min(), table["hour"].max()) == (datetime(2016, 1, 11, 17), datetime(2016, 5, 27, 17))
+    assert table["hour"].diff().drop_nulls().unique().to_list() == [timedelta(hours=1)]
+    source = pl.read_csv(shared_data / "appliances_energy_10min.csv.gz", try_parse_dates=True)
+    hours = source.group_by_dynamic("date", every="1h").agg(
+        pl.len(), pl.col("Appliances").sum().cast(pl.Float64),
+        pl.col("T_out", "RH_out", "Windspeed", "Visibility", "Tdewpoint").first().cast(pl.Float64),
+    )  # fmt: skip
+    assert hours["len"].to_list() == [6] * 3289 + [1]
+    assert table.drop("home").rows() == hours.head(3289).drop("len").rows()
 
 
 def test_cuts_have_the_published_counts_and_no_column_that_tells_the_failure(checkout: Path) -> None:

@@ -170,6 +170,16 @@ def carparts(raw: Path) -> pl.DataFrame:
     return long.with_columns(month.alias("month")).sort("part", "month").cast(pl.String)
 
 
+def appliances(raw: Path) -> pl.DataFrame:
+    """UCI 374 as the repository holds it: energy by the hour of one home, and the weather at the start of the hour."""
+    names = {
+        "date": "hour", "Appliances": "energy", "T_out": "temperature", "RH_out": "humidity", "Windspeed": "wind_speed",
+        "Visibility": "visibility", "Tdewpoint": "dew_point",
+    }  # fmt: skip
+    hours = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    return hours.select(pl.lit("Belgium").alias("home"), *(pl.col(old).alias(new) for old, new in names.items()))
+
+
 def ai4i(raw: Path) -> pl.DataFrame:
     """UCI 601: one row per cut of a milling machine, without the kinds of failure, which are known after it only.
 
