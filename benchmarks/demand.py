@@ -103,7 +103,7 @@ def told(measured: Set, model: str, *, as_json: bool) -> str:
 
 
 def forecast(measured: Set, model: str) -> dict[str, float]:
-    """Scores of a model, means over the origins."""
+    """Scores of a model, means over the origins; a share of the demand over those with some (a closed day has none)."""
     words = ["experiment=demand", f"split.origins={len(measured.origins)}", *f"model={model}".split()]
     settings = settings_from(words, checkout=find_checkout())
     task = task_for(measured.contract, measured.table, settings)
@@ -122,7 +122,7 @@ def forecast(measured: Set, model: str) -> dict[str, float]:
             truth, past = np.nan_to_num(truth, nan=0.0), np.nan_to_num(past, nan=0.0)
         known = {"truth": truth, "past": past, "prediction": arrays["quantiles"][..., MEDIAN]}
         found.append(metrics.score(SCORES, **arrays, **known, lag=measured.lag))
-    return {name: round(float(np.mean([one[name] for one in found])), 5) for name in SCORES}
+    return {name: round(float(np.nanmean([one[name] for one in found])), 5) for name in SCORES}
 
 
 def _without_history(panel: Any, origin: int) -> Any:

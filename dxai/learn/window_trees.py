@@ -46,6 +46,9 @@ _SETTINGS: dict[str, Any] = {
     "feature_fraction": 0.25, "feature_fraction_bynode": 0.5, "verbosity": -1, "num_threads": 1, "deterministic": True,
     "force_col_wise": True,
 }  # fmt: skip
+_DAY = 24
+_OF_HOURS: dict[str, Any] = {"num_leaves": 31, "feature_fraction": 0.4}
+"""In place of those: what an hour is like depends on weather, weekday and hour together."""
 
 
 class WindowTrees(nn.Module):
@@ -78,6 +81,7 @@ class WindowTrees(nn.Module):
         """
         super().__init__()
         clock = Clock(horizon=horizon, step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
+        self.settings = _SETTINGS | (_OF_HOURS if season == _DAY else {})
         self.features = WindowFeatures(horizon=horizon, season=season, clock=clock, columns=columns)
         self.context, self.horizon, self.most, self.rounds = self.features.context, horizon, _BAGS * rows, rounds
         self.roles = [column.role for column in columns]
@@ -140,7 +144,7 @@ class WindowTrees(nn.Module):
             for bag in range(_BAGS):
                 mine = half == bag
                 table = lightgbm.Dataset(features[mine], label[mine], weight=weight[mine] / weight[mine].mean())
-                booster = lightgbm.train(_SETTINGS | aim | {"seed": rows.seed + 1 + bag}, table, self.rounds)
+                booster = lightgbm.train(self.settings | aim | {"seed": rows.seed + 1 + bag}, table, self.rounds)
                 made.append(moved(trees_of_lightgbm(booster.dump_model()), 1 / _BAGS, number))
         self.trees.plant(joined(made))
 
