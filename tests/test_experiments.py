@@ -21,10 +21,16 @@ from dxai.train import train
 pytestmark = pytest.mark.slow
 
 EXPERIMENTS = sorted(p.stem for p in (Path(__file__).parent.parent / "configs/experiment").glob("*.yaml"))
-PUBLISHED = [
-    f"experiment={name}" for name in EXPERIMENTS if name not in ("quality", "demand") and "_series" not in name
-]
-"""Own data are needed for two: tests/test_eight_files.py; two are those of tests/test_forecaster_bundles.py."""
+ELSEWHERE = ("quality", "demand")
+ALIKE = ("appliances", "naval_turbine")
+"""Another one has the same kind of contract, settings and graph: seoul_bike, naval_compressor."""
+PUBLISHED = [f"experiment={name}" for name in EXPERIMENTS if name not in (*ELSEWHERE, *ALIKE) and "_series" not in name]
+"""Own data are needed for two: tests/test_eight_files.py; three are those of tests/test_forecaster_bundles.py."""
+BRIEF = ("ai4i", "epa2021", "naval_compressor", "pd_speech", "steel_plates")
+"""Tasks of which one member of the portfolio is fitted: concrete has them all."""
+SCORES = {
+    "quality": ({"rmse", "coverage"}, {"log_loss", "pr_auc"}), "demand": ({"wql", "mase", "bias", "coverage"},),
+}  # fmt: skip
 MODELS = ["experiment=concrete model=linear", "experiment=concrete model=mlp", "experiment=retail model=dlinear"]
 
 
@@ -59,6 +65,8 @@ def test_experiment_runs_from_raw_data_to_prediction(words: str, short: Path, tm
     whole = settings_from(words.split(), checkout=short)
     quality = whole.evaluate.kind == "quality"
     shorter = ["split.folds=2", "evaluate.permutations=1"] if quality else ["trainer.epoch_batches=2"]
+    if whole.data.name in BRIEF:
+        shorter += ["budget=quick", "model.members=[boosted]"]
     if "rounds" in whole.model.arguments:
         shorter += ["model.rounds=10", "model.rows=10000", "split.origins=1"]
     settings = settings_from([*words.split(), "trainer.max_epochs=1", *shorter], checkout=short)
@@ -66,9 +74,7 @@ def test_experiment_runs_from_raw_data_to_prediction(words: str, short: Path, tm
     run = train(settings, short / "runs" / settings.name / "train", short, progress)
     assert list(progress.shares.values()) == [1.0] * progress.fits
     evaluation = evaluate(run, short / "runs" / settings.name / "evaluate", short)
-    assert evaluation.scores["model"].keys() >= (
-        {"rmse", "coverage"} if quality else {"wql", "mase", "bias", "coverage"}
-    )
+    assert any(evaluation.scores["model"].keys() >= names for names in SCORES[whole.evaluate.kind])
     for name in ("report.html", "report.md", "metrics.json", "summary.json"):
         assert (evaluation.folder / name).stat().st_size > 0
     folder = short / "models" / settings.release.bundle

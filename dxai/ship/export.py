@@ -34,6 +34,8 @@ _ML_OPSET = 3
 """Of LabelEncoder and TreeEnsembleRegressor: runtimes two years old know no TreeEnsemble (version 5)."""
 # No column's name holds a dot, so these never meet one.
 _NUMBER, _OUTER, _INNER = ".number", "outer.", "inner."
+_EXPERTS: dict[tuple[str, int], bytes] = {}
+"""Graphs of the experts by contract and context, which say all of them: an export takes a processor minute."""
 _STAND_IN = values.Op(values.Opset("dxai", 1), "TreeEnsemble", OpSchema(
     "TreeEnsemble", "dxai", 1,
     inputs=[OpSchema.FormalParameter(
@@ -84,8 +86,15 @@ def export(predictor: Predictor, contract: Contract, *, context: int = 0) -> byt
 
     if isinstance(predictor, ShortHistories):
         model = graph(predictor.trained)
-        experts = graph(predictor.experts)
-        join(model, experts, history=_OUTER + "history", minimum=contract.minimum_history)
+        known = (contract.model_dump_json(), context)
+        if known not in _EXPERTS:
+            _EXPERTS[known] = graph(predictor.experts).SerializeToString()
+        join(
+            model,
+            onnx.load_model_from_string(_EXPERTS[known]),
+            history=_OUTER + "history",
+            minimum=contract.minimum_history,
+        )
     else:
         model = graph(predictor)
     columns = {column.name: column for column in contract.columns}
