@@ -442,7 +442,7 @@ def test_card_says_classes_and_their_columns(make: Make) -> None:
         "scores": {"head": [], "rows": []},
     }
     text = card(
-        one.contract, terms_of(one.contract), bundle="casting-fault", version="1.0.0", context=0,
+        one.contract, terms_of(one.contract), bundle="casting-fault", version="1.0.0", context=0, shortest=0,
         outputs=one.model.outputs, summary=summary, figures=["confusion.png"],
         parity=proven(one.predictor, row_cases(one.unseen, one.contract), one.model),
     )  # fmt: skip

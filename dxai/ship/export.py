@@ -155,10 +155,13 @@ def _export(
             program = torch.onnx.export(
                 module, example, dynamo=True, opset_version=OPSET, dynamic_shapes=shapes, verbose=False, optimize=False,
                 custom_translation_table={torch.ops.dxai.tree_ensemble.default: _stand_in},
-                input_names=[_OUTER + name for name in inputs], output_names=[_OUTER + name for name in outputs],
             )  # fmt: skip
             assert program is not None
             simplify(program.model)
+            # only now every output is a value of its own
+            graph = program.model.graph
+            for value, name in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):
+                value.name = _OUTER + name
     finally:
         loud.setLevel(level)
     model: onnx.ModelProto = program.model_proto
