@@ -15,8 +15,8 @@ _EXPERTS, _TRAINED, _SHORT = "experts.", "trained.", "short."
 def join(model: onnx.ModelProto, experts: onnx.ModelProto, *, history: str, minimum: int) -> None:
     """Let ``experts`` answer in the graph of ``model`` where a history has too few known steps.
 
-    The short series are taken out of the batch and put back: without any, the experts cost nothing. Made of operators
-    that every careful loader knows.
+    The short series are taken out of the batch and put back; without any, the experts look at one series in vain, since
+    ONNX Runtime in a browser divides by the size of a batch. Made of operators that every careful loader knows.
 
     Args:
         model: Gets the other one's nodes.
@@ -25,7 +25,8 @@ def join(model: onnx.ModelProto, experts: onnx.ModelProto, *, history: str, mini
         minimum: Known steps that ``model`` needs.
     """
     graph, other = model.graph, compose.add_prefix(experts, _EXPERTS).graph
-    outputs = [value.name for value in graph.output]
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.output}
+    outputs = list(ranks)
     for node in graph.node:
         node.output[:] = [_TRAINED * (name in outputs) + name for name in node.output]
         node.input[:] = [_TRAINED * (name in outputs) + name for name in node.input]
@@ -34,15 +35,20 @@ def join(model: onnx.ModelProto, experts: onnx.ModelProto, *, history: str, mini
     graph.node.extend(_node("Gather", [name, f"{_SHORT}series"], _EXPERTS + name, axis=0) for name in taken)
     graph.node.extend(other.node)
     graph.node.append(_node("Unsqueeze", [f"{_SHORT}series", f"{_SHORT}last_axis"], f"{_SHORT}places"))
-    graph.node.extend(
-        _node("ScatterND", [_TRAINED + name, f"{_SHORT}places", _EXPERTS + name], name) for name in outputs
-    )
+    for rank in sorted(set(ranks.values())):
+        graph.node.append(_node("Unsqueeze", [f"{_SHORT}few", f"{_SHORT}axes_{rank}"], f"{_SHORT}few_{rank}"))
+        axes = np.arange(1, rank)
+        graph.initializer.append(numpy_helper.from_array(axes, f"{_SHORT}axes_{rank}"))
+    for name, rank in ranks.items():
+        put = [_TRAINED + name, f"{_SHORT}places", _EXPERTS + name]
+        graph.node.append(_node("ScatterND", put, f"{_SHORT}{name}"))
+        graph.node.append(_node("Where", [f"{_SHORT}few_{rank}", f"{_SHORT}{name}", _TRAINED + name], name))
     graph.initializer.extend(other.initializer)
     graph.initializer.extend(
         numpy_helper.from_array(values, _SHORT + name)
         for name, values in {
             "minimum": np.array(minimum, np.float32), "time": np.array([1]), "first_axis": np.array([0]),
-            "last_axis": np.array([-1]),
+            "last_axis": np.array([-1]), "one": np.array([1], np.float32),
         }.items()
     )  # fmt: skip
     known = {opset.domain for opset in model.opset_import}
@@ -50,7 +56,7 @@ def join(model: onnx.ModelProto, experts: onnx.ModelProto, *, history: str, mini
 
 
 def _short_series(history: str) -> list[onnx.NodeProto]:
-    """Nodes that name the series with fewer known steps: `TopK` of as many marks as there are gives their places."""
+    """Nodes that name the series with fewer known steps, or else any one: `TopK` of the marks gives their places."""
     number = onnx.TensorProto.FLOAT
     steps: Sequence[tuple[str, list[str], str, dict[str, Any]]] = (
         ("IsNaN", [history], "unknown", {}),
@@ -60,7 +66,8 @@ def _short_series(history: str) -> list[onnx.NodeProto]:
         ("Less", ["steps", "minimum"], "few", {}),
         ("Cast", ["few"], "marks", {"to": number}),
         ("ReduceSum", ["marks", "first_axis"], "total", {"keepdims": 1}),
-        ("Cast", ["total"], "count", {"to": onnx.TensorProto.INT64}),
+        ("Max", ["total", "one"], "taken", {}),
+        ("Cast", ["taken"], "count", {"to": onnx.TensorProto.INT64}),
     )
     nodes = [
         _node(kind, [name if name == history else _SHORT + name for name in read], _SHORT + made, **settings)
