@@ -37,7 +37,7 @@ from dxai.learn.levels import Origin, level_scores
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.parts import in_parts
 from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast, ScaledForecast
-from dxai.learn.short_histories import SHORTEST, LeavesShort, ShortHistories
+from dxai.learn.short_histories import SHORTEST, LeavesShort, ShortHistories, experts_of
 from dxai.learn.task import Task
 from dxai.learn.transform import Calendar, KnownColumns, SeriesScale, encode
 from dxai.networks.beside import Covariate
@@ -231,9 +231,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         minimum, network = self.contract.minimum_history, predictor.scaled.network
         if self.shortest_history is None or (isinstance(network, LeavesShort) and network.leave_short(minimum)):
             return predictor
-        horizon, season = self.contract.horizon, self.contract.season
-        experts = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season)
-        return ShortHistories(predictor, DemandPredictor(self.contract, RawForecast(experts)).eval())
+        return ShortHistories(predictor, experts_of(self.contract))
 
     @property
     def shortest_history(self) -> int | None:

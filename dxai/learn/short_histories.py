@@ -8,10 +8,23 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from dxai.learn.predictor import DemandPredictor, Predictor
+from dxai.contract import Contract
+from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast
+from dxai.networks.experts import Experts
+from dxai.networks.experts.members import Theta
 
 SHORTEST = 1
 """Known steps from which the experts forecast a series."""
+
+
+def experts_of(contract: Contract) -> DemandPredictor:
+    """Experts for histories of a few steps."""
+    horizon, season = contract.horizon, contract.season
+    experts = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season)
+    for part in experts.modules():
+        if isinstance(part, Theta):
+            part.chooses = False
+    return DemandPredictor(contract, RawForecast(experts)).eval()
 
 
 @runtime_checkable

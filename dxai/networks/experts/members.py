@@ -61,9 +61,14 @@ class Theta(nn.Module):
 
     With weight w of the line, y - w·line is smoothed and w·line added again; w = 1/2 is the method of Assimakopoulos
     and Nikolopoulos (2000), and w = 1 - 1/theta that of Fiorucci et al. (2016).
+
+    Attributes:
+        chooses: Whether a history chooses parameter and weight; of a handful of steps all fit alike, and a rounding
+            would choose.
     """
 
     weights: Tensor
+    chooses = True
 
     def __init__(self, size: Size, *, discount: float, ratio: bool, weights: tuple[float, ...] = (0.5,)) -> None:
         super().__init__()
@@ -84,6 +89,8 @@ class Theta(nn.Module):
         both = (value_error * line_error * counted).sum(2)
         error = squares[0][..., None] - 2 * self.weights * both[..., None] + self.weights**2 * squares[1][..., None]
         best = torch.argmin(error.flatten(1), dim=1)
+        if not self.chooses:
+            best = torch.zeros_like(best) + error.shape[1] // 2 * error.shape[2]
         alpha, weight = best // len(self.weights), self.weights[best % len(self.weights)][:, None]
         smooth = self.bank.forecast(*value, alpha) - weight * self.bank.forecast(*smooth_line, alpha)
         return plain.restored(smooth + weight * ahead)
