@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 EXPERIMENTS = sorted(p.stem for p in (Path(__file__).parent.parent / "configs/experiment").glob("*.yaml"))
 ELSEWHERE = ("quality", "demand")
 ALIKE = ("appliances", "carparts", "naval_turbine")
-"""Another test has the same kind of contract, settings and graph: seoul_bike, the tutorial of parts, naval_compressor."""
+"""Another test has the same kind of contract and graph: seoul_bike, the tutorial of parts, naval_compressor."""
 PUBLISHED = [f"experiment={name}" for name in EXPERIMENTS if name not in (*ELSEWHERE, *ALIKE) and "_series" not in name]
 """Own data are needed for two: tests/test_eight_files.py; three are those of tests/test_forecaster_bundles.py."""
 BRIEF = ("ai4i", "epa2021", "naval_compressor", "pd_speech", "steel_plates")
