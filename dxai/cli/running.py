@@ -77,7 +77,6 @@ def predict(
     from dxai.api import load
     from dxai.data.output import write_table
     from dxai.data.tables import read_blocks
-    from dxai.forecaster.yardstick import expert_bounds
     from dxai.inference.predict import Prediction
     from dxai.inference.rowbar import row_bar
 
@@ -91,6 +90,8 @@ def predict(
         plan = None if ahead is None else read_blocks(ahead)
         answer = prediction.blocks(counted(read_blocks(path)), plan)
         if levels is not None:
+            from dxai.forecaster.yardstick import expert_bounds
+
             whole, sums = prediction.levels(answer, loaded.bundle.metrics, expert_bounds)
             write_table([sums], levels)
             answer = iter([whole])

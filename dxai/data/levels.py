@@ -112,7 +112,7 @@ def coverages(
 
 def levels_of(
     forecast: pl.DataFrame, groups: pl.DataFrame, contract: Contract, correlation: Mapping[str, float],
-    upper: Callable[[Hierarchy], Bounds] | None = None,
+    upper: Callable[[Hierarchy], Bounds | None] | None = None,
 ) -> pl.DataFrame:  # fmt: skip
     """One row per level, group and step: the total first, the series last; a name that is summed over is empty.
 
@@ -123,7 +123,8 @@ def levels_of(
         groups: Names of the hierarchy and of the series; one row per series of the answer that has a forecast.
         contract: Of the model.
         correlation: Of the series' errors by level.
-        upper: Forecasts of the upper nodes by themselves, with which the series' are to agree; None: they stay.
+        upper: Forecasts of the upper nodes by themselves, with which the series' are to agree; None, or where it has
+            none: they stay.
     """
     target, time = contract.target.name, contract.only("time").name
     columns = [f"{target}_{name}" for name in ("mean", "lower", "upper")]
@@ -132,8 +133,8 @@ def levels_of(
     days = known[time][: contract.horizon]
     made = Bounds(*(known[c].cast(pl.Float64).to_numpy().reshape(-1, len(days)) for c in columns))
     hierarchy = Hierarchy.of(groups.select(contract.hierarchy))
-    if upper is not None:
-        made = agreed(hierarchy, made, upper(hierarchy), contract.target.minimum)
+    if upper is not None and (above := upper(hierarchy)) is not None:
+        made = agreed(hierarchy, made, above, contract.target.minimum)
     scale = 10 ** _decimals(np.asarray(made.mean))
     whole = np.round(made.mean * scale)  # sums of whole numbers are exact
     low, high = interval(made, hierarchy, correlation)

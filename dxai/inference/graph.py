@@ -36,7 +36,7 @@ _GROUPS = {
     "LayerNormalization MatMul MaxPool",
     "along an axis": "ArgMax ArgMin CumSum ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
     "ReduceSum ReduceSumSquare TopK",
-    "shape and place": "Cast Concat Constant ConstantOfShape Expand EyeLike Flatten Gather GatherElements GatherND Identity "
+    "shape and place": "Cast Concat Constant ConstantOfShape Expand Flatten Gather GatherElements GatherND Identity "
     "OneHot Pad Range Reshape ScatterElements ScatterND Shape Size Slice Split Squeeze Tile Transpose Unsqueeze",
 }
 OPERATORS: Mapping[str, frozenset[str]] = {

@@ -176,7 +176,8 @@ class Prediction:
             answer: Of `blocks`.
             metrics: Of the bundle: how much errors of series go together, as if they all did where it does not say;
                 and whether the series' forecasts are to agree with those of the levels.
-            experts: Forecasts of the summed histories, as `expert_bounds` in dxai.forecaster.yardstick.
+            experts: Forecasts of the summed histories, as `expert_bounds` in dxai.forecaster.yardstick; where they do
+                not look so far ahead, the levels are plain sums.
         """
         contract = self.model.contract
         if not contract.hierarchy:
@@ -188,10 +189,8 @@ class Prediction:
         correlation = {name: found.get("correlation", 1.0) for name, found in metrics.get("levels", {}).items()}
         renamed = whole.rename({names[name]: name for name in (*(c.name for c in contract.series), time)})
 
-        def upper(hierarchy: Hierarchy) -> Bounds:
-            made = experts(hierarchy.sums(self._past).astype(np.float32), contract)
-            assert made is not None  # where experts do not look so far ahead nothing is reconciled
-            return made
+        def upper(hierarchy: Hierarchy) -> Bounds | None:
+            return experts(hierarchy.sums(self._past).astype(np.float32), contract)
 
         chosen = upper if metrics.get("reconciliation", {}).get("chosen") else None
         return whole, levels_of(renamed, self._groups, contract, correlation, chosen).rename(own)

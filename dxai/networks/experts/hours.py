@@ -269,12 +269,17 @@ def regression(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> 
     prior = torch.zeros(inputs.shape[3])
     prior[WEEK] = 1.0
     squares = (past.transpose(2, 3) @ past).flatten(2)  # of every day: [series, day, input x input]
-    places = torch.arange(len(prior))
-    ridge = (places[:, None] == places).to(days.dtype)  # no torch.eye: no careful loader knows its operator
-    square = (weight @ squares).reshape(-1, len(prior), len(prior)) + ridge
+    square = (weight @ squares).reshape(-1, len(prior), len(prior))
+    square = square + on_the_diagonal(len(prior)).to(square.dtype)
     target = (weight @ (past * after).sum(dim=2) + prior).flatten(0, 1)
     solved = solve(square, target, prior.expand_as(target)).reshape(-1, len(ends), 1, len(prior))
     return (torch.stack([inputs[:, end - 1] for end in ends], dim=1) * solved).sum(dim=3)
+
+
+def on_the_diagonal(size: int) -> Tensor:
+    """Marks ``[size, size]``; what torch has for it becomes an operator that no careful loader takes."""
+    places = torch.arange(size)
+    return places[:, None] == places
 
 
 def solve(square: Tensor, target: Tensor, start: Tensor) -> Tensor:
@@ -282,7 +287,7 @@ def solve(square: Tensor, target: Tensor, start: Tensor) -> Tensor:
 
     Source: Hestenes and Stiefel (1952).
     """
-    scale = 1 / torch.diagonal(square, dim1=1, dim2=2)
+    scale = 1 / torch.where(on_the_diagonal(square.shape[1]), square, 0.0).sum(dim=2)
     solved, left = start, target - (square @ start[:, :, None])[:, :, 0]
     direction = scale * left
     over = (left * direction).sum(dim=1, keepdim=True)
