@@ -224,7 +224,7 @@ def test_reconciled_levels_are_between_the_series_and_the_experts(released: Path
     summed, agreed = (frame.filter(level="total")["units_mean"].to_numpy() for frame in made.values())
     assert (np.abs(summed - agreed) > 0.01).any()
     short_sighted = Prediction(model.model)
-    beyond = short_sighted.levels(short_sighted.blocks([table.reverse()]), metrics, lambda past, contract: None)[1]
+    beyond = short_sighted.levels(short_sighted.blocks([table.reverse()]), metrics, lambda *_: None)[1]
     assert beyond.equals(made[0.0])
     assert ((np.minimum(summed, alone) <= agreed + 1) & (agreed - 1 <= np.maximum(summed, alone))).all()
 
