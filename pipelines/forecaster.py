@@ -27,7 +27,7 @@ GRAPHS: dict[Frequency, tuple[int, int]] = {
     "hourly": (168, 48), "daily": (7, 28), "weekly": (52, 26), "monthly": (12, 24), "quarterly": (4, 8),
     "yearly": (1, 6),
 }  # fmt: skip
-"""Steps of a year (of a week for hours and days), and steps ahead at most, by frequency."""
+"""Steps of a year (of a week for hours and days: the year of days is inside), and steps ahead at most, by frequency."""
 LEVELS = tuple(QUANTILES)
 
 
@@ -44,7 +44,7 @@ class InUnits(nn.Module):
         return quantiles * size[:, :, None], mean * size
 
 
-def network(frequency: Frequency) -> nn.Module:
+def network(frequency: Frequency) -> InUnits:
     """The experts of a frequency, weighed by the steps that are usually asked for."""
     season, horizon = GRAPHS[frequency]
     context = Experts.context_of(season, horizon)
@@ -55,10 +55,12 @@ def network(frequency: Frequency) -> nn.Module:
 def graph(frequency: Frequency) -> bytes:
     """The ONNX file of a frequency, which says its season, its horizon and the levels of its quantiles."""
     season, horizon = GRAPHS[frequency]
-    told = {"frequency": frequency, "season": season, "horizon": horizon, "levels": LEVELS}
-    return export_forecaster(
-        network(frequency), name=f"forecaster_{frequency}", properties={"dxai.forecaster": json.dumps(told)}
-    )
+    made = network(frequency)
+    told = {
+        "frequency": frequency, "season": season, "horizon": horizon, "context": made.network.context,
+        "levels": LEVELS,
+    }  # fmt: skip
+    return export_forecaster(made, name=f"forecaster_{frequency}", properties={"dxai.forecaster": json.dumps(told)})
 
 
 def main() -> None:

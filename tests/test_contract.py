@@ -70,6 +70,9 @@ FINGERPRINTS = {
     "retail_demand": "efd1eca17a4181118d04c8ab2ec3335171b8306a3ba3fc3debaacf9735fb4868",
     "monthly_series": "71ee3afc219ad2006bc0b3203fb6c8a9dee7a26bb35b4e97bf52aefb2403841f",
     "quarterly_series": "6fad5faeaf7c6312bf0892cdf9b44f968fa67d4c83814f1f20029319ceead80d",
+    "hourly_series": "21608dcdbb4d994eaa16b5cd9389de97836c2aac90c864068842ca6aa1e113cd",
+    "daily_series": "554346dd7177b4ea7ee825785c4c4a9a805ec2f589767b5fef52b63421697e6b",
+    "yearly_series": "eba01600e0c6121267e9a12c39bfbaaa55025510b7f11c1006fd07632d3da1c1",
     "weekly_series": "3f99e175d20478b15c9033417b1567a9fcc9e6acfedac556c5ce2a41d26d1203",
 }
 """Released models name them: a change of dxai must not change what a contract means."""

@@ -622,3 +622,53 @@ def test_graph_is_the_network(tmp_path: Path) -> None:
         expected = network(torch.as_tensor(history))
         for ours, theirs in zip(expected, session.run(None, {"history": history}), strict=True):
             np.testing.assert_allclose(theirs, ours.detach(), rtol=1e-5, atol=1e-6)
+
+
+# --- a year in days ---------------------------------------------------------------------------------------------------
+
+
+def days_of(years: float, *, level: float, swing: float, seed: int = 0) -> torch.Tensor:
+    """Days with a year and a week in them, and noise ``[1, day]``; 28 more than so many years."""
+    day = np.arange(round(364 * years) + 28)
+    year, week = np.cos(2 * np.pi * day / 364), np.tile([1.0, 1.1, 1.0, 0.9, 1.2, 0.7, 0.6], len(day))[: len(day)]
+    noise = np.random.default_rng(seed).normal(0, 0.03, len(day))
+    return torch.tensor((level + swing * year + abs(swing) * (week - 0.93) + noise)[None], dtype=torch.float32)
+
+
+def both_looks(past: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Forecasts of 28 days with the year and without ``[series, day]``."""
+    with_year = Combination(season=7, horizon=28, context=126, year=True).eval()
+    without = Combination(season=7, horizon=28, context=126).eval()
+    with torch.inference_mode():
+        return with_year(past)[0], without(past)[0]
+
+
+@pytest.mark.parametrize(("level", "swing"), [(3.0, 1.0), (0.2, 1.0)], ids=["above 0", "about 0"])
+@pytest.mark.parametrize("years", [2.2, 2.6, 3.2])
+def test_days_follow_the_year_where_two_were_seen(years: float, level: float, swing: float) -> None:
+    days = days_of(years, level=level, swing=swing)
+    made, plain = both_looks(days[:, :-28])
+    error, before = ((each - days[:, -28:]).abs().mean() for each in (made, plain))
+    assert error < 0.7 * before and error < 0.12, "the noise alone is .03"
+
+
+def test_less_than_two_years_have_no_year() -> None:
+    days = days_of(1.9, level=3.0, swing=1.0)
+    made, plain = both_looks(days)
+    torch.testing.assert_close(made, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_a_year_without_any_swing_is_hardly_seen() -> None:
+    days = torch.tensor(np.random.default_rng(0).normal(100, 10, (20, 1120)), dtype=torch.float32)
+    made, plain = both_looks(days)
+    assert (made - 100).abs().mean() < (plain - 100).abs().mean() + 1
+
+
+def test_gaps_and_scales_leave_the_year() -> None:
+    days = days_of(3.0, level=3.0, swing=1.0)
+    gaps = days.clone()
+    gaps[:, 300:340], gaps[:, 700:760:3] = NAN, NAN
+    whole, _ = both_looks(days)
+    made, _ = both_looks(torch.cat([gaps, 1e-9 * days, 1e12 * days]))
+    torch.testing.assert_close(made[:1], whole, rtol=0.06, atol=0)
+    torch.testing.assert_close(made[1:] / torch.tensor([[1e-9], [1e12]]), whole.expand(2, -1), rtol=1e-3, atol=0)

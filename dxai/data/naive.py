@@ -22,29 +22,47 @@ class Forecast:
     quantiles: Array
 
 
-def last_value(past: Array, horizon: int, season: int) -> Array:  # noqa: ARG001 (rules of one signature)
+@dataclass(frozen=True)
+class Past:
+    """Histories up to an origin.
+
+    Attributes:
+        values: NaN where a value is missing ``[series, time]``.
+        filled: Gaps filled with the value before them; NaN stays before a series begins.
+        season: Steps of one season.
+    """
+
+    values: Array
+    filled: Array
+    season: int
+
+    def until(self, origin: int) -> Past:
+        """The same before an origin: what fills a gap lies before it."""
+        return Past(self.values[:, :origin], self.filled[:, :origin], self.season)
+
+
+def last_value(past: Past, horizon: int) -> Array:
     """The last known value, carried on (naive)."""
-    return np.repeat(_filled(past)[:, -1:], horizon, axis=1)
+    return np.repeat(past.filled[:, -1:], horizon, axis=1)
 
 
-def seasonal_naive(past: Array, horizon: int, season: int) -> Array:
+def seasonal_naive(past: Past, horizon: int) -> Array:
     """The value of one season ago; the last value where the series is shorter than a season."""
-    filled = _filled(past)
-    if filled.shape[1] < season:
-        return last_value(past, horizon, season)
-    cycle = np.tile(filled[:, -season:], (1, -(-horizon // season)))[:, :horizon]
-    return np.where(np.isnan(cycle), filled[:, -1:], cycle)
+    if past.filled.shape[1] < past.season:
+        return last_value(past, horizon)
+    cycle = np.tile(past.filled[:, -past.season :], (1, -(-horizon // past.season)))[:, :horizon]
+    return np.where(np.isnan(cycle), past.filled[:, -1:], cycle)
 
 
-def four_step_average(past: Array, horizon: int, season: int) -> Array:  # noqa: ARG001
+def four_step_average(past: Past, horizon: int) -> Array:
     """The average of the last four steps, carried on; the last known value where all four are missing."""
-    recent = past[:, -4:]
+    recent = past.values[:, -4:]
     known = np.isfinite(recent).sum(axis=1, keepdims=True)
     average = np.nansum(recent, axis=1, keepdims=True) / np.maximum(known, 1)
-    return np.repeat(np.where(known > 0, average, _filled(past)[:, -1:]), horizon, axis=1)
+    return np.repeat(np.where(known > 0, average, past.filled[:, -1:]), horizon, axis=1)
 
 
-DEMAND: dict[str, Callable[[Array, int, int], Array]] = {
+DEMAND: dict[str, Callable[[Past, int], Array]] = {
     "last value": last_value,
     "seasonal naive": seasonal_naive,
     "4-step average": four_step_average,
@@ -61,10 +79,11 @@ def forecast(name: str, past: Array, horizon: int, season: int) -> Forecast:
         season: Steps of one season.
     """
     rule = DEMAND[name]
-    point = rule(past, horizon, season)
+    whole = Past(past, _filled(past), season)
+    point = rule(whole, horizon)
     first = max(season, 4) if name == "seasonal naive" else 4
     origins = range(max(1, min(first, past.shape[1] - horizon - 1)), past.shape[1] - horizon + 1)
-    errors = [past[:, o : o + horizon] - rule(past[:, :o], horizon, season) for o in origins]
+    errors = [past[:, o : o + horizon] - rule(whole.until(o), horizon) for o in origins]
     none = np.full((len(past), 1), np.nan, np.float32)  # a history of one horizon has no error to learn from
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -287,23 +287,51 @@ def ai4i(raw: Path) -> pl.DataFrame:
     )
 
 
+def household_hours(raw: Path) -> pl.DataFrame:
+    """UCI 235: energy of a house and of three groups of its appliances by the hour, in kWh, of whole hours."""
+    return _household(raw, "1h", 60, "%Y-%m-%d %H:%M:%S").rename({"time": "hour"})
+
+
+def household_days(raw: Path) -> pl.DataFrame:
+    """The same by the day, of whole days."""
+    return _household(raw, "1d", 24 * 60, "%Y-%m-%d").rename({"time": "date"})
+
+
+def _household(raw: Path, step: str, minutes: int, stamp: str) -> pl.DataFrame:
+    table = pl.read_csv(lzma.decompress(raw.read_bytes()), infer_schema=False)
+    minute = pl.col("Date").str.to_date("%d/%m/%Y").dt.combine(pl.col("Time").str.to_time("%H:%M:%S"))
+    house = pl.col("Global_active_power").cast(pl.Float64, strict=False) / 60  # kW of a minute
+    names = {"Sub_metering_1": "kitchen", "Sub_metering_2": "laundry", "Sub_metering_3": "heater"}  # Wh
+    groups = [pl.col(old).cast(pl.Float64, strict=False).alias(new) / 1000 for old, new in names.items()]
+    known = table.select(minute.dt.truncate(step).alias("time"), house.alias("house"), *groups).drop_nulls()
+    steps = known.group_by("time").agg(pl.all().sum(), pl.len().alias("known")).filter(pl.col("known") == minutes)
+    long = steps.drop("known").unpivot(index="time", variable_name="series")
+    dated = long.with_columns(pl.col("time").dt.strftime(stamp), pl.col("value").round(4))
+    return dated.select("series", "time", "value").sort("series", "time").cast(pl.String)
+
+
 def m3_monthly(raw: Path) -> pl.DataFrame:
     """Monthly M3 series."""
-    return _m3(raw, "MONTHLY", "1mo")
+    return _m3(raw, "MONTHLY", 1)
 
 
 def m3_quarterly(raw: Path) -> pl.DataFrame:
     """Quarterly M3 series."""
-    return _m3(raw, "QUARTERLY", "3mo")
+    return _m3(raw, "QUARTERLY", 3)
 
 
-def _m3(raw: Path, period: str, step: str) -> pl.DataFrame:
+def m3_yearly(raw: Path) -> pl.DataFrame:
+    """Yearly M3 series."""
+    return _m3(raw, "YEARLY", 12)
+
+
+def _m3(raw: Path, period: str, months: int) -> pl.DataFrame:
     """M3 competition (Makridakis and Hibon 2000): training and test parts joined, dated to end in December 1999."""
     series = [s for s in json.loads(raw.read_text("utf-8")).values() if s["period"] == [period]]
     long = pl.DataFrame(
         {"series": [s["sn"][0] for s in series], "value": [[float(v) for v in s["x"] + s["xx"]] for s in series]}
     ).explode("value")
     age = pl.int_range(pl.len()).reverse().over("series")
-    months = pl.lit("-") + (age * (3 if step == "3mo" else 1)).cast(pl.String) + pl.lit("mo")
-    dated = long.with_columns(pl.date(1999, 12, 1).dt.offset_by(months).dt.month_end().alias("date"))
+    before = pl.lit("-") + (age * months).cast(pl.String) + pl.lit("mo")
+    dated = long.with_columns(pl.date(1999, 12, 1).dt.offset_by(before).dt.month_end().alias("date"))
     return dated.select("series", "date", "value").cast(pl.String)

@@ -18,10 +18,6 @@ from dxai.contract import Frequency
 Array = NDArray[np.float32]
 AT_ONCE = 256
 """Series of one call: the memory stays bounded."""
-LONGEST = 400
-"""Steps of history that any graph but that of hours looks at, and more."""
-LONGEST_HOURLY = 3200
-"""The same of hours: 133 days."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Forecaster:
         season: Steps of a year; of a week for days and hours.
         horizon: Steps ahead at most.
         levels: Of the quantiles, in order.
-        longest: Steps of history that it looks at, and more.
+        longest: Steps of history that it looks at.
     """
 
     def __init__(self, frequency: Frequency, *, threads: int = 1) -> None:
@@ -53,7 +49,7 @@ class Forecaster:
         told = json.loads(self._session.get_modelmeta().custom_metadata_map["dxai.forecaster"])
         self.frequency, self.season, self.horizon = frequency, int(told["season"]), int(told["horizon"])
         self.levels = tuple(told["levels"])
-        self.longest = LONGEST_HOURLY if frequency == "hourly" else LONGEST
+        self.longest = int(told["context"])
 
     def forecast(self, history: Array, horizon: int) -> Forecasts:
         """Forecasts of the steps that follow.

@@ -11,7 +11,6 @@ from torch import Tensor
 from dxai.contract import Contract
 from dxai.learn.predictor import DemandPredictor, Predictor, RawForecast
 from dxai.networks.experts import Experts
-from dxai.networks.experts.members import Theta
 
 SHORTEST = 1
 """Known steps from which the experts forecast a series."""
@@ -21,9 +20,6 @@ def experts_of(contract: Contract) -> DemandPredictor:
     """Experts for histories of a few steps."""
     horizon, season = contract.horizon, contract.season
     experts = Experts(context=Experts.context_of(season, horizon), horizon=horizon, season=season)
-    for part in experts.modules():
-        if isinstance(part, Theta):
-            part.chooses = False
     return DemandPredictor(contract, RawForecast(experts)).eval()
 
 

@@ -171,14 +171,7 @@ def _errors(task: DemandTask, held_out: pl.DataFrame) -> dict[str, Array]:
     folds = [f for f in task.folds if f.is_test]
     rows = {f.label: task.arrays(held_out, f) for f in folds}
     yard = {f.label: task.yardsticks(f) for f in folds}
-    ours = np.mean(
-        [np.nanmean(np.abs(r["truth"] - r["quantiles"][..., MEDIAN]), axis=0) for r in rows.values()],
-        axis=0,
-    )
-    others = {
-        name: np.mean(
-            [np.nanmean(np.abs(rows[f.label]["truth"] - yard[f.label][name].point), axis=0) for f in folds], axis=0
-        )
-        for name in yard[folds[0].label]
-    }
-    return {f"{task.settings.model.name} (median)": ours, **others}
+    truth = np.concatenate([rows[f.label]["truth"] for f in folds])
+    made = {f"{task.settings.model.name} (median)": [rows[f.label]["quantiles"][..., MEDIAN] for f in folds]}
+    made |= {name: [yard[f.label][name].point for f in folds] for name in yard[folds[0].label]}
+    return {name: np.nanmean(np.abs(truth - np.concatenate(each)), axis=0) for name, each in made.items()}

@@ -13,6 +13,7 @@ from dxai.networks.experts.hours import CONTEXT, DAY, VALIDATED, HourlyExperts
 from dxai.networks.experts.intervals import error_scale, quantiles
 from dxai.networks.experts.lumpy import distribution, lumpiness
 from dxai.networks.experts.network import Combination
+from dxai.networks.experts.year import DAYS
 
 SMALLEST_SCALE = 1e-3
 """Least unit of forecasts, over the size of their series."""
@@ -36,24 +37,24 @@ class Experts(nn.Module):
     def __init__(self, *, context: int, horizon: int, season: int, validated: int = 0) -> None:
         """``context``: as `context_of` says; ``validated``: as `Combination` says."""
         super().__init__()
-        self.context = context
+        self.context, year = context, season == WEEK and context - horizon == DAYS
         self.network: Combination | HourlyExperts = HourlyExperts(horizon=horizon) if season in HOURS else Combination(
-            season=season, horizon=horizon, context=context - horizon, validated=validated
+            season=season, horizon=horizon, context=_smoothed(season) if year else context - horizon,
+            validated=validated, year=year,
         )  # fmt: skip
 
     @staticmethod
     def context_of(season: int, horizon: int) -> int:
         """Steps of history that are looked at: whole seasons, and one horizon for the validation inside the graph.
 
-        Twelve years of months, eighteen of quarters, three of weeks, 133 days of hours.
+        Twelve years of months, eighteen of quarters, three of weeks and of days, 133 days of hours.
 
-        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 1, 24)]
-        [144, 72, 156, 48, 3192]
+        >>> [Experts.context_of(season, 0) for season in (12, 4, 52, 7, 1, 24)]
+        [144, 72, 156, 1092, 48, 3192]
         """
         if season in HOURS:
             return (CONTEXT + VALIDATED) * DAY
-        steps = max(48, min(144, 18 * season), 3 * season)
-        return -(-steps // season) * season + horizon
+        return (DAYS if season == WEEK else _smoothed(season)) + horizon
 
     def forward(self, history: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """History ``[series, time]`` (NaN: missing) of any length to forecasts in units of their own error scale.
@@ -84,3 +85,9 @@ class Experts(nn.Module):
 
     def fit(self, rows: object) -> None:
         """Nothing: all constants are known."""
+
+
+def _smoothed(season: int) -> int:
+    """Steps that the experts of one season look at, whole seasons."""
+    steps = max(48, min(144, 18 * season), 3 * season)
+    return -(-steps // season) * season

@@ -8,7 +8,7 @@ with a series' mean absolute validation error ``v``, its mean absolute change fr
 to step ``c``, and the mean distance ``d(h)`` of the experts from their forecast. The exponents maximise the likelihood
 of Laplace's distribution; the quantiles are those of errors over this scale that followed histories cut one horizon
 before their end (split-conformal), of the training parts of M1 and M3, each series counting alike. One command prints
-all of them but `WEEKLY`:
+all of them but `WEEKLY` and `DAILY`:
 
     python -m benchmarks.forecaster --calibrate
 
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dxai.networks.experts.gaps import WEEK
 from dxai.networks.experts.network import Validation
 
 EXPONENTS = (0.203, 0.51, 0.032, 0.25, 0.779)
@@ -30,6 +31,9 @@ EXPONENTS = (0.203, 0.51, 0.032, 0.25, 0.779)
 SIZE = 0.605
 LEARNT = 12
 """Steps of the longest season that these constants were learnt from."""
+DAILY, DAILY_GROWTH = 1.3, 0.4
+"""Size of the scale of days over that, and their growth over a week: four weeks are no four years. Found by
+`python -m benchmarks.days` on every second series."""
 WEEKLY = 1.22
 """Size of a scale whose season is longer, over that: found on the last but one horizon of weekly retail demand."""
 QUANTILES = {
@@ -46,8 +50,12 @@ AGREED = 0.1
 
 def error_scale(seen: Validation, season: int) -> Tensor:
     """Scale of the errors ahead, over the scale of the series ``[series, horizon]``; 0 where all values were 0."""
-    exponents = torch.tensor(EXPONENTS, dtype=seen.aligned.dtype)
-    size = SIZE * (WEEKLY if season > LEARNT else 1.0)
+    size, growth = SIZE, EXPONENTS[-1]
+    if season > LEARNT:
+        size = SIZE * WEEKLY
+    elif season == WEEK:
+        size, growth = SIZE * DAILY, DAILY_GROWTH
+    exponents = torch.tensor([*EXPONENTS[:-1], growth], dtype=seen.aligned.dtype)
     made = size * torch.exp((logarithms(seen, season) * exponents).sum(dim=2))
     return torch.where(_moved(seen), made, 0.0)
 

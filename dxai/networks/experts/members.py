@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dxai.networks.experts.bank import FilterBank
-from dxai.networks.experts.filters import complex_smoothing, holt_winters, kernels, simple, stable
+from dxai.networks.experts.bank import PREFERRED, FilterBank
+from dxai.networks.experts.filters import complex_smoothing, holt_winters, kernels, stable
 from dxai.networks.experts.history import History, adjusted
 
 ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
@@ -61,19 +61,14 @@ class Theta(nn.Module):
 
     With weight w of the line, y - w·line is smoothed and w·line added again; w = 1/2 is the method of Assimakopoulos
     and Nikolopoulos (2000), and w = 1 - 1/theta that of Fiorucci et al. (2016).
-
-    Attributes:
-        chooses: Whether a history chooses parameter and weight; of a handful of steps all fit alike, and a rounding
-            would choose.
     """
 
     weights: Tensor
-    chooses = True
 
-    def __init__(self, size: Size, *, discount: float, ratio: bool, weights: tuple[float, ...] = (0.5,)) -> None:
+    def __init__(self, bank: FilterBank, *, discount: float, ratio: bool, weights: tuple[float, ...] = (0.5,)) -> None:
+        """``bank``: simple smoothing by `ALPHAS`, which both thetas share."""
         super().__init__()
-        self.discount, self.ratio = discount, ratio
-        self.bank = FilterBank(kernels(simple(ALPHAS), length=size.context, horizon=size.horizon))
+        self.bank, self.discount, self.ratio = bank, discount, ratio
         self.register_buffer("weights", torch.tensor(weights))
 
     def forward(self, history: History) -> Tensor:
@@ -88,9 +83,9 @@ class Theta(nn.Module):
         squares = (value_error * value_error * counted).sum(2), (line_error * line_error * counted).sum(2)
         both = (value_error * line_error * counted).sum(2)
         error = squares[0][..., None] - 2 * self.weights * both[..., None] + self.weights**2 * squares[1][..., None]
-        best = torch.argmin(error.flatten(1), dim=1)
-        if not self.chooses:
-            best = torch.zeros_like(best) + error.shape[1] // 2 * error.shape[2]
+        # early ones first, by a share of what they are differences of: those are what a rounding is a share of
+        late = PREFERRED * torch.arange(error[0].numel(), dtype=error.dtype)
+        best = torch.argmin(error.flatten(1) + late * squares[0].amin(dim=1, keepdim=True), dim=1)
         alpha, weight = best // len(self.weights), self.weights[best % len(self.weights)][:, None]
         smooth = self.bank.forecast(*value, alpha) - weight * self.bank.forecast(*smooth_line, alpha)
         return plain.restored(smooth + weight * ahead)

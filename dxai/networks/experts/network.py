@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dxai.networks.experts.bank import FilterBank
+from dxai.networks.experts.filters import kernels, simple
 from dxai.networks.experts.gaps import WEEK, filled, without_closures, without_last_spike
 from dxai.networks.experts.history import SMALLEST, History
 from dxai.networks.experts.members import (
+    ALPHAS,
     COMPLEX,
     DAMPED,
     LINE_WEIGHTS,
@@ -23,6 +26,8 @@ from dxai.networks.experts.members import (
     drift,
     seasonal_naive,
 )
+from dxai.networks.experts.year import DAYS
+from dxai.networks.experts.year import year as year_of
 
 NAMES = (
     "complex smoothing", "theta", "theta, weighed line", "Holt-Winters", "Holt-Winters of logarithms",
@@ -70,6 +75,7 @@ class Combination(nn.Module):
         horizon: int,
         context: int,
         validated: int = 0,
+        year: bool = False,
         sharpness: float = 1.5,
         trim: float = 0.2,
         discount: float = 0.7,
@@ -84,6 +90,7 @@ class Combination(nn.Module):
             horizon: Steps ahead.
             context: Newest steps that are looked at, a multiple of the season.
             validated: Steps ahead by whose errors the experts are weighed; 0: the whole horizon.
+            year: Whether days have a year beside their week, which is taken off before the experts look.
             sharpness: How strongly lower validation errors raise a weight; 0 weighs all experts alike.
             trim: Share of the weight that is left out at either end.
             discount: Weight of a season's index against that of a season later, in both thetas.
@@ -93,15 +100,18 @@ class Combination(nn.Module):
         """
         super().__init__()
         assert context % season == 0 and context >= 2 * season, "a context is two whole seasons or more"
+        assert not year or season == WEEK, "days have a year beside their season"
         self.season, self.horizon, self.context = season, horizon, context
+        self.looked = DAYS if year else context
         self.sharpness, self.trim = sharpness, trim
         self.validated = validated or horizon
         assert self.validated <= horizon, "no step beyond the horizon is forecast"
         self.origins = sorted({0, -(-self.validated // 3), -(-2 * self.validated // 3), self.validated})
         size = Size(context, horizon, season)
         self.complex = ComplexSmoothing(size, discount=mild, rows=complex_rows)
-        self.theta = Theta(size, discount=discount, ratio=False)
-        self.weighed_theta = Theta(size, discount=discount, ratio=True, weights=LINE_WEIGHTS)
+        smoothing = FilterBank(kernels(simple(ALPHAS), length=context, horizon=horizon))
+        self.theta = Theta(smoothing, discount=discount, ratio=False)
+        self.weighed_theta = Theta(smoothing, discount=discount, ratio=True, weights=LINE_WEIGHTS)
         self.holt_winters = HoltWinters(size, discount=mild, rows=damped_rows)
         self.harmonic = HarmonicRegression(size, discount=0.98, season_discount=mild)
 
@@ -122,32 +132,46 @@ class Combination(nn.Module):
         """Every expert from every origin, the end of the history first, and their combination."""
         aligned, scale = self.aligned(history)
         ends = [self.validated - origin for origin in self.origins]
-        looks = torch.cat([aligned[:, end : end + self.context] for end in ends])
+        looks = torch.cat([aligned[:, end : end + self.looked] for end in ends])
         after = functional.pad(aligned, (0, self.horizon), value=torch.nan)
-        truth = torch.stack([after[:, end + self.context :][:, : self.horizon] for end in ends])
+        truth = torch.stack([after[:, end + self.looked :][:, : self.horizon] for end in ends])
         experts = self.experts(looks).reshape(len(ends), -1, len(NAMES), self.horizon)
         weight = weights((truth[1:, :, None] - experts[1:]).abs(), self.sharpness)
         forecast = trimmed_mean(experts, weight, self.trim)
-        return Validation(experts, weight, forecast, truth, aligned, scale, self.origins)
+        newest = aligned[:, self.looked - self.context :]
+        return Validation(experts, weight, forecast, truth, newest, scale, self.origins)
 
     def aligned(self, history: Tensor) -> tuple[Tensor, Tensor]:
-        """The newest steps over their mean size ``[series, context + validated]``, and that size ``[series, 1]``."""
-        length = self.context + self.validated
+        """The newest steps over their mean size ``[series, looked + validated]``, and that size ``[series, 1]``."""
+        length = self.looked + self.validated
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, length)
         newest = torch.cat([missing, history], 1)[:, -length:]
         if self.season == WEEK:
-            newest = without_closures(newest)
+            older = newest[:, : self.looked - self.context]
+            lately = without_closures(newest[:, self.looked - self.context :])  # which days are closed may change
+            newest = torch.cat([without_closures(older), lately], dim=1) if older.shape[1] else lately
         size = torch.where(newest.isnan(), 0.0, newest).abs().sum(dim=1, keepdim=True)
         scale = size / (~newest.isnan()).sum(dim=1, keepdim=True).clamp_min(1)
         scale = torch.where(scale > 0, scale, 1.0)
         return newest / scale, scale
 
     def experts(self, look: Tensor) -> Tensor:
-        """Every expert's forecast of scaled histories ``[series, context]``: ``[series, expert, horizon]``."""
+        """Every expert's forecast of scaled histories ``[series, looked]``: ``[series, expert, horizon]``."""
         known = ~look.isnan()
         values, begun = filled(torch.where(known, look, 0.0), known, self.season)
+        if self.looked == self.context:
+            return self.of_one_season(values, begun, known)
+        year, ratio = year_of(values, begun.to(look.dtype), known.to(look.dtype), self.horizon)
+        plain = torch.where(ratio, values / year.past, values - year.past) * begun
+        made = self.of_one_season(*(each[:, -self.context :] for each in (plain, begun, known)))
+        ahead = year.future[:, None]
+        made = torch.where(ratio[:, :, None], made * ahead, made + ahead)
+        return torch.where(values.amin(dim=1)[:, None, None] >= 0, made.clamp_min(0.0), made)
+
+    def of_one_season(self, values: Tensor, begun: Tensor, known: Tensor) -> Tensor:
+        """Forecasts of histories whose one season is that of the experts ``[series, expert, horizon]``."""
         values = without_last_spike(values, begun, self.season)
-        history = History(values, begun.to(look.dtype), known.to(look.dtype), self.season, self.horizon)
+        history = History(values, begun.to(values.dtype), known.to(values.dtype), self.season, self.horizon)
         naive = seasonal_naive(history)
         trend = [
             self.complex(history), self.theta(history), self.weighed_theta(history), self.holt_winters(history),
