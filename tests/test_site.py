@@ -401,12 +401,14 @@ GOLDEN = {
 }
 
 
+MADE = {"plate-hardness": quality_bundle, "shop-orders": demand_bundle}
+
+
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Bundle]]:
     folder = tmp_path_factory.mktemp("golden")
-    made = {"plate-hardness": quality_bundle, "shop-orders": demand_bundle}
     return {
-        name: [make(folder / name, extra={"golden/outputs.csv": GOLDEN[name].encode()})] for name, make in made.items()
+        name: [make(folder / name, extra={"golden/outputs.csv": GOLDEN[name].encode()})] for name, make in MADE.items()
     }
 
 
@@ -423,6 +425,24 @@ def test_an_example_goes_in_and_its_prediction_comes_out(golden: dict[str, list[
         *examples(files["models/plate-hardness/index.html"]),
         *examples(files["models/shop-orders/index.html"]),
     ] == listed
+
+
+BROKEN = [
+    "",
+    "\n",
+    "nothing\n1\n",
+    "hardness_predicted,hardness_lower,hardness_upper\n7\n",
+    "item,month,orders_mean\nnut\n",
+    "\0,\n\xff",
+]
+
+
+@pytest.mark.parametrize("outputs", BROKEN)
+def test_a_broken_golden_prediction_breaks_no_page(outputs: str, tmp_path: Path) -> None:
+    extra = {"golden/outputs.csv": outputs.encode("latin-1")}
+    shelf = {name: [make(tmp_path / name, extra=extra)] for name, make in MADE.items()}
+    told = examples(dict(site_files(shelf, wasm=None))["index.html"])
+    assert len(told) == outputs.startswith("hardness_predicted")  # a prediction without the row and the interval
 
 
 def examples(page: bytes) -> list[str]:

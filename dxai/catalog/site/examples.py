@@ -94,8 +94,8 @@ def _history_shown(bundle: Bundle) -> Example | None:
     left, frequency = len(known) - _STEPS, word("frequency", contract.frequency or "")
     return Example(
         tuple(
-            [_value(c, known[-1][c.name]) for c in contract.series]
-            + [_value(target, row[target.name], _when(row[time])) for row in known[-_STEPS:]]
+            [_value(c, known[-1].get(c.name, "")) for c in contract.series]
+            + [_value(target, row[target.name], _when(row.get(time, ""))) for row in known[-_STEPS:]]
         ),
         say("example.more.series", count=left, frequency=frequency) if left > 0 else None,
         _value(target, mean, say("example.step", target=title(target), step=ahead.get(time, "")[:_CHARACTERS])),
@@ -179,4 +179,4 @@ FORMS: dict[Grain, Callable[[Bundle], Any]] = {"rows": first_row, "series": exam
 
 def _table(bundle: Bundle, name: str) -> csv.DictReader[str]:
     data = bundle.read(name) if name in bundle.files else b""
-    return csv.DictReader(io.StringIO(data.decode("utf-8", "replace")))
+    return csv.DictReader(io.StringIO(data.decode("utf-8", "replace")), restval="")
