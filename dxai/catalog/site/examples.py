@@ -95,10 +95,10 @@ def _history_shown(bundle: Bundle) -> Example | None:
     return Example(
         tuple(
             [_value(c, known[-1].get(c.name, "")) for c in contract.series]
-            + [_value(target, row[target.name], _when(row.get(time, ""))) for row in known[-_STEPS:]]
+            + [_value(target, row[target.name], moment(row.get(time, ""))) for row in known[-_STEPS:]]
         ),
         say("example.more.series", count=left, frequency=frequency) if left > 0 else None,
-        _value(target, mean, say("example.step", target=title(target), step=ahead.get(time, "")[:_CHARACTERS])),
+        _value(target, mean, say("example.step", target=title(target), step=moment(ahead.get(time, "")))),
         _interval(lower, upper),
     )
 
@@ -113,8 +113,14 @@ def _interval(lower: str, upper: str) -> Text:
     return say("result.range", lower=figure(lower), upper=figure(upper), unit="")
 
 
-def _when(time: str) -> Text:
-    return Text(en=time[:_CHARACTERS], ko=time[:_CHARACTERS])
+def moment(time: str) -> Text:
+    """A date, or a time to the minute.
+
+    >>> moment("2018-11-30T17:00:00.000000").en, moment("2011-12-11").en
+    ('2018-11-30 17:00', '2011-12-11')
+    """
+    told = time.replace("T", " ")[:16]
+    return Text(en=told, ko=told)
 
 
 def figure(cell: str) -> str:
