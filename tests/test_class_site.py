@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import uvicorn
 from test_class_doors import CLASSES, PLATES, class_bundle
-from test_site import Page
+from test_site import Page, examples
 from test_site_browser import (
     PHONE,
     browser,
@@ -74,6 +74,16 @@ def test_the_page_says_how_well_the_classes_are_told(name: str, shelf: Shelf) ->
     card = Page(files["index.html"]).text
     assert "0.834" in card and "0.210 above" in card
     assert json.loads(files[f"models/{name}/page.json"])["answers"][0]["texts"] == list(CLASSES[name])
+
+
+@every
+def test_the_card_shows_the_class_of_a_row_and_its_probability(name: str, shelf: Shelf) -> None:
+    (bundle,) = shelf[name]
+    row = pl.read_csv(bundle.read("golden/outputs.csv")).row(0, named=True)
+    predicted, *chances = (row[answer] for answer in signature_of(bundle.contract).columns)
+    chance = chances[CLASSES[name].index(predicted)]
+    (told,) = examples(dict(site_files({name: [bundle]}, wasm=None))["index.html"])
+    assert told.endswith(f"Alloy A Comes out Fault {predicted} probability {chance:.0%}")
 
 
 def predicted(bundle: Bundle, **cells: str) -> dict[str, Any]:

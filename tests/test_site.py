@@ -92,7 +92,9 @@ def column(name: str, role: str, kind: str = "number", **more: Any) -> dict[str,
     return {"name": name, "logicalType": kind, "customProperties": custom, **more}
 
 
-def contract_text(name: str, task: str, columns: list[dict[str, Any]], title: str, table: dict[str, Any]) -> str:
+def contract_text(
+    name: str, task: str, columns: list[dict[str, Any]], title: str, table: dict[str, Any], domain: str | None = None
+) -> str:
     """An ODCS contract; its English texts all end in ``title``."""
     korean = {
         "titleEn": title,
@@ -102,7 +104,7 @@ def contract_text(name: str, task: str, columns: list[dict[str, Any]], title: st
     }
     odcs = {
         "apiVersion": "v3.1.0", "kind": "DataContract", "id": name, "version": "1.0.0", "status": "active",
-        "domain": "materials" if task == "quality" else "distribution",
+        "domain": domain if domain is not None else "materials" if task == "quality" else "distribution",
         "description": {"purpose": f"Purpose {title}", "limitations": f"Limits {title}"},
         "customProperties": [{"property": k, "value": v} for k, v in korean.items()],
         "schema": [{
@@ -154,7 +156,9 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + width.to_bytes(4) + height.to_bytes(4) + b"\x08\x02\0\0\0"
 
 
-def quality_bundle(folder: Path, title: str = "Hardness of a plate", **more: Any) -> Bundle:
+def quality_bundle(
+    folder: Path, title: str = "Hardness of a plate", *, domain: str | None = None, **more: Any
+) -> Bundle:
     columns = [
         column("heat", "feature", required=True, logicalTypeOptions={"minimum": 0, "maximum": 900},
                custom={"unit": "Cel", "titleEn": "Furnace heat", "titleKo": "노 온도"}),
@@ -171,7 +175,7 @@ def quality_bundle(folder: Path, title: str = "Hardness of a plate", **more: Any
     rows = (
         "heat,speed,alloy,hardness\n450.5,4,A,233\n300,2.25,B,158\n612,,A,310\n333,1,A,170\n501,9,B,256\n450,3,,235\n"
     )
-    contract = contract_text(folder.name, "quality", columns, title, {})
+    contract = contract_text(folder.name, "quality", columns, title, {}, domain)
     return make_bundle(folder, contract, QUALITY_GRAPH, rows, metrics, **more)
 
 
@@ -223,6 +227,8 @@ class Page(HTMLParser):
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Bundle]]:
     old, new = (tmp_path_factory.mktemp(name) for name in ("1.0.0", "1.1.0"))
     hostile = {"title": HOSTILE, "citation": HOSTILE, "usage": HOSTILE, "licence": HOSTILE}
+    cell = '"' + HOSTILE.replace('"', '""') + '"'
+    outputs = f"heat,alloy,hardness_predicted,hardness_lower,hardness_upper\n{cell},{cell},{cell},{cell},nan\n".encode()
     page = b"<script>alert(3)</script>"
     return {
         "plate-hardness": [
@@ -230,7 +236,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Bundle]]:
             quality_bundle(old / "plate-hardness"),
         ],
         "shop-orders": [demand_bundle(new / "shop-orders", extra={"figures/x.html": page, "figures/x.png": page})],
-        "hostile": [quality_bundle(new / "hostile", **hostile)],
+        "hostile": [quality_bundle(new / "hostile", extra={"golden/outputs.csv": outputs}, **hostile)],
     }
 
 
@@ -295,6 +301,13 @@ def test_hostile_texts_stay_texts(files: dict[str, bytes], pages: dict[str, Page
     assert not [e for tag, e in page.elements if tag == "img" and e.get("src") == "x"]
     (card,) = [e for _, e in pages["index.html"].elements if e.get("data-licence") == HOSTILE]
     assert HOSTILE.lower() in (card["data-text"] or "")
+    cut = HOSTILE[:40]  # an example shows no more of a cell
+    for name in ("models/hostile/index.html", "index.html"):
+        assert [tag for tag, _ in pages[name].elements].count("script") == 2
+        assert examples(files[name]) == [
+            f"Goes in, for example Furnace heat {cut} °C Alloy {cut} and 1 more "
+            f"Comes out Hardness {cut} MPa 80 % interval {cut} – nan"
+        ]
     assert json.loads(files["models/hostile/page.json"])["name"] == "hostile"
 
 
@@ -344,10 +357,104 @@ def test_the_page_says_what_the_bundle_says(pages: dict[str, Page], shelf: dict[
 
 def test_the_list_can_be_filtered(pages: dict[str, Page]) -> None:
     page = pages["index.html"]
-    values = {e["value"] for tag, e in page.elements if tag == "option"}
+    values = {e["value"] for tag, e in page.elements if tag in ("option", "button") and "value" in e}
     assert values == {"", "materials", "distribution", "quality", "demand", "CC-BY-4.0", HOSTILE}
     cards = {e["data-sector"]: e for _, e in page.elements if "data-sector" in e}
     assert cards["distribution"]["data-task"] == "demand" and "품목" in (cards["distribution"]["data-text"] or "")
+
+
+def test_every_sector_is_a_tile_with_its_models_and_a_small_icon(
+    files: dict[str, bytes], pages: dict[str, Page]
+) -> None:
+    page = pages["index.html"]
+    buttons = [e for tag, e in page.elements if tag == "button" and "aria-pressed" in e]
+    assert [(e["value"], e["aria-pressed"]) for e in buttons] == [("distribution", "false"), ("materials", "false")]
+    tiles = re.search('<section class="sectors".*?</section>', files["index.html"].decode(), re.DOTALL)[0]
+    icons = re.findall("<svg.*?</svg>", tiles, re.DOTALL)
+    assert len(icons) == len(set(icons)) == 7
+    assert all('aria-hidden="true"' in icon and len(icon.encode()) < 600 for icon in icons)
+    names = re.findall('<b><span class="en" lang="en">(.*?)</span><span class="ko" lang="ko">(.*?)</span></b>', tiles)
+    assert [korean for _, korean in names] == ["미래차", "가전·전자", "헬스케어", "조선", "유통", "소재·부품", "공통"]
+    other = re.findall(
+        '<small .*?><span class="en" lang="ko">(.*?)</span><span class="ko" lang="en">(.*?)</span>', tiles
+    )
+    assert other == [(korean, english) for english, korean in names]
+    text = page.text
+    assert text.count(texts()["sectors.none"].en) == 5
+    assert text.count(texts()["sectors.one"].ko) == 1 and "2 models" in text
+
+
+@pytest.mark.parametrize("sector", ["machinery", "general", "", "<b>"])
+def test_what_is_of_no_sector_of_the_programme_is_of_all(sector: str, tmp_path: Path) -> None:
+    bundle = quality_bundle(tmp_path / "plate-hardness", domain=sector)
+    page = Page(dict(site_files({"plate-hardness": [bundle]}, wasm=None))["index.html"])
+    (card,) = [e for _, e in page.elements if "data-sector" in e]
+    (tile,) = [e for tag, e in page.elements if tag == "button" and "aria-pressed" in e]
+    assert card["data-sector"] == tile["value"] == "across"
+
+
+GOLDEN = {
+    "plate-hardness": "heat,speed,alloy,hardness_predicted,hardness_lower,hardness_upper\n"
+    "450.5,4,A,228.25,215.75,12345.678\n",
+    "shop-orders": "item,month,orders_mean,orders_lower,orders_upper\n"
+    "bolt,2025-02-28,1,0,2\nnut,2025-02-28,9.98765,0.00012,20\nnut,2025-03-31,11,1,21\n",
+}
+
+
+MADE = {"plate-hardness": quality_bundle, "shop-orders": demand_bundle}
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Bundle]]:
+    folder = tmp_path_factory.mktemp("golden")
+    return {
+        name: [make(folder / name, extra={"golden/outputs.csv": GOLDEN[name].encode()})] for name, make in MADE.items()
+    }
+
+
+def test_an_example_goes_in_and_its_prediction_comes_out(golden: dict[str, list[Bundle]]) -> None:
+    files = dict(site_files(golden, wasm=None))
+    listed = examples(files["index.html"])
+    assert listed == [
+        "Goes in, for example Furnace heat 450.5 °C Belt speed 4 m/s Alloy A "
+        "Comes out Hardness 228.2 MPa 80 % interval 215.8 – 12,346",
+        "Goes in, for example Item nut 2024-11-30 8.5 units 2024-12-31 9.5 units 2025-01-31 10.5 units "
+        "and 3 earlier months Comes out Orders, 2025-02-28 9.988 units 80 % interval 0.00012 – 20",
+    ]
+    assert [
+        *examples(files["models/plate-hardness/index.html"]),
+        *examples(files["models/shop-orders/index.html"]),
+    ] == listed
+
+
+BROKEN = [
+    "",
+    "\n",
+    "nothing\n1\n",
+    "hardness_predicted,hardness_lower,hardness_upper\n7\n",
+    "item,month,orders_mean\nnut\n",
+    "\0,\n\xff",
+]
+
+
+@pytest.mark.parametrize("outputs", BROKEN)
+def test_a_broken_golden_prediction_breaks_no_page(outputs: str, tmp_path: Path) -> None:
+    extra = {"golden/outputs.csv": outputs.encode("latin-1")}
+    shelf = {name: [make(tmp_path / name, extra=extra)] for name, make in MADE.items()}
+    told = examples(dict(site_files(shelf, wasm=None))["index.html"])
+    assert len(told) == outputs.startswith("hardness_predicted")  # a prediction without the row and the interval
+
+
+def examples(page: bytes) -> list[str]:
+    """The English words of every example on a page."""
+    found = re.findall(r'<div class="example">.*?</div>\s*</div>', page.decode(), re.DOTALL)
+    return [" ".join(Page(re.sub('<span class="ko".*?</span>', "", text).encode()).text.split()) for text in found]
+
+
+def test_a_bundle_without_a_golden_prediction_shows_no_example(pages: dict[str, Page]) -> None:
+    for name in ("models/plate-hardness/index.html", "models/shop-orders/index.html"):
+        assert "example" not in pages[name].all("class")
+        assert texts()["example.in"].en not in pages[name].text
 
 
 def test_units_are_written_as_people_write_them() -> None:

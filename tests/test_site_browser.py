@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
+import struct
+import subprocess
+import sys
 import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -52,6 +56,8 @@ FLAGS = [
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 RELEASED = ("concrete-strength", "retail-demand")
 TOLERANCE = 1e-5
+FRONT_PAGE = 100_000
+"""Bytes of all that the front page of ten models loads, uncompressed."""
 
 VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"""
@@ -228,10 +234,111 @@ def test_a_visitor_finds_a_model(visit: Callable[..., Any], shelf: dict[str, lis
     expect(page.locator("#nothing")).to_be_visible()
     page.click("#reset")
     expect(count).to_contain_text(f"{len(shelf)}개 중 {len(shelf)}개")
-    page.select_option("#sector", "materials")
+    page.get_by_role("button", name="소재·부품").click()
     page.get_by_role("link", name="Hardness of a plate 모델").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Hardness of a plate 모델", use_inner_text=True)
     assert page.title() == "Hardness of a plate 모델"  # the language went along
+
+
+def in_sector(shelf: dict[str, list[Bundle]], sector: str) -> list[str]:
+    return sorted(name for name, (bundle, *_) in shelf.items() if bundle.contract.sector == sector)
+
+
+def listed(page: Any) -> list[str]:
+    """Names of the models whose cards are seen."""
+    links = page.locator(".card h2 a").all()
+    return [link.get_attribute("href").split("/")[1] for link in links if link.is_visible()]
+
+
+def test_a_tile_leaves_its_sector_and_the_address_says_so(
+    visit: Callable[..., Any], shelf: dict[str, list[Bundle]]
+) -> None:
+    materials, distribution = (in_sector(shelf, sector) for sector in ("materials", "distribution"))
+    page = visit("?lang=ko")
+    tile, other = (page.locator(f"button[value={name}]") for name in ("materials", "distribution"))
+    tile.click()
+    sync_api.expect(tile).to_have_attribute("aria-pressed", "true")
+    assert listed(page) == materials
+    page.fill("#search", "plate-hardness")
+    assert listed(page) == ["plate-hardness"]
+    page.fill("#search", "shop-orders")
+    sync_api.expect(page.locator("#nothing")).to_be_visible()
+    other.click()
+    assert listed(page) == ["shop-orders"]
+    sync_api.expect(tile).to_have_attribute("aria-pressed", "false")
+    assert page.url.endswith("?lang=ko&sector=distribution")
+    shared = visit(page.url.split("/")[-1])
+    assert listed(shared) == distribution and shared.evaluate("document.documentElement.lang") == "ko"
+    other.click()
+    assert "sector" not in page.url and listed(page) == ["shop-orders"]
+    other.click()
+    page.click("#reset")
+    assert "sector" not in page.url and listed(page) == sorted(shelf)
+    for unknown in ("?sector=healthcare", "?sector=%22%3E%3Cscript%3E"):
+        assert listed(visit(unknown)) == sorted(shelf)
+
+
+def test_tiles_are_pressed_and_heard_without_a_mouse(visit: Callable[..., Any], shelf: dict[str, list[Bundle]]) -> None:
+    page = visit(locale="ko-KR")
+    count = len(in_sector(shelf, "materials"))
+    tile = page.get_by_role("button", name=f"소재·부품 모델 {count}개", exact=True, pressed=False)
+    tile.focus()
+    page.keyboard.press("Space")
+    sync_api.expect(page.get_by_role("button", pressed=True, name="소재·부품")).to_be_focused()
+    sync_api.expect(page.get_by_role("status")).to_have_text(f"모델 {len(shelf)}개 중 {count}개", use_inner_text=True)
+    assert page.get_by_role("button", name="헬스케어").count() == 0  # it has no model to show
+    sync_api.expect(page.get_by_text("헬스케어", exact=True).first).to_be_visible()
+    first, second = page.locator(".sector >> nth=0"), visit().locator(".sector >> nth=0")
+    assert first.inner_text().split("\n") == ["미래차", "Future cars"]
+    assert second.inner_text().split("\n") == ["Future cars", "미래차"]
+
+
+def test_without_scripts_every_model_is_listed(browser: Any, site: str, shelf: dict[str, list[Bundle]]) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site}?sector=distribution")
+        assert listed(page) == sorted(shelf)
+        assert page.locator("button.tile:enabled").count() == 0
+        sync_api.expect(page.locator("#count")).to_contain_text(f"{len(shelf)} of {len(shelf)} models")
+        sync_api.expect(page.locator(".sector b >> nth=0")).to_have_text("Future cars미래차")
+        sync_api.expect(page.locator(".sector small >> nth=0")).to_be_hidden()  # both names stand there already
+
+
+SHIFT = """() => new Promise((resolve) => {
+  let sum = 0;
+  new PerformanceObserver((seen) => { for (const { value } of seen.getEntries()) sum += value; })
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 500);
+})"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("address", ["", "?sector=distribution"])
+def test_the_front_page_does_not_jump(address: str, size: dict[str, int], visit: Callable[..., Any]) -> None:
+    page = visit(address, viewport=size)
+    assert page.evaluate(SHIFT) == 0
+    page.evaluate("document.querySelector('.bar').style.height = '20rem'")
+    assert page.evaluate(SHIFT) > 0  # the watch sees a jump
+
+
+def renamed(bundle: Bundle, name: str) -> Bundle:
+    manifest = {**json.loads(bundle.files["manifest.json"]), "name": name}
+    return Bundle({**bundle.files, "manifest.json": json.dumps(manifest).encode()}, "memory")
+
+
+def test_the_front_page_of_ten_models_is_light(browser: Any, shelf: dict[str, list[Bundle]], tmp_path: Path) -> None:
+    two = cycle([bundle for (bundle,) in [*shelf.values()][-2:]])  # the released ones where they are
+    ten = {name: [renamed(next(two), name)] for name in (f"model-{i}" for i in range(10))}
+    build_site(ten, tmp_path / "site", wasm=None)
+    sizes: dict[str, int] = {}
+    with serving(tmp_path / "site") as address, browser.new_context() as context:
+        page = context.new_page()
+        page.on("response", lambda answer: sizes.update({answer.url: len(answer.body())}))
+        page.goto(address, wait_until="networkidle")
+        assert page.locator(".card").count() == 10
+    names = {url.removeprefix(address) for url in sizes}
+    assert names >= {"", "assets/site.css", "assets/list.js", "assets/language.js"}
+    assert sum(sizes.values()) <= FRONT_PAGE, sizes
 
 
 def test_the_language_can_be_asked_for(visit: Callable[..., Any]) -> None:
@@ -499,6 +606,25 @@ def test_no_page_is_wider_than_its_screen(
                     page.screenshot(path=pictures / f"{name}-{language}-{kind}.png", full_page=True)
 
 
+@pytest.mark.process
+@pytest.mark.usefixtures("browser")  # no test where there is none
+def test_pictures_of_the_front_page_are_as_wide_as_the_screens(folder: Path, checkout: Path, tmp_path: Path) -> None:
+    def run(site: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines.pictures", str(site), "--to", str(tmp_path / "pictures")]
+        return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+
+    assert run(folder).returncode == 0
+    headers = {path.stem: path.read_bytes()[:24] for path in (tmp_path / "pictures").iterdir()}
+    names = [f"catalog-{language}-{width}" for language in ("en", "ko") for width in (1280, 360)]
+    assert sorted(headers) == sorted(names)
+    for name, header in headers.items():
+        assert header[:8] == b"\x89PNG\r\n\x1a\n"
+        width, height = struct.unpack(">II", header[16:])
+        assert width == int(name.split("-")[-1]) and height > 900
+    refused = run(tmp_path)
+    assert refused.returncode == NotFoundError.exit_code and "python -m pipelines.catalog --no-wasm" in refused.stderr
+
+
 def test_paper_shows_what_is_to_be_read(
     visit: Callable[..., Any], shelf: dict[str, list[Bundle]], pictures: Path
 ) -> None:
@@ -518,6 +644,10 @@ def test_paper_shows_what_is_to_be_read(
     page.screenshot(path=pictures / f"{name}-print.png", full_page=True)
     pdf = page.pdf(path=pictures / f"{name}-print.pdf", format="A4", print_background=True)
     assert pdf.startswith(b"%PDF")
+    page = visit()
+    page.emulate_media(media="print")
+    sync_api.expect(page.locator(".sectors")).to_be_hidden()
+    assert listed(page) == sorted(shelf)
 
 
 CONTRAST = """() => {
@@ -555,6 +685,8 @@ CONTRAST = """() => {
 def test_every_text_stands_out(scheme: str, visit: Callable[..., Any], pictures: Path) -> None:
     page = visit(color_scheme=scheme)
     page.wait_for_selector("#count span", state="attached")
+    assert page.evaluate(CONTRAST) == []
+    page.click("button.tile >> nth=0")
     assert page.evaluate(CONTRAST) == []
     page.screenshot(path=pictures / f"list-{scheme}.png", full_page=True)
     page = model_page(visit, "plate-hardness", color_scheme=scheme)

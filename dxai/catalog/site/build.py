@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dxai import __version__
 from dxai.bundle.folder import Bundle
-from dxai.catalog.site import facts, words
+from dxai.catalog.site import facts, sectors, words
+from dxai.catalog.site.examples import FORMS, example_of
 from dxai.catalog.site.onnxruntime_web import WasmSource
-from dxai.catalog.site.program import EXAMPLES, Backend, page_data
+from dxai.catalog.site.program import Backend, page_data
 from dxai.catalog.site.scores import scores
 from dxai.contract.signature import signature_of
 from dxai.contract.terms import Text
@@ -112,20 +113,20 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     pages.globals.update(
-        say=words.say, word=words.word, both=words.both, switched=words.switched, policy=POLICY, version=__version__,
-        limit=MEGABYTES, has=lambda group, name: f"{group}.{name}" in words.texts(),
+        say=words.say, word=words.word, both=words.both, beside=words.beside, switched=words.switched,
+        policy=POLICY, version=__version__, limit=MEGABYTES, has=lambda group, name: f"{group}.{name}" in words.texts(),
     )  # fmt: skip
     return pages
 
 
 def _index(newest: Sequence[Bundle]) -> dict[str, Any]:
-    cards = [{**_common(b), "search": facts.search_text(b)} for b in newest]
-    sectors, tasks = (sorted({getattr(b.contract, name) for b in newest}) for name in ("sector", "task"))
+    cards = [{**_common(b), "sector": sectors.sector_of(b), "search": facts.search_text(b)} for b in newest]
+    tasks = sorted({b.contract.task for b in newest})
     licences = sorted({b.terms.licence for b in newest})
     return {
         "title": words.say("site.title"),
         "cards": cards,
-        "sectors": [(name, words.word("sector", name)) for name in sectors if name],
+        "tiles": sectors.tiles(newest),
         "tasks": [(name, words.word("task", name)) for name in tasks],
         "licences": [(name, Text(en=name, ko=name)) for name in licences],
     }
@@ -148,7 +149,7 @@ def _model(bundle: Bundle, versions: Sequence[Bundle], catalog_url: str) -> dict
         "inputs": facts.inputs(bundle),
         "figures": list(facts.figures(bundle)),
         "downloads": facts.downloads(bundle),
-        "example": EXAMPLES[signature_of(contract).grain](bundle),
+        "form": FORMS[signature_of(contract).grain](bundle),
         "pull": f"dxai pull {name}" + (f" --from {shlex.quote(catalog_url)}" if catalog_url else ""),
     }
 
@@ -163,6 +164,7 @@ def _common(bundle: Bundle) -> dict[str, Any]:
         "title": Text(en=contract.title_en, ko=contract.title_ko),
         "purpose": _or_english(contract.purpose, contract.purpose_ko),
         "scores": scores(bundle),
+        "example": example_of(bundle),
     }
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Callable
 from datetime import date
 from typing import Any, Literal
 
@@ -14,7 +10,7 @@ from dxai.bundle.manifest import GOLDEN_ROWS, MODEL
 from dxai.catalog.site.facts import seen
 from dxai.catalog.site.words import unit, word
 from dxai.contract import Column
-from dxai.contract.signature import Grain, signature_of
+from dxai.contract.signature import signature_of
 from dxai.data.calendar import holidays_of
 from dxai.units import spellings
 
@@ -68,39 +64,3 @@ def _calendar(country: str, year: int) -> dict[str, Any]:
 def _limit(value: float | None, column: Column) -> str:
     """A limit as `dxai predict` writes it."""
     return "" if value is None else f"{value:g}" + ("" if column.unit == "1" else f" {column.unit}")
-
-
-def first_row(bundle: Bundle) -> dict[str, str]:
-    """Values for the form: the first golden row."""
-    return next(csv.DictReader(_golden(bundle)), {})
-
-
-def example_series(bundle: Bundle) -> str:
-    """CSV text for the form: the golden series with the most rows that are not zero.
-
-    Where columns are known ahead, it ends with the history of all and has rows of the steps to forecast.
-    """
-    contract = bundle.contract
-    time, target, names = contract.only("time").name, contract.target.name, [c.name for c in contract.series]
-    rows = list(csv.DictReader(_golden(bundle)))
-    by_series = [(tuple(row.get(name) for name in names), row) for row in rows]
-    lively = Counter(series for series, row in by_series if (row.get(target) or "").strip("0."))
-    if contract.ahead:
-        newest = max((row[time] for row in rows if row.get(target)), default="")
-        ending = {series for series, row in by_series if row[time] == newest and row.get(target)}
-        planned = {series for series, row in by_series if row[time] > newest}
-        lively = Counter({series: count for series, count in lively.items() if series in ending & planned})
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    chosen = [series for series, _ in lively.most_common(1)]
-    writer.writerows(row for series, row in by_series if series in chosen)
-    return out.getvalue()
-
-
-EXAMPLES: dict[Grain, Callable[[Bundle], Any]] = {"rows": first_row, "series": example_series}
-"""What the form of a page begins with, by what one answer is made from."""
-
-
-def _golden(bundle: Bundle) -> io.StringIO:
-    return io.StringIO(bundle.read(GOLDEN_ROWS).decode("utf-8", "replace"))

@@ -61,6 +61,12 @@ def both(text: Text) -> Markup:
     return Markup('<span class="en" lang="en">{}</span><span class="ko" lang="ko">{}</span>').format(text.en, text.ko)
 
 
+def beside(text: Text) -> Markup:
+    """The text in the other language than the page's own."""
+    spans = '<span class="en" lang="ko">{}</span><span class="ko" lang="en">{}</span>'
+    return Markup(spans).format(text.ko, text.en)
+
+
 def switched(text: Text) -> Markup:
     """Attributes for an element that holds text only, such as an option: language.js puts the right one in."""
     return Markup('data-en="{}" data-ko="{}"').format(text.en, text.ko)
