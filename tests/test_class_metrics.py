@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.preprocessing import label_binarize
 
 from dxai import metrics
-from dxai.learn.class_calibration import best_threshold, favour_of, temperature
+from dxai.learn.class_calibration import best_threshold, favour_of, temperature, threshold_of_sensitivity
 
 Array = NDArray[np.float64]
 
@@ -122,6 +122,26 @@ def test_no_other_threshold_has_a_better_f1(seed: int) -> None:
     best = reference.f1_score(positive, score >= found)
     assert all(best >= reference.f1_score(positive, score >= t) for t in np.unique(score))
     assert found not in score
+
+
+@pytest.mark.parametrize("share", [0.8, 0.95])
+def test_threshold_of_a_sensitivity_finds_that_share_of_new_rows(share: float) -> None:
+    found, rare = [], 0
+    for seed in range(300):
+        truth, probability = answers(seed, 2, rows=160)
+        known, new = np.arange(160) < 80, np.arange(160) >= 80
+        limit = threshold_of_sensitivity(truth[known] == 1, probability[known, 1], share)
+        found.append(np.mean(probability[new & (truth == 1), 1] > limit))
+        rare += limit == 0
+        assert limit not in probability[known, 1]
+    assert share - 0.01 <= np.mean(found) <= share + 0.04
+    assert rare < 150
+
+
+def test_threshold_of_a_sensitivity_is_0_where_the_rows_are_too_few() -> None:
+    positive, score = np.array([True, True, False]), np.array([0.9, 0.6, 0.2])
+    assert threshold_of_sensitivity(positive, score, 0.9) == 0.0  # two rows promise two thirds at most
+    assert threshold_of_sensitivity(positive, score, 0.6) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("positive", [0, 1])

@@ -41,6 +41,7 @@ _ColumnId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _Standard = Annotated[str, StringConstraints(pattern=r"^v3\.[0-9]+\.[0-9]+$")]
 _Version = Annotated[str, StringConstraints(pattern=SEMVER)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
+_Share = Annotated[float, Field(gt=0, lt=1)]
 _Filled = Annotated[str, Field(min_length=1)]
 
 TITLES = (
@@ -71,6 +72,11 @@ COLUMN_PROPERTIES = Level(
                "it is refused.",
             ko="다른 값이 같을 때 예측값(범주가 둘이면 둘째 범주의 확률)이 이 수를 따르는 방향: `up`은 이 수가 커져도 "
                "내려가지 않고, `down`은 올라가지 않습니다. 지킬 수 없는 모델은 거절합니다."),
+        Key("sensitivity", "sensitivity", "0.95", form=_Share,
+            en="Of a target with two classes: share of the second one that the predicted class must find, whatever "
+               "that costs in false alarms. Otherwise the best F1 of the rarer class decides.",
+            ko="부류가 둘인 목표에서 예측 부류가 찾아내야 하는 둘째 부류의 비율. 오경보가 늘더라도 지킵니다. 없으면 "
+               "드문 부류의 F1이 가장 좋은 확률에서 나눕니다."),
     ),
 )  # fmt: skip
 

@@ -59,6 +59,7 @@ class Column(BaseModel):
     semantic: str = ""
     monotone: Literal["", "up", "down"] = ""
     holiday: str = ""
+    sensitivity: FiniteFloat | None = None
     title_en: str
     title_ko: str
     description: str = ""

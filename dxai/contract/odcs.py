@@ -111,6 +111,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
     aimless = [c.name for c in followed if not of_rows or c.role != "feature" or c.kind != "number"]
     flagged = [c for c in contract.columns if c.role in ("open", "available")]
     flags = [c.name for c in flagged]
+    screened = [c.name for c in contract.columns if c.sensitivity and (c.role != "target" or len(c.categories) != 2)]
     calendars = [c.name for c in contract.columns if c.holiday and (c.role, c.kind) != ("known_future", "number")]
     levels = {c.name for c in contract.columns if c.role == "series" or (c.role, c.kind) == ("static", "category")}
     ranged = [c.name for c in contract.columns if c.kind != "number" and (c.minimum, c.maximum) != (None, None)]
@@ -129,6 +130,7 @@ def _refuse_unusable(contract: Contract, where: str) -> None:
             contract.frequency != "hourly" or all(c.kind == "timestamp" for c in contract.columns if c.role == "time"),
         f"'open' and 'available' are numbers, 1 or 0, each said of one column at most, however: {flags}":
             roles.count("open") < 2 > roles.count("available") and all(c.kind == "number" for c in flagged),
+        f"sensitivity is said of a target with two classes, however: {screened}": not screened,
         f"holiday is said of numbers with the role known_future, however: {calendars}": not calendars,
         "columns beside the history are numbers or categories that are listed":
             all(c.kind == "number" or (c.kind == "category" and c.categories) for c in contract.covariates),

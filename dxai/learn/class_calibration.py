@@ -49,6 +49,23 @@ def best_threshold(positive: NDArray[np.bool_], probability: Array) -> float:
     return float((distinct[best] + below) / 2)
 
 
+def threshold_of_sensitivity(positive: NDArray[np.bool_], probability: Array, sensitivity: float) -> float:
+    """The largest probability from which on rows are called positive, so that this share of new positives is found.
+
+    Split-conformal: with n positives here, the k-th largest of their probabilities, k = ceil(share (n + 1)), and below
+    it halfway to the next row, so that none of them stands on the edge; 0 where they are too few to promise the share.
+
+    Source: Lei et al. (2018), Distribution-Free Predictive Inference for Regression.
+    """
+    mine = np.sort(probability[positive].astype(np.float64))[::-1]
+    rank = int(np.ceil(sensitivity * (len(mine) + 1) - 1e-9))
+    if rank > len(mine):
+        return 0.0
+    lowest = mine[rank - 1]
+    below = probability[probability < lowest]
+    return float((lowest + (below.max() if len(below) else 0.0)) / 2)
+
+
 def favour_of(threshold: float, positive: int) -> NDArray[np.float32]:
     """Weights of two classes with which the positive one wins from this probability on.
 

@@ -16,7 +16,7 @@ from dxai.contract import Contract
 from dxai.data.batch import class_array
 from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
-from dxai.learn.class_calibration import best_threshold, favour_of, temperature
+from dxai.learn.class_calibration import best_threshold, favour_of, temperature, threshold_of_sensitivity
 from dxai.learn.fitting import Loss
 from dxai.learn.losses import MembersCrossEntropy
 from dxai.learn.predictor import ClassPredictor
@@ -28,7 +28,8 @@ class ClassTask(RowTask[ClassPredictor]):
 
     Attributes:
         shares: Of the classes among the rows of the table.
-        positive: Of two classes the rarer one, for which scores and threshold are made; None of more.
+        positive: Of two classes the rarer one, for which scores are made; None of more.
+        called: Of two classes the one that a row is called from a threshold on; None of more.
     """
 
     spread = 1.0  # of probabilities
@@ -39,6 +40,8 @@ class ClassTask(RowTask[ClassPredictor]):
         self.values = class_array(self.table, contract)
         self.shares = self._shares(self.values)
         self.positive = (0 if self.shares[0] < self.shares[1] else 1) if len(self.shares) == 2 else None
+        self.sensitivity = self.contract.target.sensitivity
+        self.called = 1 if self.sensitivity else self.positive
 
     @property
     def counted(self) -> tuple[int, ...]:
@@ -72,8 +75,8 @@ class ClassTask(RowTask[ClassPredictor]):
         predictor.favour = torch.as_tensor(self._favour(probability, truth))
 
     def threshold(self, predictor: ClassPredictor) -> float | None:
-        """Probability from which on a row is called positive; None where there are more than two classes."""
-        return None if self.positive is None else float(predictor.favour[1 - self.positive])
+        """Probability from which on a row is of the class `called`; None where there are more than two classes."""
+        return None if self.called is None else float(predictor.favour[1 - self.called])
 
     def answers(self, predictor: ClassPredictor, columns: Columns) -> dict[str, Array]:
         """Class number and probabilities."""
@@ -127,10 +130,15 @@ class ClassTask(RowTask[ClassPredictor]):
         return counts / len(values)
 
     def _favour(self, probability: Array, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Weights of the classes in the decision: of two for the best F1 of the positive one, of more all alike."""
-        if self.positive is None:
+        """Weights of the classes in the decision.
+
+        Of two for the sensitivity that the contract asks for, or the best F1 of the positive one; of more all alike.
+        """
+        if self.called is None:
             return np.ones(probability.shape[1], np.float32)
-        return favour_of(best_threshold(truth == self.positive, probability[:, self.positive]), self.positive)
+        mine, chance = truth == self.called, probability[:, self.called]
+        found = threshold_of_sensitivity(mine, chance, self.sensitivity) if self.sensitivity else None
+        return favour_of(best_threshold(mine, chance) if found is None else found, self.called)
 
 
 def _stacked(answers: dict[str, Array]) -> Array:

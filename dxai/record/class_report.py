@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +25,7 @@ def class_report(made: Findings[ClassTask]) -> Report:
     return Report(
         title=f"{task.contract.title_en}: {task.settings.model.name}",
         verdict=Verdict.of(METRICS["pr_auc"], "", scores),
-        notes=(*members_sentence(made.scores), *_notes(task, scores, made.released), *drift_note(task, scores)),
+        notes=(*members_sentence(made.scores), *_notes(made), *drift_note(task, scores)),
         scores=score_table(task, scores),
         figures=(
             *_draw(task, made.held_out.filter(split=task.split.kind), made.figures),
@@ -43,7 +42,8 @@ def class_report(made: Findings[ClassTask]) -> Report:
     )
 
 
-def _notes(task: ClassTask, scores: dict[str, Any], released: ClassPredictor) -> tuple[str, ...]:
+def _notes(made: Findings[ClassTask]) -> tuple[str, ...]:
+    task, scores, released = made.task, made.scores, made.released
     classes, model = task.contract.classes, scores["model"]
     shares = ", ".join(f"{text} {share:.1%}" for text, share in zip(classes, task.shares, strict=True))
     often = int(np.argmax(task.shares))
@@ -53,7 +53,7 @@ def _notes(task: ClassTask, scores: dict[str, Any], released: ClassPredictor) ->
         f"{task.shares[often]:.1%} of them, so that accuracy alone says little.",
         f"PR-AUC, the area under the precision-recall curve, is {of}: "
         f"{scores['yardstick']['prior']['pr_auc']:.3f} for a guess, 1 for a perfect model.",
-        _decision(task, classes, released),
+        _decision(task, released, made.held_out.filter(split=task.split.kind)),
         f"Probabilities are calibrated (temperature {float(released.temperature):.2f}): on held-out rows the shares "
         f"differ from them by {model['ece'] * 100:.1f} percentage points on average.",
         *_worthless(model["log_loss"], scores["yardstick"]["prior"]["log_loss"]),
@@ -74,13 +74,19 @@ def _worthless(log_loss: float, guess: float) -> tuple[str, ...]:
     return (f"The probabilities are worth less than the plain shares of the classes: {told}",)
 
 
-def _decision(task: ClassTask, classes: tuple[str, ...], released: ClassPredictor) -> str:
+def _decision(task: ClassTask, released: ClassPredictor, held_out: pl.DataFrame) -> str:
     threshold = task.threshold(released)
-    if threshold is None or task.positive is None:
+    if threshold is None or task.called is None:
         return "The predicted class is the most probable one."
+    called = f"A row is called {task.contract.classes[task.called]!r} from a probability of {threshold:.1%} on: "
+    if task.sensitivity is None:
+        return f"{called}the threshold with the best F1 on rows that the network was not fitted on."
+    truth, said = (held_out[name].cast(pl.Int64).to_numpy() == task.called for name in ("truth", "predicted"))
+    found, alarms = said[truth].mean(), said[~truth].mean()
     return (
-        f"A row is called {classes[task.positive]!r} from a probability of {threshold:.1%} on: "
-        "the threshold with the best F1 on rows that the network was not fitted on."
+        f"{called}the contract asks for a sensitivity of {task.sensitivity:.0%}. With thresholds set likewise in "
+        f"every fold, {found:.1%} of the held-out rows of that class were found, and {alarms:.1%} of the others were "
+        "called so."
     )
 
 
