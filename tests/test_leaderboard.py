@@ -18,6 +18,7 @@ from dxai.cli.main import cli
 from dxai.errors import InterruptedRunError, NotFoundError
 from dxai.metrics import METRICS
 from dxai.record.bootstrap import FoldAnswers, interval, score_draws
+from dxai.record.cost import cost_recorded, cpu_seconds
 from dxai.record.leaderboard import Board, leaderboard
 from dxai.record.leaderboard_report import table, write_page
 from dxai.record.runs import Run
@@ -164,6 +165,21 @@ def test_cost_is_told_of_trainings_and_of_the_released_model(grouped: Board) -> 
     assert near.cpu_seconds is not None and far.cpu_seconds is not None
     assert 0 < near.cpu_seconds < 600
     assert sorted(path.name for path in Path("runs/near").iterdir()) == ["cost.json", "evaluate", "train"]
+
+
+def test_cost_of_a_resumed_training_adds_up_and_one_without_a_fit_leaves_none(tmp_path: Path) -> None:
+    def spent(*, resume: bool) -> float:
+        with cost_recorded(tmp_path, resume=resume):
+            sum(range(3_000_000))
+        return cpu_seconds(tmp_path) or 0.0
+
+    assert spent(resume=False) == 0.0
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "train.unfinished").mkdir()
+    assert 0 < spent(resume=False) < 60
+    (tmp_path / "cost.json").write_text('{"cpu_seconds": 100.0}', "utf-8")
+    assert 100 < spent(resume=True) < 160
+    assert spent(resume=False) < 60
 
 
 def test_unfinished_runs_runs_of_other_data_and_unreadable_ones_are_counted(runs: Path, tmp_path: Path) -> None:
