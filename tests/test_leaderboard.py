@@ -80,6 +80,15 @@ def test_runs_of_one_split_are_ranked_with_their_best_baselines(grouped: Board) 
     assert [grouped.ranks[scores.index(by_run[name].score)] for name in ("runs/near", "runs/far", "")] == [1, 2, None]
 
 
+def test_runs_of_equal_score_share_a_place(here: Path, tmp_path: Path) -> None:
+    for name, run in (("one", "near"), ("same", "near"), ("third", "far")):
+        shutil.copytree(Path("runs", run), tmp_path / name)
+    (board,) = leaderboard(tmp_path, here).boards
+    assert [rank for rank in board.ranks if rank] == [1, 1, 3]
+    second = [row for row in board.standings if row.kind == "model"][1]
+    assert (second.difference, second.difference_interval) == (0.0, (0.0, 0.0))
+
+
 def test_scores_coverage_and_random_gap_are_those_of_the_reports(grouped: Board) -> None:
     for row in grouped.standings:
         if row.kind == "model":
@@ -217,12 +226,14 @@ def test_folder_without_runs_says_how_to_make_one(here: Path, tmp_path: Path) ->
     assert "dxai train" in refused.fix
 
 
-def test_terminal_shows_a_table_and_json_a_line_per_row(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+def test_terminal_shows_a_line_per_row_and_json_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
     told = dxai("spare-parts")
     assert told.exit_code == 0, told.output
     assert "Spare parts (spare-parts): rolling, origins 2" in told.stdout
-    assert "runs/spares" in told.stdout and "bootstrap of the held-out series" in told.stdout
+    (line,) = [line for line in told.stdout.splitlines() if "runs/spares" in line]
+    assert line.split()[:3] == ["1", "runs/spares", "experts"]
+    assert "held-out series" in " ".join(told.stdout.split())
     lines = [json.loads(line) for line in dxai("casting-weights", "--json").stdout.splitlines()]
     assert len(lines) == 5
     assert [line["rank"] for line in lines if line["split"]["kind"] == "grouped" and line["run"]] == [1, 2]

@@ -69,14 +69,15 @@ def _print_tables(found: Leaderboard) -> None:
 
     from dxai.record.leaderboard_report import notes, table, title
 
-    console = Console()
+    console, endless = Console(), Console(width=10_000)
     for board in found.boards:
         content = table(board)
         shown = Table(box=SIMPLE, pad_edge=False, title=escape(title(board)), title_justify="left")
         for number, head in enumerate(content.head):
-            shown.add_column(escape(head), justify="left" if number < 3 else "right", overflow="fold")
+            shown.add_column(escape(head), justify="left" if number < 3 else "right", no_wrap=True)
         for row in content.rows:
             shown.add_row(*map(escape, row))
-        console.print(shown)
+        # A row is one line, however narrow the terminal: folded into ten columns nobody could read it.
+        Console(width=max(console.width, endless.measure(shown).maximum)).print(shown)
         for note in notes(board):
             console.print(note, highlight=False, markup=False)

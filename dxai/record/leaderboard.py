@@ -102,9 +102,12 @@ class Board:
 
     @property
     def ranks(self) -> list[int | None]:
-        """Places of the runs from 1; baselines have none."""
-        runs = [row for row in self.standings if row.kind == "model"]
-        return [runs.index(row) + 1 if row in runs else None for row in self.standings]
+        """Places of the runs from 1, shared by runs of equal score; baselines have none."""
+        runs = [row.score for row in self.standings if row.kind == "model"]
+        return [
+            1 + sum(self.metric.is_better(other, row.score) for other in runs) if row.kind == "model" else None
+            for row in self.standings
+        ]
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def write_page(found: Leaderboard, target: Path, language: Language = "en") -> N
 def _picture(board: Board) -> str:
     """Scores and intervals of the runs, as a PNG file in base64."""
     runs = [row for row in board.standings if row.kind == "model"][:_MOST_DRAWN]
+    ranks = [rank for rank in board.ranks if rank][:_MOST_DRAWN]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "scores.png"
         with canvas(path, 7.6, 1.2 + 0.36 * len(runs)) as (axes,):
@@ -144,7 +145,7 @@ def _picture(board: Board) -> str:
                 if row.kind == "baseline":
                     axes.axvline(row.score, color=MUTED, linestyle="--", linewidth=1)
                     axes.text(row.score, -0.75, row.model, ha="center", va="bottom", fontsize=8)
-            axes.set_yticks(range(len(runs)), [f"{place} {row.model}" for place, row in enumerate(runs, start=1)])
+            axes.set_yticks(range(len(runs)), [f"{rank} {row.model}" for rank, row in zip(ranks, runs, strict=True)])
             axes.set_ylim(len(runs) - 0.4, -0.8)
             axes.set_xlabel(board.metric.title(board.unit))
         return base64.b64encode(path.read_bytes()).decode()
