@@ -137,7 +137,18 @@ def released(trained: tuple[Path, str]) -> tuple[Path, Path, str]:
 def test_help_lists_every_verb(tmp_path: Path) -> None:
     output = succeeds(tmp_path, "--help")
     member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve", "forecast")
-    for verb in (*member, "train", "sweep", "evaluate", "release", "publish", "keys", "catalog", "completion"):
+    for verb in (
+        *member,
+        "train",
+        "sweep",
+        "evaluate",
+        "leaderboard",
+        "release",
+        "publish",
+        "keys",
+        "catalog",
+        "completion",
+    ):
         assert re.search(rf"^  {verb} ", output, re.MULTILINE), verb
     assert succeeds(tmp_path, "-h") == output
 
@@ -147,6 +158,7 @@ def test_help_lists_every_verb(tmp_path: Path) -> None:
     [
         ("sweep", ("OVERRIDES", "--resume", "sweep=tabm")),
         ("evaluate", ("RUN", "--help")),
+        ("leaderboard", ("TASK", "--runs", "--output", "--language", "--json")),
         ("release", ("RUN", "--to", "required")),
         ("predict", ("MODEL", "ROWS", "--output", "--on-bad-rows", "--threads", "--key", "--unsigned", "NAME@VERSION")),
         ("check", ("MODEL", "ROWS", "--report", "--key", "--unsigned")),

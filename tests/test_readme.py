@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from documents import blocks, commands, run_command, serve_and_stop, write_press
 
+from pipelines.tables import READMES, models_table, references, with_table
+
 LANGUAGES = ("README.md", "README.ko.md")
 SHORT = {"demand": "trainer.max_epochs=1"}
 SHORT["quality"] = f"{SHORT['demand']} split.folds=2 evaluate.permutations=1"
@@ -54,6 +56,14 @@ def test_links_lead_somewhere(name: str, checkout: Path) -> None:
         assert not section or section in [title.lower().replace(" ", "-") for title in titles], link
 
 
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_table_of_models_is_what_the_bundles_say_now(name: str, checkout: Path) -> None:
+    text = (checkout / name).read_text("utf-8")
+    now = with_table(text, models_table(checkout, READMES[name]))
+    assert text == now, f"{name} is not up to date: run `python -m pipelines.tables`"
+    assert text.count("/card.md)") == len(references(checkout)) >= 2
+
+
 def test_scores_of_the_readme_are_those_of_the_released_models(checkout: Path) -> None:
     import json
 
@@ -62,10 +72,29 @@ def test_scores_of_the_readme_are_those_of_the_released_models(checkout: Path) -
         json.loads((checkout / "models" / name / "metrics.json").read_text("utf-8"))
         for name in ("concrete-strength", "retail-demand")
     )
-    assert f"RMSE {concrete['model']['rmse']:.2f} MPa" in text
-    assert f"{concrete['yardstick']['linear']['rmse']:.2f} MPa, linear" in text
-    assert f"WQL {retail['model']['wql']:.3f}" in text
-    assert f"{retail['yardstick']['experts']['wql']:.3f}, eight experts without training" in text
+    assert f"| RMSE {concrete['model']['rmse']:.2f} MPa |" in text
+    assert f"| {concrete['yardstick']['linear']['rmse']:.2f} MPa, linear fit |" in text
+    assert f"| WQL {retail['model']['wql']:.3f} |" in text
+    assert f"| {retail['yardstick']['experts']['wql']:.3f}, experts without training |" in text
+
+
+def test_changed_score_asks_for_a_new_table_and_a_model_that_is_not_there_has_no_row(
+    checkout: Path, tmp_path: Path
+) -> None:
+    import json
+
+    shutil.copy(checkout / "dvc.yaml", tmp_path / "dvc.yaml")
+    place = shutil.copytree(checkout / "models/concrete-strength", tmp_path / "models/concrete-strength")
+    metrics = json.loads((place / "metrics.json").read_text("utf-8"))
+    metrics["model"]["rmse"] = 1.2345
+    (place / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    (row,) = models_table(tmp_path, "ko").splitlines()[2:]
+    assert "| RMSE 1.23 MPa | 7.26 MPa, 선형 회귀 |" in row
+
+
+def test_readme_without_the_comments_is_refused() -> None:
+    with pytest.raises(ValueError, match="A README must hold <!-- models"):
+        with_table("# dxai\n", "| a |")
 
 
 @pytest.mark.process

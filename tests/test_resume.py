@@ -419,7 +419,7 @@ def test_the_command_resumes_the_newest_run(death: signal.Signals, workplace: Pa
     _, told = resumed.communicate(timeout=100)
     assert resumed.returncode == 0, told
     assert "resumed: runs/broken" in told
-    assert sorted(p.name for p in (workplace / "runs/broken").iterdir()) == ["evaluate", "train"]
+    assert sorted(p.name for p in (workplace / "runs/broken").iterdir()) == ["cost.json", "evaluate", "train"]
     expected = run(workplace, "whole", short, Watched())
     for name in ("predictors/final.pt", "held_out.parquet", "settings.yaml", "run.json"):
         assert (workplace / "runs/broken/train" / name).read_bytes() == expected[name], name

@@ -11,6 +11,7 @@ from dxai import __version__
 from dxai.cli import forecasting, models, publishing, running, sweeping, training
 from dxai.cli.data import data
 from dxai.cli.doctor import doctor
+from dxai.cli.leaderboard import leaderboard
 from dxai.cli.message import one_message
 from dxai.cli.new import new
 
@@ -22,7 +23,7 @@ DOORS = {
     "Member firms: forecast own series without a model (base install)": (forecasting.forecast,),
     "Member firms and data scientists: bring own data": (data,),
     "Data scientists: make a model (in a checkout, with the training extra)": (
-        training.train, sweeping.sweep, training.evaluate, training.release, new,
+        training.train, sweeping.sweep, training.evaluate, leaderboard, training.release, new,
     ),
     "Platform team: publish models": (publishing.publish, publishing.keys, publishing.catalog),
     "Everybody: what is wrong here, and what to do": (doctor,),

@@ -182,11 +182,12 @@ def _trained(settings: RunSettings, folder: Path, name: str = "", *, resume: boo
     with _no_empty_folder(folder):
         from dxai.config.compose import find_checkout
         from dxai.evaluate import evaluate as evaluate_run
+        from dxai.record.cost import cost_recorded
         from dxai.record.progress import console, fit_bar
         from dxai.train import train as train_run
 
         checkout = find_checkout()
-        with fit_bar(name) as bar:
+        with fit_bar(name) as bar, cost_recorded(folder, resume=resume):
             job = job_of(settings, folder, checkout)
             run = train_run(settings, folder / "train", checkout, bar, resume=resume, job=job)
         with nullcontext() if name else console.status("scores and report"):

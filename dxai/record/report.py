@@ -122,13 +122,14 @@ class Report:
         """Write report.html (pictures inside), report.md (pictures linked) and summary.json into ``folder``."""
         pictures = {f.file: base64.b64encode((folder / "figures" / f.file).read_bytes()).decode() for f in self.figures}
         for name in ("report.html", "report.md"):
-            text = _templates().get_template(f"{name}.j2").render(report=self, pictures=pictures)
+            text = templates().get_template(f"{name}.j2").render(report=self, pictures=pictures)
             (folder / name).write_text(text, "utf-8")
         summary = {**asdict(self), "sentence": self.verdict.sentence}
         (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The pages of reports."""
     return Environment(
         loader=PackageLoader("dxai.record", "."),
         autoescape=lambda name: bool(name and ".html" in name),

@@ -1,0 +1,121 @@
+"""python -m pipelines.tables: write the table of the reference models into both READMEs.
+
+What it says comes from dvc.yaml and from what git holds of each bundle: contract.yaml and metrics.json. So a clone
+without the models' weights writes the same table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from dxai.bundle.manifest import CARD, CONTRACT, METRICS
+from dxai.catalog.site.words import unit, word
+from dxai.contract import load_contract
+from dxai.contract.terms import Text
+from dxai.metrics import lead
+from dxai.record.report import Verdict
+
+Language = Literal["en", "ko"]
+
+READMES: Mapping[str, Language] = {"README.md": "en", "README.ko.md": "ko"}
+
+_BEGIN, _END = "<!-- models: python -m pipelines.tables -->", "<!-- /models -->"
+_HEADS = (
+    Text(en="task", ko="과제"),
+    Text(en="sector", ko="분야"),
+    Text(en="data", ko="데이터"),
+    Text(en="model", ko="모델"),
+    Text(en="held-out score", ko="학습에 쓰지 않은 행의 점수"),
+    Text(en="best baseline", ko="가장 좋은 단순 기준"),
+)
+_MODELS = {
+    "portfolio": Text(en="portfolio", ko="포트폴리오"),
+    "demand_portfolio": Text(en="trees and experts", ko="트리와 학습이 필요 없는 예측법"),
+}
+"""Models by their names in configs/model/ that people call in another way."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model of models/ that a task of dvc.yaml makes.
+
+    Attributes:
+        folder: Of the bundle, relative to the checkout.
+        model: Name of a file in configs/model/.
+    """
+
+    folder: Path
+    model: str
+
+
+def references(checkout: Path) -> list[Reference]:
+    """The tasks of dvc.yaml whose models git holds, in that order."""
+    tasks = yaml.safe_load((checkout / "dvc.yaml").read_text("utf-8"))["vars"][0]["tasks"].values()
+    known = [Reference(Path("models") / task["bundle"], task["model"]) for task in tasks]
+    return [reference for reference in known if (checkout / reference.folder / METRICS).is_file()]
+
+
+def models_table(checkout: Path, language: Language) -> str:
+    """The table in Markdown: a row per reference model, its score beside that of the best baseline."""
+    rows = [_HEADS, *(_row(checkout, reference) for reference in references(checkout))]
+    lines = [f"| {' | '.join(getattr(text, language) for text in row)} |" for row in rows]
+    return "\n".join([lines[0], "| --- " * len(_HEADS) + "|", *lines[1:]])
+
+
+def with_table(readme: str, table: str) -> str:
+    """A README with this table between its two comments.
+
+    Raises:
+        ValueError: It does not have the two comments.
+    """
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"A README must hold {_BEGIN} and, below it, {_END}.")
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def main() -> None:
+    """Write the READMEs of the checkout in which this is run."""
+    checkout = Path.cwd()
+    for name, language in READMES.items():
+        readme = checkout / name
+        readme.write_text(with_table(readme.read_text("utf-8"), models_table(checkout, language)), "utf-8")
+
+
+def _row(checkout: Path, reference: Reference) -> tuple[Text, ...]:
+    folder = checkout / reference.folder
+    contract = load_contract(folder / CONTRACT)
+    metric = lead(contract.family)
+    verdict = Verdict.of(metric, contract.target.unit, json.loads((folder / METRICS).read_text("utf-8")))
+    behind = f" {unit(verdict.unit).en}" if verdict.unit else ""
+    card = (reference.folder / CARD).as_posix()
+    baseline, name = word("yardstick", verdict.name), _MODELS.get(reference.model, _plain(reference.model))
+    theirs = f"{metric.printed(verdict.yardstick)}{behind}"
+    return (
+        _small(word("task", contract.task)), _small(word("sector", contract.sector)),
+        Text(en=f"[{contract.title_en}]({card})", ko=f"[{contract.title_ko}]({card})"), name,
+        Text(en=f"{metric.en} {metric.printed(verdict.model)}{behind}",
+             ko=f"{metric.ko or metric.en} {metric.printed(verdict.model)}{behind}"),
+        Text(en=f"{theirs}, {_small(baseline).en}", ko=f"{theirs}, {baseline.ko}"),
+    )  # fmt: skip
+
+
+def _plain(name: str) -> Text:
+    words = name.replace("_", " ")
+    return Text(en=words, ko=words)
+
+
+def _small(text: Text) -> Text:
+    """As it stands within a table."""
+    return Text(en=text.en[:1].lower() + text.en[1:], ko=text.ko)
+
+
+if __name__ == "__main__":
+    main()
