@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test lint tree gpu browser emulator wheel catalog ui clean
+.PHONY: help install demo sectors quick test lint tree gpu browser emulator wheel catalog ui clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,8 +25,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/dvc config --local core.site_cache_dir '$(CURDIR)/.dvc/tmp/site'
 	@touch $@
 
-demo: install ## Fetch the real data, reproduce both reference models, predict with them
+demo: install ## Fetch the real data, reproduce two reference models, predict with them
 	@$(BIN)/python -m pipelines.demo
+
+sectors: install ## Reproduce the reference models of all sectors (half an hour on two cores)
+	@$(BIN)/python -m pipelines.sectors
 
 quick: install ## Run the tests that need no process, training, browser or network (about a minute on two cores)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not process and not browser and not network"

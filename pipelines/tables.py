@@ -54,10 +54,15 @@ class Reference:
     model: str
 
 
+def tasks(checkout: Path) -> dict[str, dict[str, str]]:
+    """Names of dvc.yaml's tasks, and the configs and the bundle of each."""
+    known: dict[str, dict[str, str]] = yaml.safe_load((checkout / "dvc.yaml").read_text("utf-8"))["vars"][0]["tasks"]
+    return known
+
+
 def references(checkout: Path) -> list[Reference]:
     """The tasks of dvc.yaml whose models git holds, in that order."""
-    tasks = yaml.safe_load((checkout / "dvc.yaml").read_text("utf-8"))["vars"][0]["tasks"].values()
-    known = [Reference(Path("models") / task["bundle"], task["model"]) for task in tasks]
+    known = [Reference(Path("models") / task["bundle"], task["model"]) for task in tasks(checkout).values()]
     return [reference for reference in known if (checkout / reference.folder / METRICS).is_file()]
 
 
