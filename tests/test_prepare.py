@@ -7,7 +7,7 @@ import json
 import lzma
 import os
 import pickle
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +215,35 @@ def test_table_that_breaks_its_contract_is_refused(checkout: Path, tmp_path: Pat
     with pytest.raises(DataError, match=r"'value' is at least 0, .*row 3: '-2.0'") as caught:
         prepare(path, "dxai.data.prepare.m3_monthly", load_contract(checkout / "contracts" / "m3_monthly.yaml"))
     assert "m3.json, recipe 'dxai.data.prepare.m3_monthly'" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "step"), [("hourly_series", "1h"), ("daily_series", "1d")])
+def test_household_power_is_energy_of_whole_steps(name: str, step: str, checkout: Path, tmp_path: Path) -> None:
+    """Two days of minutes, of which one hour of the second misses a minute: neither it nor its day is whole."""
+    start = datetime(2007, 1, 1)
+    minutes = [start + timedelta(minutes=number) for number in range(2 * 24 * 60)]
+    lines = ["Date,Time,Global_active_power,Sub_metering_1,Sub_metering_2,Sub_metering_3"]
+    for number, minute in enumerate(minutes):
+        power = "?" if number == 24 * 60 + 90 else "3.000"
+        day = f"{minute.day}/{minute.month}/{minute.year}"
+        lines.append(f"{day},{minute:%H:%M:%S},{power},6.000,0.000,{minute.minute % 2}.000")
+    raw = tmp_path / "power.csv.xz"
+    raw.write_bytes(lzma.compress("\n".join(lines).encode()))
+    contract = load_contract(checkout / "contracts" / f"{name}.yaml")
+    recipe = {"1h": "household_hours", "1d": "household_days"}[step]
+    table = prepare(raw, f"dxai.data.prepare.{recipe}", contract)
+    hours = 1 if step == "1h" else 24
+    assert table.group_by("series").agg(pl.col("value").first()).sort("series").rows() == [
+        ("heater", pytest.approx(0.03 * hours)), ("house", 3.0 * hours), ("kitchen", pytest.approx(0.36 * hours)),
+        ("laundry", 0.0),
+    ]  # fmt: skip
+    assert table.height == 4 * (47 if step == "1h" else 1)
+
+
+def test_yearly_series_of_the_competition_end_in_december(checkout: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "m3.json"
+    raw.write_text(json.dumps({"N1": {"sn": ["N1"], "period": ["YEARLY"], "x": [1.5, 2, 3, 4], "xx": [5]}}), "utf-8")
+    contract = load_contract(checkout / "contracts/yearly_series.yaml")
+    table = prepare(raw, "dxai.data.prepare.m3_yearly", contract)
+    assert table["date"].to_list() == [date(year, 12, 31) for year in range(1995, 2000)]
+    assert table["value"].to_list() == [1.5, 2, 3, 4, 5]
