@@ -33,7 +33,7 @@ _FOLDERS = {
     "docs": "for people",
     "dxai/cli/skeletons": "what `dxai new` writes",
     "dxai/catalog/site/assets": "the programs and the style of its pages",
-    "docs/pictures": "two pictures of the README",
+    "docs/pictures": "pictures of the README, and of the catalog as `python -m pipelines.pictures` takes them",
     "docs/tutorials": "from a public file to predictions, one lesson each",
     "hydra_plugins": "where Hydra looks for launchers",
     "tests": "one file per promise",

@@ -608,21 +608,24 @@ def test_no_page_is_wider_than_its_screen(
 
 @pytest.mark.process
 @pytest.mark.usefixtures("browser")  # no test where there is none
-def test_pictures_of_the_front_page_are_as_wide_as_the_screens(folder: Path, checkout: Path, tmp_path: Path) -> None:
+def test_pictures_of_pages_are_as_wide_as_the_screens(folder: Path, checkout: Path, tmp_path: Path) -> None:
     def run(site: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.pictures", str(site), "--to", str(tmp_path / "pictures")]
+        words = [str(site), "--models", "plate-hardness", "--to", str(tmp_path / "pictures")]
+        command = [sys.executable, "-m", "pipelines.pictures", *words]
         return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
 
-    assert run(folder).returncode == 0
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
     headers = {path.stem: path.read_bytes()[:24] for path in (tmp_path / "pictures").iterdir()}
-    names = [f"catalog-{language}-{width}" for language in ("en", "ko") for width in (1280, 360)]
+    pages = ("catalog", "plate-hardness")
+    names = [f"{page}-{language}-{width}" for page in pages for language in ("en", "ko") for width in (1280, 360)]
     assert sorted(headers) == sorted(names)
     for name, header in headers.items():
         assert header[:8] == b"\x89PNG\r\n\x1a\n"
         width, height = struct.unpack(">II", header[16:])
         assert width == int(name.split("-")[-1]) and height > 900
     refused = run(tmp_path)
-    assert refused.returncode == NotFoundError.exit_code and "python -m pipelines.catalog --no-wasm" in refused.stderr
+    assert refused.returncode == NotFoundError.exit_code and "python -m pipelines.catalog" in refused.stderr
 
 
 def test_paper_shows_what_is_to_be_read(
