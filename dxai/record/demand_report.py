@@ -78,9 +78,10 @@ def _draw(task: DemandTask, held_out: pl.DataFrame, folder: Path) -> tuple[Figur
     return (
         Figure(
             "fans.png",
-            "Forecasts of three series",
-            "Best, median and worst series of the last origin by scaled error, among those that sold. Grey: the past. "
-            "Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model holds possible." + _marks_told(fans),
+            "Forecasts",
+            "Best, median and worst series of the last origin by scaled error, among those that sold; of one series, "
+            "the last three origins. Grey: the past. Dots: what happened. Bands: 20, 40, 60 and 80 % of what the model "
+            "holds possible." + _marks_told(fans),
         ),
         Figure(
             "error_by_horizon.png",
@@ -125,23 +126,27 @@ def _draw_effects(effects: list[PlanEffect], folder: Path) -> tuple[Figure, ...]
 
 
 def _fans(task: DemandTask, held_out: pl.DataFrame) -> list[figures.Fan]:
-    """The best, the median and the worst series of the last origin."""
-    last = [f for f in task.folds if f.is_test][-1]
-    before = task.panel.until(last.origin, task.frequency)
-    rows, past = task.arrays(held_out, last), before.values
-    shown = _PAST_SHOWN * task.contract.horizon
-    chosen = _best_median_worst(rows["truth"], rows["quantiles"][..., MEDIAN], past)
-    charts = drawn([marks(before, task.contract, i, shown) for i in chosen.values()])
+    """The best, the median and the worst series of the last origin; where there is but one, its last three origins."""
+    tests = [f for f in task.folds if f.is_test]
+    last, shown = tests[-1], _PAST_SHOWN * task.contract.horizon
+    rows = {f.label: task.arrays(held_out, f) for f in tests[-3:]}
+    before = {f.label: task.panel.until(f.origin, task.frequency) for f in tests[-3:]}
+    found = rows[last.label]
+    chosen = _best_median_worst(found["truth"], found["quantiles"][..., MEDIAN], before[last.label].values)
+    picked = [(name, last.label, i) for name, i in chosen.items()]
+    if len(set(chosen.values())) == 1:
+        picked = [(f"origin {f.number + 1}", f.label, chosen["best"]) for f in tests[-3:]]
+    charts = drawn([marks(before[label], task.contract, i, shown) for _, label, i in picked])
     return [
         figures.Fan(
             f"{name}: {figures.drawable(told(task.panel.ids[i]), f'series {i + 1}')}",
-            past[i, -shown:],
-            rows["truth"][i],
-            rows["quantiles"][i],
-            rows["mean"][i],
+            before[label].values[i, -shown:],
+            rows[label]["truth"][i],
+            rows[label]["quantiles"][i],
+            rows[label]["mean"][i],
             marked,
         )
-        for (name, i), marked in zip(chosen.items(), charts, strict=True)
+        for (name, label, i), marked in zip(picked, charts, strict=True)
     ]
 
 
