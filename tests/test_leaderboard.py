@@ -17,8 +17,9 @@ from test_own_data import DEMAND, castings, data_folder, parts, quality
 
 from dxai.cli.main import cli
 from dxai.errors import InterruptedRunError, NotFoundError
+from dxai.learn.fold_answers import FoldAnswers
 from dxai.metrics import METRICS
-from dxai.record.bootstrap import FoldAnswers, interval, score_draws
+from dxai.record.bootstrap import interval, score_draws
 from dxai.record.cost import cost_recorded, cpu_seconds
 from dxai.record.leaderboard import Board, leaderboard
 from dxai.record.leaderboard_report import table, write_page

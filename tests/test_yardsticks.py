@@ -33,32 +33,32 @@ def panel(*rows: list[float]) -> Array:
 
 def test_last_value_is_carried_on_over_gaps() -> None:
     past = panel([1, 2, 3, 4], [NAN, NAN, 7, 8], [5, 6, NAN, NAN])
-    np.testing.assert_array_equal(naive.last_value(past, 3, 2), [[4] * 3, [8] * 3, [6] * 3])
+    np.testing.assert_array_equal(naive.last_value(naive.Past.of(past, season=2), 3), [[4] * 3, [8] * 3, [6] * 3])
 
 
 def test_seasonal_naive_repeats_the_last_season_as_often_as_needed() -> None:
     past = panel([9, 9, 9, 1, 2, 3])
-    np.testing.assert_array_equal(naive.seasonal_naive(past, 7, 3), [[1, 2, 3, 1, 2, 3, 1]])
-    np.testing.assert_array_equal(naive.seasonal_naive(past, 2, 3), [[1, 2]])
+    np.testing.assert_array_equal(naive.seasonal_naive(naive.Past.of(past, season=3), 7), [[1, 2, 3, 1, 2, 3, 1]])
+    np.testing.assert_array_equal(naive.seasonal_naive(naive.Past.of(past, season=3), 2), [[1, 2]])
 
 
 def test_seasonal_naive_fills_a_gap_with_the_value_before_it() -> None:
     past = panel([1, 2, 3, 4, NAN, 6])
-    np.testing.assert_array_equal(naive.seasonal_naive(past, 3, 3), [[4, 4, 6]])
+    np.testing.assert_array_equal(naive.seasonal_naive(naive.Past.of(past, season=3), 3), [[4, 4, 6]])
 
 
 def test_seasonal_naive_is_the_last_value_where_a_series_has_no_value_one_season_ago() -> None:
     past = panel([1, 2, 3, 4, 5, 6], [NAN, NAN, NAN, NAN, 5, 7])
-    np.testing.assert_array_equal(naive.seasonal_naive(past, 4, 4), [[3, 4, 5, 6], [7, 7, 5, 7]])
+    np.testing.assert_array_equal(naive.seasonal_naive(naive.Past.of(past, season=4), 4), [[3, 4, 5, 6], [7, 7, 5, 7]])
 
 
 def test_seasonal_naive_is_the_last_value_where_the_whole_panel_is_shorter_than_a_season() -> None:
-    np.testing.assert_array_equal(naive.seasonal_naive(panel([1, 2, 3]), 2, 12), [[3, 3]])
+    np.testing.assert_array_equal(naive.seasonal_naive(naive.Past.of(panel([1, 2, 3]), season=12), 2), [[3, 3]])
 
 
 def test_four_step_average_counts_known_steps_only() -> None:
     past = panel([100, 1, 2, 3, 6], [100, NAN, 2, NAN, 6], [NAN, NAN, NAN, NAN, 5])
-    np.testing.assert_array_equal(naive.four_step_average(past, 2, 1), [[3, 3], [4, 4], [5, 5]])
+    np.testing.assert_array_equal(naive.four_step_average(naive.Past.of(past, season=1), 2), [[3, 3], [4, 4], [5, 5]])
 
 
 @pytest.mark.parametrize("name", naive.DEMAND)
@@ -121,7 +121,7 @@ def published_mase(table: pl.DataFrame, contract_file: Path) -> float:
     contract = load_contract(contract_file)
     values = to_panel(table, contract, where="M3").values
     past, truth = values[:, : -contract.horizon], values[:, -contract.horizon :]
-    point = naive.seasonal_naive(past, contract.horizon, contract.season)
+    point = naive.seasonal_naive(naive.Past.of(past, season=contract.season), contract.horizon)
     return metrics.mase(truth, point, past, contract.season)
 
 
@@ -148,7 +148,7 @@ def test_seasonal_naive_has_the_measured_scores_of_weekly_retail(retail_table: p
     for steps_before_end in (24, 16, 8):
         end = values.shape[1] - steps_before_end
         past, truth = values[:, :end], values[:, end : end + 8]
-        point = naive.seasonal_naive(past, 8, contract.season)
+        point = naive.seasonal_naive(naive.Past.of(past, season=contract.season), 8)
         wape.append(metrics.wape(truth, point))
         mase.append(metrics.mase(truth, point, past, 1))
     assert round(float(np.mean(wape)), 3) == 1.169

@@ -36,6 +36,12 @@ class Past:
     filled: Array
     season: int
 
+    @classmethod
+    def of(cls, values: Array, *, season: int) -> Past:
+        """Histories with their gaps."""
+        known = np.where(np.isnan(values), 0, np.arange(values.shape[1])[None, :])
+        return cls(values, np.take_along_axis(values, np.maximum.accumulate(known, axis=1), axis=1), season)
+
     def until(self, origin: int) -> Past:
         """The same before an origin: what fills a gap lies before it."""
         return Past(self.values[:, :origin], self.filled[:, :origin], self.season)
@@ -79,7 +85,7 @@ def forecast(name: str, past: Array, horizon: int, season: int) -> Forecast:
         season: Steps of one season.
     """
     rule = DEMAND[name]
-    whole = Past(past, _filled(past), season)
+    whole = Past.of(past, season=season)
     point = rule(whole, horizon)
     first = max(season, 4) if name == "seasonal naive" else 4
     origins = range(max(1, min(first, past.shape[1] - horizon - 1)), past.shape[1] - horizon + 1)
@@ -89,9 +95,3 @@ def forecast(name: str, past: Array, horizon: int, season: int) -> Forecast:
         warnings.simplefilter("ignore", RuntimeWarning)
         spread = np.nanquantile(np.concatenate([*errors, none], axis=1), LEVELS, axis=1).T[:, None, :]
     return Forecast(point, (point[:, :, None] + np.nan_to_num(spread)).astype(np.float32))
-
-
-def _filled(past: Array) -> Array:
-    """Gaps filled with the value before them; NaN stays before a series begins."""
-    known = np.where(np.isnan(past), 0, np.arange(past.shape[1])[None, :])
-    return np.take_along_axis(past, np.maximum.accumulate(known, axis=1), axis=1)

@@ -18,6 +18,7 @@ from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
 from dxai.learn.class_calibration import best_threshold, favour_of, temperature, threshold_of_sensitivity
 from dxai.learn.fitting import Loss
+from dxai.learn.fold_answers import FoldAnswers
 from dxai.learn.losses import MembersCrossEntropy
 from dxai.learn.predictor import ClassPredictor
 from dxai.learn.rows import Array, Columns, RowTask
@@ -100,6 +101,11 @@ class ClassTask(RowTask[ClassPredictor]):
         """Of the class and of its probabilities."""
         truth, predicted = (rows[name].cast(pl.Int64).to_numpy() for name in ("truth", "predicted"))
         return self._scores(truth, predicted, self.probabilities(rows))
+
+    def rows_answers(self, rows: pl.DataFrame, clusters: NDArray[np.int64]) -> FoldAnswers:
+        """Probabilities."""
+        arrays = {"truth": rows["truth"].cast(pl.Int64).to_numpy(), "probability": self.probabilities(rows)}
+        return FoldAnswers(arrays, clusters, {"positive": self.positive})
 
     def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
         """Probabilities ``[rows, classes]``."""

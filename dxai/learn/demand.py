@@ -33,6 +33,7 @@ from dxai.errors import DataError, SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
+from dxai.learn.fold_answers import Clusters, FoldAnswers
 from dxai.learn.levels import Origin, level_scores
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.parts import in_parts
@@ -375,6 +376,18 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         shape = (len(self.panel.ids), self.contract.horizon)
         plain = {name: rows[name].to_numpy().reshape(shape) for name in ("truth", "mean", "lower", "upper")}
         return plain | {"quantiles": np.stack([rows[q].to_numpy().reshape(shape) for q in QUANTILE_COLUMNS], axis=-1)}
+
+    @property
+    def clusters(self) -> Clusters:
+        """Series: steps of one are alike."""
+        return "series"
+
+    def fold_answers(self, held_out: pl.DataFrame, *, twin: bool = False) -> list[FoldAnswers]:
+        """Of all series, origin by origin."""
+        if twin:
+            return []
+        series = np.arange(len(self.panel.ids))
+        return [FoldAnswers(self.arrays(held_out, fold), series, {}) for fold in self.honest]
 
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Numbers to plot: absolute error by step ahead, and the share of truths below each quantile."""

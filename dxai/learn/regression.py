@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from dxai.data.splits import Fold, Rows
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
 from dxai.learn.fitting import Loss
+from dxai.learn.fold_answers import FoldAnswers
 from dxai.learn.losses import members_squared_error
 from dxai.learn.predictor import QualityPredictor
 from dxai.learn.rows import Array, Columns, RowTask
@@ -66,8 +68,11 @@ class RegressionTask(RowTask[QualityPredictor]):
 
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
         """Of the prediction and of its interval."""
-        arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}
-        return metrics.score(self.metrics, **arrays)
+        return metrics.score(self.metrics, **_arrays(rows))
+
+    def rows_answers(self, rows: pl.DataFrame, clusters: NDArray[np.int64]) -> FoldAnswers:
+        """Numbers."""
+        return FoldAnswers(_arrays(rows), clusters, {})
 
     def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
         """Values ``[rows]``."""
@@ -90,3 +95,7 @@ class RegressionTask(RowTask[QualityPredictor]):
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Truth and prediction of the honest split."""
         return {"predicted_true": held_out.filter(split=self.split.kind).select("truth", "prediction")}
+
+
+def _arrays(rows: pl.DataFrame) -> dict[str, Array]:
+    return {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}

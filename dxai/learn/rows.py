@@ -28,6 +28,7 @@ from dxai.data.trainable import constant_target, refuse
 from dxai.errors import SettingsError
 from dxai.learn.devices import processors
 from dxai.learn.fitting import Epoch, FitFromDisk, FitRows, Loss, OnStep, fit, unwatched
+from dxai.learn.fold_answers import Clusters, FoldAnswers
 from dxai.learn.members import is_vast
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.task import Task
@@ -163,6 +164,24 @@ class RowTask(Task[RowFold, P]):
         """How far the target of later rows lies from that of earlier ones: by default in deviations of the latter."""
         known, new = self.values[earlier], self.values[later]
         return float((new.mean() - known.mean()) / max(known.std(), 1e-12))
+
+    @property
+    def clusters(self) -> Clusters:
+        """Groups where the split keeps them together."""
+        return "groups" if self.split.kind == "grouped" else "rows"
+
+    def fold_answers(self, held_out: pl.DataFrame, *, twin: bool = False) -> list[FoldAnswers]:
+        """Of rows."""
+        if twin and self.split.kind == "random":
+            return []
+        grouped = self.clusters == "groups"
+        groups = splits.groups_of(self.table, self.contract) if grouped else np.arange(len(self.table))
+        folds = held_out.filter(split="random" if twin else self.split.kind).partition_by("fold", maintain_order=True)
+        return [self.rows_answers(rows, groups[rows["row"].to_numpy()]) for rows in folds]
+
+    @abstractmethod
+    def rows_answers(self, rows: pl.DataFrame, clusters: NDArray[np.int64]) -> FoldAnswers:
+        """Held-out rows of one fold as metrics take them, and the cluster that each belongs to."""
 
     @abstractmethod
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:

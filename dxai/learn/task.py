@@ -19,6 +19,7 @@ from dxai.contract import Contract
 from dxai.data.batch import Arrays, Codec, codec_of
 from dxai.errors import SettingsError
 from dxai.learn.fitting import Epoch, OnStep, unwatched
+from dxai.learn.fold_answers import Clusters, FoldAnswers
 from dxai.learn.predictor import Predictor
 
 
@@ -145,6 +146,20 @@ class Task(ABC, Generic[F, P]):
     @abstractmethod
     def scores(self, held_out: pl.DataFrame) -> dict[str, Any]:
         """Under ``model`` the scores of held-out answers, under ``yardstick`` those of simple predictions, by name."""
+
+    @property
+    def clusters(self) -> Clusters:
+        """What of the table belongs together."""
+        return "rows"
+
+    def fold_answers(self, held_out: pl.DataFrame, *, twin: bool = False) -> list[FoldAnswers]:
+        """Held-out answers fold by fold.
+
+        Args:
+            held_out: As a run left it.
+            twin: Those of the random split beside an honest one, which flatters; none where there is no such split.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def plots(self, held_out: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dxai.learn.fold_answers import Cases, FoldAnswers
 from dxai.metrics import Array, Metric
-
-Cases = NDArray[np.integer]
 
 DRAWS = 1000
 """Samples drawn for an interval."""
 LEVEL = 0.9
 """Share of the samples that lie inside an interval."""
-
-
-@dataclass(frozen=True)
-class FoldAnswers:
-    """Held-out answers of one fold.
-
-    Attributes:
-        arrays: By name as `dxai.metrics` takes them, one entry per case along the first axis.
-        clusters: Number of the cluster that a case belongs to ``[cases]``; the cases of a cluster are drawn together.
-        constants: What a metric takes beside arrays, such as the positive class.
-    """
-
-    arrays: Mapping[str, Array]
-    clusters: Cases
-    constants: Mapping[str, int | None]
-
-    def score(self, metric: Metric, cases: Cases | slice = slice(None)) -> float:
-        """The metric of these cases."""
-        known = {name: array[cases] for name, array in self.arrays.items()} | dict(self.constants)
-        return metric.function(**{need: known[need] for need in metric.needs})
 
 
 def score(folds: Sequence[FoldAnswers], metric: Metric) -> float:

@@ -10,21 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 import yaml
 
 from dxai.bundle.manifest import MANIFEST, MODEL
 from dxai.config.settings import RunSettings
-from dxai.data.splits import groups_of
 from dxai.errors import DxaiError, NotFoundError, nearest
 from dxai.files import short
-from dxai.learn.classification import ClassTask
-from dxai.learn.demand import DemandTask
 from dxai.learn.families import AnyTask, task_of
-from dxai.learn.rows import RowTask
-from dxai.metrics import METRICS, Array, Metric, lead
-from dxai.record.bootstrap import FoldAnswers, interval, score, score_draws
+from dxai.learn.fold_answers import Clusters, FoldAnswers
+from dxai.metrics import METRICS, Metric, lead
+from dxai.record.bootstrap import interval, score, score_draws
 from dxai.record.cost import cpu_seconds
 from dxai.record.provenance import table_fingerprint
 from dxai.record.runs import Run
@@ -97,7 +93,7 @@ class Board:
     data: str
     metric: Metric
     unit: str
-    clusters: Literal["groups", "rows", "series"]
+    clusters: Clusters
     standings: tuple[Standing, ...]
 
     @property
@@ -227,12 +223,11 @@ class _Standings:
         return Board(
             task=self.task.settings.data.name, title_en=contract.title_en, title_ko=contract.title_ko,
             split=self.task.settings.split.model_dump(), data=self.entries[0].data, metric=self.metric,
-            unit=contract.target.unit, clusters=_clusters(self.task), standings=tuple(rows),
+            unit=contract.target.unit, clusters=self.task.clusters, standings=tuple(rows),
         )  # fmt: skip
 
     def _models(self) -> Iterator[Standing]:
-        kind = self.task.settings.split.kind
-        answers = [fold_answers(self.task, entry.held_out, kind) for entry in self.entries]
+        answers = [self.task.fold_answers(entry.held_out) for entry in self.entries]
         scores = [score(folds, self.metric) for folds in answers]
         draws = [score_draws(folds, self.metric) for folds in answers]
         best = min(range(len(scores)), key=lambda place: self.sign * scores[place])
@@ -260,9 +255,7 @@ class _Standings:
 
     def _random(self, entry: _Entry) -> float | None:
         """Score on the random twin of the split, which every run of an honest split has beside it."""
-        if not isinstance(self.task, RowTask) or self.task.split.kind == "random":
-            return None
-        folds = fold_answers(self.task, entry.held_out, "random")
+        folds = self.task.fold_answers(entry.held_out, twin=True)
         return score(folds, self.metric) if folds else None
 
     @cached_property
@@ -274,36 +267,6 @@ class _Standings:
     def _bytes(self, entry: _Entry) -> int | None:
         settings = _of_the_model(entry.settings.model_dump(mode="json"))
         return next((size for data, made, size in self._released if data == entry.data and made == settings), None)
-
-
-def fold_answers(task: AnyTask, held_out: pl.DataFrame, split: str) -> list[FoldAnswers]:
-    """Held-out answers of a run, fold by fold.
-
-    Args:
-        task: Its table and folds.
-        held_out: As the run left it.
-        split: Of which split; ``random`` beside an honest one is its twin.
-    """
-    if isinstance(task, DemandTask):
-        series = np.arange(len(task.panel.ids))
-        return [FoldAnswers(task.arrays(held_out, fold), series, {}) for fold in task.honest]
-    grouped = _clusters(task) == "groups"
-    groups = groups_of(task.table, task.contract) if grouped else np.arange(len(task.table))
-    folds = held_out.filter(split=split).partition_by("fold", maintain_order=True)
-    constants = {"positive": task.positive} if isinstance(task, ClassTask) else {}
-    return [FoldAnswers(_arrays(task, rows), groups[rows["row"].to_numpy()], constants) for rows in folds]
-
-
-def _arrays(task: AnyTask, rows: pl.DataFrame) -> dict[str, Array]:
-    if isinstance(task, ClassTask):
-        return {"truth": rows["truth"].cast(pl.Int64).to_numpy(), "probability": task.probabilities(rows)}
-    return {name: rows[name].to_numpy() for name in ("truth", "prediction", "lower", "upper")}
-
-
-def _clusters(task: AnyTask) -> Literal["groups", "rows", "series"]:
-    if isinstance(task, DemandTask):
-        return "series"
-    return "groups" if task.settings.split.kind == "grouped" else "rows"
 
 
 def _same_cases(one: pl.DataFrame, other: pl.DataFrame) -> bool:
