@@ -1,4 +1,4 @@
-"""python -m pipelines.tables: write the table of the reference models into both READMEs.
+"""python -m pipelines.tables: write the scores of the reference models into both READMEs and docs/sectors*.md.
 
 What it says comes from dvc.yaml and from what git holds of each bundle: contract.yaml and metrics.json. So a clone
 without the models' weights writes the same table.
@@ -24,8 +24,11 @@ from dxai.record.report import Verdict
 Language = Literal["en", "ko"]
 
 READMES: Mapping[str, Language] = {"README.md": "en", "README.ko.md": "ko"}
+PAGES: Mapping[str, Language] = {"docs/sectors.md": "en", "docs/sectors.ko.md": "ko"}
 
 _BEGIN, _END = "<!-- models: python -m pipelines.tables -->", "<!-- /models -->"
+_CELLS = 8
+"""Of a row in docs/sectors*.md."""
 _HEADS = (
     Text(en="task", ko="과제"),
     Text(en="sector", ko="분야"),
@@ -86,30 +89,58 @@ def with_table(readme: str, table: str) -> str:
     return f"{before}{begin}\n{table}\n{end}{after}"
 
 
+def with_scores(page: str, checkout: Path, language: Language) -> str:
+    """A page whose table names tasks in its second column, with their scores in the fourth, fifth and seventh.
+
+    Score, best baseline, and what a random split would have promised; what people write beside them stays.
+    """
+    lines = page.splitlines()
+    for number, line in enumerate(lines):
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
+        for task, item in tasks(checkout).items():
+            folder = checkout / "models" / item["bundle"]
+            if len(cells) == _CELLS and f"`{task}`" in cells[1] and (folder / METRICS).is_file():
+                scores = _scores(folder)
+                cells[3], cells[4], cells[6] = (getattr(each, language) for each in scores)
+                lines[number] = f"| {' | '.join(cells)} |"
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Write the READMEs of the checkout in which this is run."""
     checkout = Path.cwd()
     for name, language in READMES.items():
         readme = checkout / name
         readme.write_text(with_table(readme.read_text("utf-8"), models_table(checkout, language)), "utf-8")
+    for name, language in PAGES.items():
+        page = checkout / name
+        page.write_text(with_scores(page.read_text("utf-8"), checkout, language), "utf-8")
 
 
 def _row(checkout: Path, reference: Reference) -> tuple[Text, ...]:
-    folder = checkout / reference.folder
-    contract = load_contract(folder / CONTRACT)
-    metric = lead(contract.family)
-    verdict = Verdict.of(metric, contract.target.unit, json.loads((folder / METRICS).read_text("utf-8")))
-    behind = f" {unit(verdict.unit).en}" if verdict.unit else ""
+    contract = load_contract(checkout / reference.folder / CONTRACT)
     card = (reference.folder / CARD).as_posix()
-    baseline, name = word("yardstick", verdict.name), _MODELS.get(reference.model, _plain(reference.model))
-    theirs = f"{metric.printed(verdict.yardstick)}{behind}"
+    ours, theirs, _ = _scores(checkout / reference.folder)
     return (
         _small(word("task", contract.task)), _small(word("sector", contract.sector)),
-        Text(en=f"[{contract.title_en}]({card})", ko=f"[{contract.title_ko}]({card})"), name,
-        Text(en=f"{metric.en} {metric.printed(verdict.model)}{behind}",
-             ko=f"{metric.ko or metric.en} {metric.printed(verdict.model)}{behind}"),
-        Text(en=f"{theirs}, {_small(baseline).en}", ko=f"{theirs}, {baseline.ko}"),
+        Text(en=f"[{contract.title_en}]({card})", ko=f"[{contract.title_ko}]({card})"),
+        _MODELS.get(reference.model, _plain(reference.model)), ours, theirs,
     )  # fmt: skip
+
+
+def _scores(folder: Path) -> tuple[Text, Text, Text]:
+    """Of a bundle: its score, that of the best baseline, and the score that a random split would have promised."""
+    contract, scores = load_contract(folder / CONTRACT), json.loads((folder / METRICS).read_text("utf-8"))
+    metric = lead(contract.family)
+    verdict = Verdict.of(metric, contract.target.unit, scores)
+    behind = f" {unit(verdict.unit).en}" if verdict.unit else ""
+    ours, theirs = (f"{metric.printed(value)}{behind}" for value in (verdict.model, verdict.yardstick))
+    baseline, twin = word("yardstick", verdict.name), scores.get("random_split", {}).get(metric.name)
+    return (
+        Text(en=f"{metric.en} {ours}", ko=f"{metric.ko or metric.en} {ours}"),
+        Text(en=f"{theirs}, {_small(baseline).en}", ko=f"{theirs}, {baseline.ko}"),
+        _plain("" if twin is None else metric.printed(twin)),
+    )
 
 
 def _plain(name: str) -> Text:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from documents import blocks, commands, run_command, serve_and_stop, write_press
 
-from pipelines.tables import READMES, models_table, references, with_table
+from pipelines.tables import PAGES, READMES, models_table, references, tasks, with_scores, with_table
 
 LANGUAGES = ("README.md", "README.ko.md")
 SHORT = {"demand": "trainer.max_epochs=1"}
@@ -62,6 +62,17 @@ def test_table_of_models_is_what_the_bundles_say_now(name: str, checkout: Path) 
     now = with_table(text, models_table(checkout, READMES[name]))
     assert text == now, f"{name} is not up to date: run `python -m pipelines.tables`"
     assert text.count("/card.md)") == len(references(checkout)) >= 2
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_of_the_sectors_says_what_the_bundles_say_now(name: str, checkout: Path) -> None:
+    text = (checkout / name).read_text("utf-8")
+    assert text == with_scores(text, checkout, PAGES[name]), (
+        f"{name} is not up to date: run `python -m pipelines.tables`"
+    )
+    for task in tasks(checkout):
+        (row,) = [line for line in text.splitlines() if line.startswith("| ") and f"`{task}`" in line]
+        assert row.count("|") == 9, "a row of another width keeps old scores"
 
 
 def test_scores_of_the_readme_are_those_of_the_released_models(checkout: Path) -> None:
