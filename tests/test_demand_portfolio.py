@@ -1,4 +1,4 @@
-"""Trees and experts together: the share of the trees is chosen on steps that they were not fitted on, and kept."""
+"""Trees, experts and a network together: their weights are chosen on steps that none was fitted on, and kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dxai import metrics
 from dxai.learn.demand_portfolio import DemandPortfolio
 from dxai.learn.fitting import FitRows
 from dxai.learn.losses import ForecastLoss
+from dxai.networks.beside import Covariate
 
 STEPS = 200
 
@@ -40,7 +41,7 @@ def asked(values: Any, back: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def answers(made: DemandPortfolio, share: float, inputs: Any) -> tuple[Any, Any]:
-    made.share = share
+    made.weights = {"trees": share, "experts": 1 - share}
     with torch.inference_mode():
         quantiles, mean, level = made(*inputs)
     return (quantiles * level[:, :, None]).numpy(), (mean * level).numpy()
@@ -64,11 +65,12 @@ def test_the_share_is_the_best_but_for_one_per_cent(right: str, portfolio: Deman
     truth = beyond[right].astype(np.float32)
     portfolio.weigh(inputs, torch.as_tensor(truth))
     losses = {share: metrics.wql(truth, quantiles) for share, quantiles in made.items()}
-    assert losses[portfolio.share] <= 1.01 * min(losses.values())
-    if portfolio.share != 0.5:
-        assert losses[portfolio.share] < 0.99 * losses[0.5]
+    assert sum(portfolio.weights.values()) == 1
+    assert losses[portfolio.weights["trees"]] <= 1.01 * min(losses.values())
+    if portfolio.weights["trees"] != 0.5:
+        assert losses[portfolio.weights["trees"]] < 0.99 * losses[0.5]
     if right != "future":
-        assert (portfolio.share > 0.5) == (right == "trees") and portfolio.share != 0.5
+        assert (portfolio.weights["trees"] > 0.5) == (right == "trees") and portfolio.weights["trees"] != 0.5
 
 
 def test_steps_without_truth_do_not_count(portfolio: DemandPortfolio, values: Any) -> None:
@@ -76,9 +78,9 @@ def test_steps_without_truth_do_not_count(portfolio: DemandPortfolio, values: An
     truth = torch.as_tensor(values[:, -HORIZON:].copy())
     truth[::2] = torch.nan
     portfolio.weigh(inputs, truth)
-    assert portfolio.share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert portfolio.weights["trees"] in (0.0, 0.25, 0.5, 0.75, 1.0)
     portfolio.weigh(inputs, torch.full_like(truth, torch.nan))
-    assert portfolio.share == 0.5
+    assert portfolio.weights["trees"] == 0.5
 
 
 def test_a_stored_portfolio_comes_back_with_its_share(portfolio: DemandPortfolio, values: Any) -> None:
@@ -87,20 +89,79 @@ def test_a_stored_portfolio_comes_back_with_its_share(portfolio: DemandPortfolio
     context = DemandPortfolio.context_of(SEASON, HORIZON)
     fresh = DemandPortfolio(context=context, horizon=HORIZON, season=SEASON)
     fresh.load_state_dict(portfolio.state_dict())
-    assert fresh.share == 0.75
-    np.testing.assert_array_equal(answers(fresh.eval(), fresh.share, inputs)[0], expected[0])
+    assert fresh.weights == {"trees": 0.75, "experts": 0.25}
+    np.testing.assert_array_equal(answers(fresh.eval(), 0.75, inputs)[0], expected[0])
 
 
 def test_short_series_are_left_to_the_experts_where_there_are_some(portfolio: DemandPortfolio, values: Any) -> None:
     history, last = asked(values, 0)
     history[:3, :-10] = torch.nan
     mixed, experts = (answers(portfolio, share, (history, last))[0] for share in (0.5, 0.0))
-    portfolio.share = 0.5
+    portfolio.weights = {"trees": 0.5, "experts": 0.5}
     assert portfolio.leave_short(24)
     left = answers(portfolio, 0.5, (history, last))[0]
     np.testing.assert_allclose(left[:3], experts[:3], rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(left[3:], mixed[3:])
     assert not np.allclose(left[:3], mixed[:3], rtol=0.01)
-    portfolio.share = 1.0
+    portfolio.weights = {"trees": 1.0, "experts": 0.0}
     assert not portfolio.leave_short(24)
     portfolio.leave_short(0)
+
+
+@pytest.fixture(scope="module")
+def three(portfolio: DemandPortfolio, values: Any) -> DemandPortfolio:
+    """With a network, which is fitted on a few pairs."""
+    made = DemandPortfolio(
+        context=portfolio.context, horizon=HORIZON, season=SEASON, rows=2_000, rounds=10, network=True
+    )
+    assert made.network is not None
+    windows = np.lib.stride_tricks.sliding_window_view(values, made.context + HORIZON, axis=1)[:, ::5]
+    flat = torch.as_tensor(windows.reshape(-1, made.context + HORIZON).copy())
+    ends = torch.zeros(len(flat), dtype=torch.int64)
+    shares: list[float] = []
+    made.fit(FitRows((flat[:, : made.context], ends), flat[:, made.context :], ForecastLoss(), seed=0,
+                     on_step=lambda share, *_: shares.append(share)))  # fmt: skip
+    assert shares == sorted(shares) and 0.6 in shares and max(shares) < 1
+    return made.eval()
+
+
+def alone(made: DemandPortfolio, name: str, inputs: Any) -> Any:
+    made.weights = {member: float(member == name) for member in made.weights}
+    with torch.inference_mode():
+        quantiles, _, level = made(*inputs)
+    return (quantiles * level[:, :, None]).numpy()
+
+
+@pytest.mark.parametrize("right", ["trees", "experts", "network"])
+def test_the_member_that_is_right_gets_the_weight(right: str, three: DemandPortfolio, values: Any) -> None:
+    inputs = asked(values, HORIZON)
+    others = [alone(three, name, inputs)[..., 4] for name in ("trees", "experts", "network") if name != right]
+    its = alone(three, right, inputs)[..., 4]
+    three.weigh(inputs, torch.as_tensor(its + 4 * (its - np.mean(others, axis=0))))
+    assert three.weights[right] >= 0.75
+    assert sum(three.weights.values()) == 1
+
+
+def test_three_members_are_weighed_alike_unless_others_are_better(three: DemandPortfolio, values: Any) -> None:
+    inputs = asked(values, HORIZON)
+    made = {name: alone(three, name, inputs) for name in three.weights}
+    three.weigh(inputs, torch.full((len(values), HORIZON), torch.nan))
+    assert set(three.weights.values()) == {1 / 3}
+    with torch.inference_mode():
+        quantiles, _, level = three(*inputs)
+    mixed = (quantiles * level[:, :, None]).numpy()
+    np.testing.assert_allclose(mixed, np.mean(list(made.values()), axis=0), rtol=1e-4, atol=1e-3)
+    fresh = DemandPortfolio(context=three.context, horizon=HORIZON, season=SEASON, network=True)
+    fresh.load_state_dict(three.state_dict())
+    assert fresh.weights == three.weights
+    with torch.inference_mode():
+        assert torch.equal(fresh.eval()(*inputs)[0], quantiles)
+
+
+def test_hours_and_what_is_known_ahead_are_left_to_the_others() -> None:
+    shape: Any = {"context": 700, "horizon": 4, "network": True}
+    ahead = DemandPortfolio(**shape, season=52, frequency="weekly", columns=[Covariate("known_future")])
+    assert ahead.network is None and set(ahead.weights) == {"trees", "experts"}
+    assert DemandPortfolio(**shape, season=24, frequency="hourly").network is None
+    static = DemandPortfolio(**shape, season=52, frequency="weekly", columns=[Covariate("static")])
+    assert static.network is not None

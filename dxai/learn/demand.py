@@ -32,7 +32,7 @@ from dxai.data.windows import Panel, naming, to_panel, told
 from dxai.errors import DataError, SettingsError
 from dxai.learn import yardsticks
 from dxai.learn.conformal import conformal_quantile
-from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, unwatched
+from dxai.learn.fitting import Epoch, FitRows, OnStep, Weighed, fit, part_of, unwatched
 from dxai.learn.fold_answers import Clusters, FoldAnswers
 from dxai.learn.levels import Origin, level_scores
 from dxai.learn.losses import ForecastLoss
@@ -103,7 +103,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
     gives: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "calendar", "channels"})
     gives_raw: ClassVar[frozenset[str]] = frozenset({"context", "horizon", "season"})
     choices: ClassVar[str] = (
-        "model=demand_portfolio, trees, experts, nhits or dlinear, split=rolling, evaluate=demand, "
+        "model=demand_portfolio, trees, window_network, experts, nhits or dlinear, split=rolling, evaluate=demand, "
         "scaling=level or trend"
     )
     left_out_as: ClassVar[str] = "series with too short a history"
@@ -258,7 +258,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         refits = bool(getattr(network, "refits", False))
         none = before.only(np.zeros(len(before.ids), bool))
         learnt = none if getattr(network, "untrained", False) else before
-        share, told = (_BRIEF, _part(on_step, 0, _BRIEF)) if refits else (1.0, on_step)
+        share, told = (_BRIEF, part_of(on_step, 0, _BRIEF)) if refits else (1.0, on_step)
         curve = fit(predictor.scaled, self._rows(learnt, told, share), watch, self.settings.trainer, checkpoint)
         if isinstance(network, Weighed):
             network.weigh(watch[:-1], watch[-1])
@@ -266,7 +266,7 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
         scores = np.maximum(quantiles[..., 0] - truth / scale, truth / scale - quantiles[..., -1])
         predictor.offset = torch.tensor(conformal_quantile(scores[np.isfinite(scores)]))
         if refits:
-            whole = self._rows(self.panel.until(fold.origin, self.frequency), _part(on_step, _BRIEF, 1))
+            whole = self._rows(self.panel.until(fold.origin, self.frequency), part_of(on_step, _BRIEF, 1))
             fit(predictor.scaled, whole, watch, self.settings.trainer)
         return predictor, curve
 
@@ -461,15 +461,6 @@ class DemandTask(Task[DemandFold, DemandPredictor]):
             if steps_before_end
             else self.panel.values[:, :0]
         )
-
-
-def _part(on_step: OnStep, first: float, last: float) -> OnStep:
-    """Tells of a fit that is a part of another one."""
-
-    def told(share: float, text: str, epoch: Epoch | None = None) -> None:
-        on_step(first + (last - first) * share, text, epoch)
-
-    return told
 
 
 def history_cases(panel: Panel, codec: SeriesCodec) -> dict[str, Arrays]:

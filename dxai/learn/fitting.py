@@ -39,6 +39,15 @@ def unwatched(share: float, told: str, epoch: Epoch | None = None, /) -> None:
     """Nobody waits."""
 
 
+def part_of(on_step: OnStep, first: float, last: float) -> OnStep:
+    """Tells of a fit that is a part of another one: from the share ``first`` of it to ``last``."""
+
+    def told(share: float, text: str, epoch: Epoch | None = None) -> None:
+        on_step(first + (last - first) * share, text, epoch)
+
+    return told
+
+
 @dataclass(frozen=True)
 class FitRows:
     """What a model that fits itself gets; nothing in it speaks of epochs.

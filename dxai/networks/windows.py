@@ -36,8 +36,9 @@ class WindowFeatures(nn.Module):
     """
 
     def __init__(
-        self, *, horizon: int, season: int, clock: Clock | None = None, columns: Sequence[Covariate] = ()
-    ) -> None:
+        self, *, horizon: int, season: int, clock: Clock | None = None, columns: Sequence[Covariate] = (),
+        rounded: bool = True,
+    ) -> None:  # fmt: skip
         """For a number of steps ahead.
 
         Args:
@@ -45,10 +46,11 @@ class WindowFeatures(nn.Module):
             season: Steps after which a season comes again.
             clock: None: features do not see the date.
             columns: Covariates, in contract order.
+            rounded: To 1/1024, for models with thresholds; a smooth one is better off with what it sees.
         """
         super().__init__()
         nearest = min(_WINDOWS, key=lambda known: abs(known - season))
-        self.horizon = horizon
+        self.horizon, self.rounded = horizon, rounded
         self.windows, self.steps = _WINDOWS[nearest], _LEVELS[nearest]
         self.seasons = [(season, 7 if season == 24 else 2 if season >= 50 else 4)] if season > 1 else []
         self.seasons += [(168, 4)] if season == 24 else [(364, 2)] if season == 7 else []
@@ -78,7 +80,7 @@ class WindowFeatures(nn.Module):
         of_steps += self.clock(last) if self.clock else []
         of_steps += self.beside(ratio, seen, columns)
         made = torch.cat([common, steps, *(part[:, :, None] for part in of_steps)], dim=2)
-        return torch.round(made * _GRAIN) / _GRAIN
+        return torch.round(made * _GRAIN) / _GRAIN if self.rounded else made
 
     def _recent(self, seen: Tensor) -> list[Tensor]:
         lags = [seen[:, -lag:][:, :1] for lag in (1, 2, 3, 4, 5, 6, 8) if lag <= self.context]
