@@ -15,7 +15,7 @@ from dxai.learn import yardsticks
 from dxai.learn.demand import DemandTask
 from dxai.learn.predictor import DemandPredictor
 from dxai.learn.short_histories import ShortHistories
-from dxai.ship.export import export
+from dxai.ship.export import _EXPERTS, export
 
 pytestmark = pytest.mark.slow(seconds=90)
 
@@ -65,6 +65,15 @@ def test_long_series_are_answered_by_the_model_and_short_ones_by_the_experts(
     np.testing.assert_allclose(found["quantiles"][:3], usual.quantiles, rtol=0.25)
     np.testing.assert_array_less(found["lower"][:3], found["quantiles"][:3, :, LEVELS.index(0.5)] + 1e-6)
     assert not np.allclose(found["quantiles"][:3], trained["quantiles"][:3], rtol=0.01)
+
+
+def test_contracts_that_differ_in_words_share_the_graph_of_the_experts(
+    shipped: tuple[DemandTask, ShortHistories, Model],
+) -> None:
+    _, predictor, _ = shipped
+    kept = dict(_EXPERTS)
+    export(predictor, DEMAND.model_copy(update={"id": "another", "title_en": "Another"}), context=CONTEXT)
+    assert kept == _EXPERTS
 
 
 def test_experts_stand_alone_and_a_model_without_a_minimum_needs_none(checkout: Path) -> None:

@@ -36,20 +36,17 @@ class FilterBank(nn.Module):
         self.register_buffer("level", _tensor(kernels.level))
         self.register_buffer("level_ahead", _tensor(kernels.level_ahead))
 
-    def one_step(self, deviation: Tensor, level: Tensor, rows: slice = slice(None)) -> Tensor:
+    def one_step(self, deviation: Tensor, level: Tensor) -> Tensor:
         """Forecasts of the window's steps, each from all steps before it.
 
         Args:
             deviation: History less its level, 0 where there is none ``[series, context]``.
             level: Value that is taken to have lasted for ever before the history ``[series, 1]``.
-            rows: Of the grid.
 
         Returns:
             ``[series, rows, window]``.
         """
-        before = functional.pad(deviation[:, None, :-1], (self.window, 0))
-        filtered = functional.conv1d(before, self.one_step_kernels[rows])
-        return filtered + (self.level[rows] * level)[:, :, None]
+        return self._filtered(self._before(deviation), level, slice(None))
 
     def forecast(self, deviation: Tensor, level: Tensor, row: Tensor) -> Tensor:
         """Forecasts of the given row of each series ``[series]`` over the horizon ``[series, horizon]``."""
@@ -59,12 +56,19 @@ class FilterBank(nn.Module):
     def best_row(self, deviation: Tensor, level: Tensor, counted: Tensor) -> Tensor:
         """Row with the least absolute one-step error over the steps that count, early rows first ``[series]``."""
         values, counted = (deviation + level)[:, None, -self.window :], counted[:, None, -self.window :]
-        errors = []
+        errors, before = [], self._before(deviation)
         for first in range(0, len(self.level), ROWS_AT_ONCE):
-            made = self.one_step(deviation, level, slice(first, first + ROWS_AT_ONCE))
+            made = self._filtered(before, level, slice(first, first + ROWS_AT_ONCE))
             errors.append(((values - made).abs() * counted).sum(dim=2))
         handicap = 1 + PREFERRED * torch.arange(len(self.level), dtype=values.dtype)
         return torch.argmin(torch.cat(errors, dim=1) * handicap, dim=1)
+
+    def _before(self, deviation: Tensor) -> Tensor:
+        """What the one-step kernels slide over ``[series, 1, time]``."""
+        return functional.pad(deviation[:, None, :-1], (self.window, 0))
+
+    def _filtered(self, before: Tensor, level: Tensor, rows: slice) -> Tensor:
+        return functional.conv1d(before, self.one_step_kernels[rows]) + (self.level[rows] * level)[:, :, None]
 
 
 def _tensor(values: Floats) -> Tensor:

@@ -25,34 +25,39 @@ def filled(values: Tensor, known: Tensor, season: int) -> tuple[Tensor, Tensor]:
     Returns:
         Values, 0 before the first known one, and whether the history has begun; both ``[series, context]``.
     """
-    context = values.shape[1]
-    shape = (-1, context // season, season)
-    begun = carried(values[..., None], known[..., None])[1][..., 0]
-    seasonal, found = _interpolated(values.reshape(shape), known.reshape(shape))
-    seasonal, found = seasonal.reshape(-1, context), found.reshape(-1, context) & begun
-    level, _ = _interpolated(seasonal[..., None], found[..., None])
-    return torch.where(begun, level[..., 0], 0.0), begun
+    shape = (-1, values.shape[1] // season, season)
+    begun = torch.cumsum(known, dim=1) > 0
+    by_phase = (each.reshape(shape).transpose(1, 2) for each in (values, known))
+    seasonal, found = (each.transpose(1, 2).flatten(1) for each in _interpolated(*by_phase))
+    level, _ = _interpolated(seasonal, found & begun)
+    return torch.where(begun, level, 0.0), begun
 
 
 def _interpolated(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear between the known neighbours along dimension 1, constant outside them; and whether there is one."""
-    before, has_before, left = carried(values, known)
-    after, has_after, right = (each.flip(1) for each in carried(values.flip(1), known.flip(1)))
-    share = left / (left + right).clamp_min(1.0)
+    """Linear between the known neighbours in time, constant outside them; and whether there is one ``[..., time]``."""
+    values, last = torch.where(known, values, 0.0), values.shape[-1] - 1
+    places, number = places_of(known)
+    following = number - known.long()
+    left, right = places.gather(-1, (number - 1).clamp_min(0)), places.gather(-1, following.clamp_max(last))
+    has_left, has_right = number > 0, following < number[..., -1:]
+    before, after = values.gather(-1, left), values.gather(-1, right)
+    share = (torch.arange(last + 1) - left).to(values.dtype) / (right - left).clamp_min(1)
     between = before + (after - before) * share
-    return torch.where(has_before, torch.where(has_after, between, before), after), has_before | has_after
+    return torch.where(has_left, torch.where(has_right, between, before), after), has_left | has_right
 
 
-def carried(values: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Last known value along dimension 1, whether there is one, and its distance: by doubled shifts, without a loop."""
-    values = torch.where(known, values, 0.0)
-    distance, shift = torch.zeros_like(values), 1
-    while shift < values.shape[1]:
-        earlier = (torch.cat([torch.zeros_like(x[:, :shift]), x[:, :-shift]], 1) for x in (values, known, distance))
-        value, has, steps = earlier
-        values, distance = torch.where(known, values, value), torch.where(known, distance, steps + shift)
-        known, shift = known | has, 2 * shift
-    return values, known, distance
+def places_of(marked: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the first, second … marked step is, the last place where there are no more; and how many are marked so far.
+
+    Args:
+        marked: ``[..., time]``.
+
+    Returns:
+        Both ``[..., time]``.
+    """
+    steps = marked.shape[-1]
+    places, _ = torch.sort(torch.where(marked, torch.arange(steps), steps - 1), dim=-1)
+    return places, torch.cumsum(marked, dim=-1)
 
 
 def without_last_spike(values: Tensor, begun: Tensor, season: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -36,20 +36,25 @@ class History:
         """The same steps with other values."""
         return History(values * self.begun, self.begun, self.known, self.season, self.horizon)
 
-    @property
+    @cached_property
     def length(self) -> Tensor:
         """Steps since the first known value ``[series, 1]``."""
         return self.begun.sum(dim=1, keepdim=True)
 
-    @property
+    @cached_property
     def trust(self) -> Tensor:
         """How far a trend is believed: from 0 of one step to 1 of two seasons ``[series, 1]``."""
         return ((self.length - 1) / (2 * self.season)).clamp(0.0, 1.0)
 
-    @property
+    @cached_property
     def positive(self) -> Tensor:
         """Whether all values are above 0 ``[series, 1]``."""
         return torch.where(self.begun > 0, self.values, 1.0).amin(dim=1, keepdim=True) > 0
+
+    @cached_property
+    def average(self) -> tuple[Tensor, Tensor]:
+        """Its `moving_average`."""
+        return moving_average(self.values, self.begun, self.season)
 
     def years(self, number: int) -> tuple[Tensor, Tensor]:
         """Mean of the first, second … season, and whether it is whole; both ``[series, 1]``."""
@@ -113,7 +118,7 @@ class Adjusted:
 
 def adjusted(history: History, *, discount: float = 1.0, ratio: bool = False) -> Adjusted:
     """Take the season off; ratios only from histories above 0, from others differences."""
-    average, whole = moving_average(history.values, history.begun, history.season)
+    average, whole = history.average
     counted = whole * history.known
     indices_of = partial(indices, counted=counted, season=history.season, horizon=history.horizon, discount=discount)
     plain = indices_of((history.values - average) * whole, neutral=0.0)

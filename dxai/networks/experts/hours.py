@@ -69,9 +69,8 @@ class HourlyExperts(nn.Module):
         made, errors = [], []
         for ahead in range(1, -(-self.horizon // DAY) + 1):
             each = forecasts(whole, counted, ahead, ENDS).transpose(0, 1)
-            after = [truth[:, CONTEXT + o + ahead - 1] for o in range(VALIDATED - ahead, -1, -1)]
-            missing = torch.full_like(truth[:, 0], torch.nan)
-            happened = torch.stack([missing] * ahead + after)
+            missing = torch.full_like(truth[:, :1], torch.nan).expand(-1, ahead, -1)
+            happened = torch.cat([missing, truth[:, CONTEXT + ahead - 1 :].flip(1)], dim=1).transpose(0, 1)
             begun = (counted @ looked_at(1.0, counted, ENDS).T).T > 0
             happened = torch.where(begun[:, :, None], happened, torch.nan)
             weight = shares((happened[1:, :, None] - each[1:]).abs())
@@ -162,7 +161,7 @@ def forecasts(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> T
     made = [
         after_similar(days, known, all_day, ahead, ends), torch.where(positive, in_roots.square(), in_roots),
         plain, plain + lately(rest), *from_logs.unbind(2), hours_of_day(days, known, ends),
-        torch.stack([days[:, end - 1] for end in ends], dim=1),
+        latest(days, 1, ends)[:, :, 0],
     ]  # fmt: skip
     return bounded(torch.stack(made, dim=2), days, ends)
 
@@ -170,7 +169,7 @@ def forecasts(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> T
 def bounded(made: Tensor, days: Tensor, ends: Sequence[int]) -> Tensor:
     """Not below 0 where the history never is, and within `HIGHEST` times its largest size before the origin."""
     largest = days.abs().amax(dim=2)
-    highest = HIGHEST * torch.stack([largest[:, end - CONTEXT : end].amax(dim=1) for end in ends], dim=1)
+    highest = HIGHEST * latest(largest, CONTEXT, ends).amax(dim=2)
     lowest = torch.where(days.amin(dim=(1, 2))[:, None] >= 0, 0.0, -highest)
     return torch.minimum(torch.maximum(made, lowest[:, :, None, None]), highest[:, :, None, None])
 
@@ -183,7 +182,13 @@ def looked_at(base: float, days: Tensor, ends: Sequence[int], newest: int = CONT
 
 def last_week(values: Tensor, ends: Sequence[int]) -> Tensor:
     """The seven days before each origin ``[series, origin, day, ...]``."""
-    return torch.stack([values[:, end - WEEK : end] for end in ends], dim=1)
+    return latest(values, WEEK, ends)
+
+
+def latest(values: Tensor, number: int, ends: Sequence[int]) -> Tensor:
+    """So many days before each origin ``[series, origin, day, ...]``."""
+    places = torch.tensor([[*range(end - number, end)] for end in ends])
+    return values.index_select(1, places.flatten()).reshape(-1, *places.shape, *values.shape[2:])
 
 
 def usual_day(days: Tensor, ends: Sequence[int]) -> Tensor:
@@ -211,21 +216,14 @@ def week_profile(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -
     Returns:
         Of the day ahead ``[series, origin, hour]``, and the last week without it ``[series, origin, day, hour]``.
     """
-    total, sums = [], []
-    known_days = known[:, :, None] * days
-    for weekday in range(WEEK):
-        ages = [[end - 1 - day for day in range(days.shape[1])] for end in ends]
-        weight = torch.tensor([
-            [0.85 ** (age // WEEK) if 0 <= age < CONTEXT and age % WEEK == WEEK - 1 - weekday else 0.0 for age in row]
-            for row in ages
-        ])  # fmt: skip
-        total.append((known @ weight.T)[:, :, None])
-        sums.append(weight @ known_days)
-    everything = usual_day(days, ends)
-    profile = torch.stack([
-        torch.where(number > 0, each / number.clamp_min(1e-9), everything)
-        for number, each in zip(total, sums, strict=True)
-    ], dim=2)  # fmt: skip
+    ages = [[end - 1 - day for day in range(days.shape[1])] for end in ends]
+    weight = torch.tensor([
+        [0.85 ** (age // WEEK) if 0 <= age < CONTEXT and age % WEEK == weekday else 0.0 for age in row]
+        for row in ages for weekday in range(WEEK - 1, -1, -1)
+    ])  # fmt: skip
+    total = (known @ weight.T).reshape(-1, len(ends), WEEK, 1)
+    sums = (weight @ (known[:, :, None] * days)).reshape(-1, len(ends), WEEK, DAY)
+    profile = torch.where(total > 0, sums / total.clamp_min(1e-9), usual_day(days, ends)[:, :, None])
     return profile[:, :, (ahead - 1) % WEEK], last_week(days, ends) - profile
 
 
@@ -273,7 +271,7 @@ def regression(days: Tensor, known: Tensor, ahead: int, ends: Sequence[int]) -> 
     square = square + on_the_diagonal(len(prior)).to(square.dtype)
     target = (weight @ (past * after).sum(dim=2) + prior).flatten(0, 1)
     solved = solve(square, target, prior.expand_as(target)).reshape(-1, len(ends), 1, len(prior))
-    return (torch.stack([inputs[:, end - 1] for end in ends], dim=1) * solved).sum(dim=3)
+    return (latest(inputs, 1, ends)[:, :, 0] * solved).sum(dim=3)
 
 
 def on_the_diagonal(size: int) -> Tensor:
@@ -287,18 +285,19 @@ def solve(square: Tensor, target: Tensor, start: Tensor) -> Tensor:
 
     Source: Hestenes and Stiefel (1952).
     """
-    scale = 1 / torch.where(on_the_diagonal(square.shape[1]), square, 0.0).sum(dim=2)
-    solved, left = start, target - (square @ start[:, :, None])[:, :, 0]
+    start, target = start[:, :, None], target[:, :, None]
+    scale = 1 / torch.where(on_the_diagonal(square.shape[1]), square, 0.0).sum(dim=2, keepdim=True)
+    solved, left = start, target - square @ start
     direction = scale * left
     over = (left * direction).sum(dim=1, keepdim=True)
     for _ in range(STEPS):
-        turned = (square @ direction[:, :, None])[:, :, 0]
+        turned = square @ direction
         length = over / (direction * turned).sum(dim=1, keepdim=True).clamp_min(1e-20)
         solved, left = solved + length * direction, left - length * turned
         improved = scale * left
         now = (left * improved).sum(dim=1, keepdim=True)
         direction, over = improved + now / over.clamp_min(1e-20) * direction, now
-    return solved
+    return solved[:, :, 0]
 
 
 # --- their weights and errors -----------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from dxai.networks.experts.gaps import carried
+from dxai.networks.experts.gaps import places_of
 
 LONGEST_BLOCK = 12
 """Steps of the longest block of ADIDA and IMAPA."""
@@ -32,9 +33,10 @@ def smoothed(values: Tensor, counted: Tensor, alpha: float) -> Tensor:
     Returns:
         ``[...]``.
     """
-    later = counted.sum(dim=-1, keepdim=True) - torch.cumsum(counted, dim=-1)
+    number = torch.cumsum(counted, dim=-1)
+    later = number[..., -1:] - number
     powers = torch.tensor([(1 - alpha) ** k for k in range(values.shape[-1] + 1)], dtype=values.dtype)
-    first = (torch.cumsum(counted, dim=-1) == 1).to(values.dtype)
+    first = (number == 1).to(values.dtype)
     weight = counted * powers[later.long()] * (alpha + (1 - alpha) * first)
     return (weight * values).sum(dim=-1)
 
@@ -73,20 +75,24 @@ def adida_and_imapa(values: Tensor, known: Tensor, alpha: float) -> tuple[Tensor
     sold = _sold(values, known)
     intervals = (_intervals(sold, known) * sold).sum(dim=1) / sold.sum(dim=1).clamp_min(1.0)
     longest = intervals.round().clamp(1.0, float(LONGEST_BLOCK))[:, None]  # [series, 1]
-    levels = torch.stack([_of_blocks(values, known, alpha, steps) for steps in range(1, LONGEST_BLOCK + 1)], dim=1)
-    lengths = torch.arange(1, LONGEST_BLOCK + 1, dtype=values.dtype)[None]
+    lengths = torch.arange(1, LONGEST_BLOCK + 1, dtype=values.dtype)
+    levels = smoothed(*_blocks(values, known, lengths), alpha)  # [series, length]
     within, own = ((lengths <= longest).to(values.dtype), (lengths == longest).to(values.dtype))
     return (levels * own).sum(dim=1), (levels * within).sum(dim=1) / longest[:, 0]
 
 
-def _of_blocks(values: Tensor, known: Tensor, alpha: float, steps: int) -> Tensor:
+def _blocks(values: Tensor, known: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the block that ends with each step, and 1 where one ends; both ``[series, length, time]``."""
     begun = (torch.cumsum(known, dim=1) > 0).to(values.dtype)
-    surplus = values.shape[1] % steps
-    sums, counts, length = (
-        each[:, surplus:].reshape(-1, values.shape[1] // steps, steps).sum(dim=2) for each in (values, known, begun)
+    age = torch.arange(LONGEST_BLOCK - 1, -1, -1, dtype=values.dtype)
+    windows = (age < lengths[:, None]).to(values.dtype)[:, None]  # [length, 1, step]
+    sums, counts, steps = (
+        functional.conv1d(functional.pad(each[:, None], (LONGEST_BLOCK - 1, 0)), windows)
+        for each in (values, known, begun)
     )
-    counted = ((length == steps) & (counts > 0)).to(values.dtype)
-    return smoothed(sums / counts.clamp_min(1.0), counted, alpha)
+    ends = torch.arange(values.shape[1] - 1, -1, -1, dtype=values.dtype) % lengths[:, None] == 0
+    counted = (ends & (steps == lengths[:, None]) & (counts > 0)).to(values.dtype)
+    return sums / counts.clamp_min(1.0), counted
 
 
 def _sold(values: Tensor, known: Tensor) -> Tensor:
@@ -96,6 +102,7 @@ def _sold(values: Tensor, known: Tensor) -> Tensor:
 def _intervals(sold: Tensor, known: Tensor) -> Tensor:
     """Known steps from the demand before (at first: from the beginning) to each step ``[series, time]``."""
     place = torch.cumsum(known, dim=1)
-    last, _, _ = carried(place, sold > 0)
-    before = torch.cat([torch.zeros_like(last[:, :1]), last[:, :-1]], dim=1)
-    return place - before
+    places, number = places_of(sold > 0)
+    earlier = number - sold.long() - 1
+    last = place.gather(1, places.gather(1, earlier.clamp_min(0)))
+    return place - torch.where(earlier < 0, 0.0, last)

@@ -189,14 +189,12 @@ def counts(past: Tensor, variance: Tensor, values: Tensor, mean: Tensor) -> Tens
 
 def amounts(past: Moments, mean: Tensor, levels: Sequence[float]) -> Tensor:
     """Quantiles of zeros and a lognormal distribution around a mean ``[series, horizon, level]``."""
-    zeros = past.zeros + 0.03 * (1 - past.zeros)
-    shift = root(root((mean / past.mean.clamp_min(SMALLEST)).clamp(0.01, 100.0)))
-    made = []
-    for level in levels:
-        chance = ((level - zeros) / (1 - zeros).clamp_min(SMALLEST)).clamp(SMALLEST, 1 - SMALLEST)
-        value = (past.log_mean + root(past.log_variance) * normal_quantile(chance)).exp() * shift
-        made.append(torch.where((level > zeros) & (past.mean > 0), value, 0.0))
-    return torch.stack(made, dim=2)
+    zeros = (past.zeros + 0.03 * (1 - past.zeros))[..., None]
+    shift = root(root((mean / past.mean.clamp_min(SMALLEST)).clamp(0.01, 100.0)))[..., None]
+    level = torch.tensor(levels, dtype=mean.dtype)
+    chance = ((level - zeros) / (1 - zeros).clamp_min(SMALLEST)).clamp(SMALLEST, 1 - SMALLEST)
+    logs = past.log_mean[..., None] + root(past.log_variance)[..., None] * normal_quantile(chance)
+    return torch.where((level > zeros) & (past.mean[..., None] > 0), logs.exp() * shift, 0.0)
 
 
 def normal_quantile(chance: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -173,19 +173,24 @@ class Combination(nn.Module):
         values = without_last_spike(values, begun, self.season)
         history = History(values, begun.to(values.dtype), known.to(values.dtype), self.season, self.horizon)
         naive = seasonal_naive(history)
+        logarithms = in_logarithms(history)
         trend = [
             self.complex(history), self.theta(history), self.weighed_theta(history), self.holt_winters(history),
-            in_logarithms(self.holt_winters, history), in_logarithms(self.harmonic, history),
+            *(out_of_logarithms(expert(logarithms), history) for expert in (self.holt_winters, self.harmonic)),
         ]  # fmt: skip
         level = (1 - history.trust) * history.recent()
         made = torch.stack([*(level + history.trust * each for each in trend), naive, naive + drift(history)], dim=1)
         return _bounded(made, history)
 
 
-def in_logarithms(expert: Callable[[History], Tensor], history: History) -> Tensor:
-    """An expert on logarithms where all values are above 0, on the values themselves elsewhere."""
+def in_logarithms(history: History) -> History:
+    """Logarithms where all values are above 0, the values themselves elsewhere."""
     logarithms = history.values.clamp_min(SMALLEST).log()
-    made = expert(history.holding(torch.where(history.positive, logarithms, history.values)))
+    return history.holding(torch.where(history.positive, logarithms, history.values))
+
+
+def out_of_logarithms(made: Tensor, history: History) -> Tensor:
+    """Forecasts of what `in_logarithms` makes of a history, back in its unit."""
     return torch.where(history.positive, made.clamp(-20.0, 20.0).exp(), made)
 
 
