@@ -551,6 +551,21 @@ def test_fans_mark_what_was_planned(check_shop: Checker, tmp_path: Path, languag
     )
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_model_of_one_series_has_a_report_although_its_profile_tells_of_none(
+    shop: Bundle, tmp_path: Path, language: Language
+) -> None:
+    contract, table = shop.contract, sales(1, 0)
+    profile = profile_panel(to_panel(table, contract, where=""), contract, table)
+    assert not profile.columns["level"].shares, "nothing is told of one series"
+    graph, card = onnx.load_model_from_string(shop.read(MODEL)), json.loads(shop.read(METRICS))["model"]
+    one = bundle_of(tmp_path / "one", DEMAND, graph, profile.model_dump_json(), card)
+    write_report(
+        check_table(one, model_of(one), [as_text(table)], where="a.csv"), tmp_path / "a.html", language=language
+    )
+    assert "level" in (tmp_path / "a.html").read_text("utf-8")
+
+
 def test_sales_of_another_size_are_drift_of_the_level_alone_and_the_back_test_clears_them(check_shop: Checker) -> None:
     found = check_shop(sales(60, 3).with_columns(pl.col("units") * 1000))
     assert found.verdict == "use"

@@ -83,7 +83,9 @@ class _Page:
         return grade, self.t(*told[grade])
 
     def histogram(self, column: ColumnFit) -> Markup:
-        """Spread of a column here and in training."""
+        """Spread of a column here and in training; none where too few series were trained on to tell of it."""
+        if not column.training.shares:
+            return Markup("")
         pairs = zip(column.training.shares, column.shares, strict=True)
         listed = "; ".join(f"{words.percent(there)} → {words.percent(here)}" for there, here in pairs)
         title = self.pick(words.titled(column.column))
