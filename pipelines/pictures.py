@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import os
 import shutil
 import sys
@@ -18,7 +19,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 
-from playwright.sync_api import ViewportSize, sync_playwright
+from PIL import Image
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
 
 from dxai.errors import DxaiError, NotFoundError
 from dxai.record.progress import console
@@ -27,6 +29,8 @@ from pipelines.catalog import FOLDER
 LANGUAGES, WIDTHS, HEIGHT = ("en", "ko"), (1280, 360), 900
 """Widths and height of the screens in pixels; a picture is as high as its page, up to `HIGHEST`."""
 HIGHEST = 2_400
+COLORS = 64
+"""Of a picture: a third of its bytes, and nobody sees it."""
 MODELS = ("pd-speech", "appliances-energy", "naval-compressor")
 """A row of two classes, hours with the weather ahead, a row with a number."""
 
@@ -75,7 +79,9 @@ def pictures(site: Path, to: Path, models: Sequence[str] = ()) -> list[Path]:
             page.wait_for_load_state("networkidle")
             written.append(to / f"{name}-{language}-{width}.png")
             high = min(page.evaluate("document.documentElement.scrollHeight"), HIGHEST)
-            page.screenshot(path=written[-1], full_page=True, clip={"x": 0, "y": 0, "width": width, "height": high})
+            clip: FloatRect = {"x": 0, "y": 0, "width": width, "height": high}
+            taken = Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip)))
+            taken.convert("RGB").quantize(COLORS).save(written[-1], optimize=True)
             page.close()
         browser.close()
     return written

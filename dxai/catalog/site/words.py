@@ -20,6 +20,7 @@ _UNITS = {
     "h": Text(en="h", ko="시간"),
     "min": Text(en="min", ko="분"),
     "s": Text(en="s", ko="초"),
+    "[kn_i]": Text(en="kn", ko="노트"),
 }
 """UCUM codes that people write in another way."""
 
@@ -45,13 +46,14 @@ def word(group: str, name: str) -> Text:
 def unit(code: str) -> Text:
     """A UCUM code as people write it.
 
-    >>> unit("kg/m3").en, unit("d").ko
-    ('kg/m³', '일')
+    >>> unit("kg/m3").en, unit("kN.m").en, unit("d").ko
+    ('kg/m³', 'kN·m', '일')
     """
     if code in _UNITS:
         return _UNITS[code]
     plain = "".join(c.translate(_SUPERSCRIPT) if code[i - 1 : i].isalpha() else c for i, c in enumerate(code))
-    return Text(en=plain.replace("{", "").replace("}", ""), ko=plain.replace("{", "").replace("}", ""))
+    plain = plain.replace("{", "").replace("}", "").replace(".", "·")
+    return Text(en=plain, ko=plain)
 
 
 def both(text: Text) -> Markup:
