@@ -115,8 +115,10 @@ def coverage_by_size(
     part = np.clip(np.searchsorted(edges, prediction, side="right") - 1, 0, 4)
     inside = (lower <= truth) & (truth <= upper)
     shares = [inside[part == i].mean() for i in range(5)]
+    digits = max(0, 1 - int(np.floor(np.log10(max(edges[-1] - edges[0], 1e-6)))))
     with canvas(path, 6.2, 3.8) as (axes,):
-        axes.bar([f"{edges[i]:.0f} to {edges[i + 1]:.0f}" for i in range(5)], shares, color=BAND, edgecolor=ACCENT)
+        axes.bar(range(5), shares, color=BAND, edgecolor=ACCENT)  # by place: two fifths may have one label
+        axes.set_xticks(range(5), [f"{edges[i]:.{digits}f} to {edges[i + 1]:.{digits}f}" for i in range(5)])
         axes.axhline(promised, color=INK, linestyle="--", linewidth=1, label=f"promised {promised:.0%}")
         for i, share in enumerate(shares):
             axes.annotate(f"{share:.0%}", (i, share / 2), ha="center", va="center")
