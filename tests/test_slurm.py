@@ -172,7 +172,7 @@ def test_two_tasks_score_as_one_process_and_the_first_alone_writes(workplace: Pa
     assert (first[0], other) == (0, (0, "", "")), (first, other)
     assert "report: runs/two/evaluate/report.html" in first[1]
     assert sorted(p.name for p in (workplace / "runs").iterdir()) == ["one", "two"]
-    assert sorted(p.name for p in (workplace / "runs/two").iterdir()) == ["evaluate", "train"]
+    assert sorted(p.name for p in (workplace / "runs/two").iterdir()) == ["cost.json", "evaluate", "train"]
     one, two = (pl.read_parquet(workplace / "runs" / name / "train/held_out.parquet") for name in ("one", "two"))
     for column, kind in one.schema.items():
         if kind.is_float():
@@ -200,4 +200,4 @@ def test_a_task_that_dies_ends_the_others_and_all_resume(workplace: Path, checko
     assert UnfinishedRun(workplace / "runs/broken/train").exists
     first, other = ended(start(workplace, checkout, "--resume", "runs/broken"))
     assert (first[0], other) == (0, (0, "", "")), (first, other)
-    assert sorted(p.name for p in (workplace / "runs/broken").iterdir()) == ["evaluate", "train"]
+    assert sorted(p.name for p in (workplace / "runs/broken").iterdir()) == ["cost.json", "evaluate", "train"]
