@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from test_own_data import castings, data_folder, quality
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,6 +34,7 @@ from dxai.inference.loader import load_model
 from dxai.inference.predict import Prediction
 from dxai.learn.families import TASKS, task_of
 from dxai.learn.fitting import Loss
+from dxai.learn.fold_answers import FoldAnswers
 from dxai.learn.predictor import RowPredictor
 from dxai.learn.rows import Array, Columns, RowTask
 from dxai.record.findings import Findings
@@ -108,8 +110,10 @@ class RateTask(RowTask[RatePredictor]):
         return {"prediction": predictor.predict(columns)[predictor.output_names[0]]}
 
     def row_scores(self, rows: pl.DataFrame) -> dict[str, float]:
-        arrays = {name: rows[name].to_numpy() for name in ("truth", "prediction")}
-        return metrics.score(self.metrics, **arrays)
+        return metrics.score(self.metrics, **self.rows_answers(rows, np.arange(len(rows))).arrays)
+
+    def rows_answers(self, rows: pl.DataFrame, clusters: NDArray[np.int64]) -> FoldAnswers:
+        return FoldAnswers({name: rows[name].to_numpy() for name in ("truth", "prediction")}, clusters, {})
 
     def yardsticks(self, fold: Fold, train: Array, test: Array) -> dict[str, Array]:
         return {"mean": np.full(len(test), self.values[fold.fit].mean())}
