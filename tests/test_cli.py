@@ -137,18 +137,8 @@ def released(trained: tuple[Path, str]) -> tuple[Path, Path, str]:
 def test_help_lists_every_verb(tmp_path: Path) -> None:
     output = succeeds(tmp_path, "--help")
     member = ("search", "pull", "list", "remove", "verify", "inspect", "check", "predict", "serve", "forecast")
-    for verb in (
-        *member,
-        "train",
-        "sweep",
-        "evaluate",
-        "leaderboard",
-        "release",
-        "publish",
-        "keys",
-        "catalog",
-        "completion",
-    ):
+    training = ("train", "sweep", "evaluate", "leaderboard", "release")
+    for verb in (*member, *training, "publish", "keys", "catalog", "completion"):
         assert re.search(rf"^  {verb} ", output, re.MULTILINE), verb
     assert succeeds(tmp_path, "-h") == output
 
@@ -832,6 +822,10 @@ def test_completion_offers_verbs_groups_choices_and_keys(line: str, offers: set[
 
 def test_completion_offers_only_what_was_begun(sandbox: Path) -> None:
     assert completions(sandbox, "dxai train experiment=ret") == {"experiment=retail", "experiment=retail_nhits"}
+
+
+def test_completion_offers_the_tasks_of_a_leaderboard(sandbox: Path) -> None:
+    assert completions(sandbox, "dxai leaderboard con") == {"concrete"}
 
 
 def test_completion_offers_pulled_models(stocked: dict[str, str], tmp_path: Path) -> None:

@@ -11,14 +11,20 @@ import click
 
 from dxai.cli.options import FOLDER, TABLE, Verb
 from dxai.cli.training import need_training_extra
-from dxai.files import short
+from dxai.files import checkout_above, short
 
 if TYPE_CHECKING:
     from dxai.record.leaderboard import Leaderboard
 
 
+def _complete_task(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the checkout's data sets."""
+    checkout = checkout_above(Path.cwd())
+    return sorted(file.stem for file in (checkout / "configs/data").glob(f"{incomplete}*.yaml")) if checkout else []
+
+
 @click.command(cls=Verb, short_help="Rank the runs of a task, with baselines, intervals and cost.")
-@click.argument("task", required=False)
+@click.argument("task", required=False, shell_complete=_complete_task)
 @click.option("--runs", type=FOLDER, help="Folder below which runs are looked for. [default: runs/ of the checkout]")
 @click.option(
     "-o", "--output", type=TABLE, help="HTML page to write: the tables, and pictures of scores and intervals."
