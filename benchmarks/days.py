@@ -43,6 +43,8 @@ FILES = {
     "hourly/hourly_sf_traffic.csv": "17f3e9df9e970911b1e3eda8877fa80b9ad85e88094903cfbf9481f82a31f3ce",
 }
 HORIZON, EVERY, SEASON = 28, 61, WEEK
+CONTEXTS = {"week": 18 * WEEK, "week and year": DAYS}
+"""Days that the experts look at, by what they see in them."""
 FEWEST = 500
 """Days before the first origin."""
 
@@ -56,7 +58,7 @@ def main() -> None:
     torch.set_num_threads(1)
     series = list(panel(options.data))
     for part, names in (("validation", series[::2]), ("held out", series[1::2])):
-        for model, context in (("week", Experts.context_of(SEASON, 0) - DAYS + 126), ("week and year", DAYS)):
+        for model, context in CONTEXTS.items():
             line = scored(names, context)
             print(json.dumps({"part": part, "model": model} | line) if options.json else f"{part:10} {model:14} {line}")  # noqa: T201
 

@@ -94,15 +94,14 @@ def with_scores(page: str, checkout: Path, language: Language) -> str:
 
     Score, best baseline, and what a random split would have promised; what people write beside them stays.
     """
+    folders = {f"`{task}`": checkout / "models" / item["bundle"] for task, item in tasks(checkout).items()}
     lines = page.splitlines()
     for number, line in enumerate(lines):
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
-        for task, item in tasks(checkout).items():
-            folder = checkout / "models" / item["bundle"]
-            if len(cells) == _CELLS and f"`{task}`" in cells[1] and (folder / METRICS).is_file():
-                scores = _scores(folder)
-                cells[3], cells[4], cells[6] = (getattr(each, language) for each in scores)
-                lines[number] = f"| {' | '.join(cells)} |"
+        named = [folders[name] for name in folders if len(cells) == _CELLS and name in cells[1]]
+        for folder in (folder for folder in named if (folder / METRICS).is_file()):
+            cells[3], cells[4], cells[6] = (getattr(each, language) for each in _scores(folder))
+            lines[number] = f"| {' | '.join(cells)} |"
     return "\n".join(lines) + "\n"
 
 
