@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from test_export import DEMAND, TOLERANCE, parts, proven
-from test_window_trees import HORIZON, SEASON, answers, series
+from test_window_trees import HORIZON, SEASON, answers, rows_of, series
 
 from dxai.config.compose import settings_from
 from dxai.data.batch import SeriesCodec
@@ -25,14 +25,8 @@ from dxai.ship.export import export
 def fitted(values: Any) -> WindowNetwork:
     context = WindowNetwork.context_of(SEASON, HORIZON)
     made = WindowNetwork(context=context, horizon=HORIZON, season=SEASON, rows=8_000, passes=4)
-    windows = np.lib.stride_tricks.sliding_window_view(values, context + HORIZON, axis=1).reshape(-1, context + HORIZON)
-    history, target = (torch.as_tensor(part.copy()) for part in (windows[:, :context], windows[:, context:]))
     told: list[float] = []
-    rows = FitRows(
-        (history, torch.zeros(len(history), dtype=torch.int64)), target, ForecastLoss(), seed=0,
-        on_step=lambda share, *_: told.append(share),
-    )  # fmt: skip
-    made.fit(rows)
+    made.fit(rows_of(values, context, on_step=lambda share, *_: told.append(share)))
     assert told == [0, 0.25, 0.5, 0.75]
     return made.eval()
 

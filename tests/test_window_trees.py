@@ -29,12 +29,18 @@ def series(count: int, steps: int, seed: int, *, level: float = 50.0, lowest: fl
     return (made if lowest is None else np.maximum(made, lowest)).astype(np.float32)
 
 
+def rows_of(values: Any, context: int, **more: Any) -> FitRows:
+    """Every window of the series and what followed it, without a date."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, context + HORIZON, axis=1).reshape(-1, context + HORIZON)
+    history, target = (torch.as_tensor(part.copy()) for part in (windows[:, :context], windows[:, context:]))
+    dates = torch.zeros(len(history), dtype=torch.int64)
+    return FitRows((history, dates), target, ForecastLoss(), seed=0, **more)
+
+
 def fitted(values: Any, **more: Any) -> WindowTrees:
     context = WindowTrees.context_of(SEASON, HORIZON)
     made = WindowTrees(context=context, horizon=HORIZON, season=SEASON, **{"rows": 8_000, "rounds": 80, **more})
-    windows = np.lib.stride_tricks.sliding_window_view(values, context + HORIZON, axis=1).reshape(-1, context + HORIZON)
-    history, target = (torch.as_tensor(part.copy()) for part in (windows[:, :context], windows[:, context:]))
-    made.fit(FitRows((history, torch.zeros(len(history), dtype=torch.int64)), target, ForecastLoss(), seed=0))
+    made.fit(rows_of(values, context))
     return made.eval()
 
 
