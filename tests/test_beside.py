@@ -10,10 +10,11 @@ import torch
 
 from dxai.data.cuts import Cut
 from dxai.learn.transform import KnownColumns
-from dxai.networks.beside import BesideFeatures, Clock, Covariate, day_of_month
-from dxai.networks.windows import bent, unbent
+from dxai.networks.beside import BesideFeatures, Clock, Covariate, day_of_month, days_left_of_month
+from dxai.networks.ratios import bent, unbent
 
 HORIZON, CONTEXT = 3, 12
+STEPS = range(HORIZON)
 
 
 def day_number(day: date) -> int:
@@ -22,16 +23,16 @@ def day_number(day: date) -> int:
 
 def test_clock_knows_weekday_hour_and_time_of_the_year() -> None:
     last = torch.tensor([day_number(date(2024, 6, 30)), day_number(date(2023, 12, 31))])  # both Sundays
-    *waves, of_month, weekday = Clock(horizon=HORIZON, step=1, day=1)(last)
+    *waves, of_month, weekday = Clock(step=1, day=1)(last, STEPS)
     assert weekday.tolist() == [[0, 1, 2], [0, 1, 2]]
     assert of_month.tolist() == [[1, 2, 3], [1, 2, 3]]
     assert waves[1][1].tolist() == pytest.approx([1, 1, 1], abs=0.01)  # the cosine of the first days of January
     assert waves[1][0].tolist() == pytest.approx([-1, -1, -1], abs=0.01)
-    hours = Clock(horizon=HORIZON, step=1, day=24)(24 * last + 22)
+    hours = Clock(step=1, day=24)(24 * last + 22, STEPS)
     assert hours[-1].tolist() == [[23, 0, 1]] * 2
     assert hours[-2].tolist() == [[6, 0, 0]] * 2
-    assert Clock(horizon=HORIZON, step=7, day=1)(last)[-1].tolist() == [[7, 14, 21]] * 2
-    assert len(Clock(horizon=HORIZON, step=365.2425 / 12, day=1)(last)) == 4
+    assert Clock(step=7, day=1)(last, STEPS)[-1].tolist() == [[7, 14, 21]] * 2
+    assert len(Clock(step=365.2425 / 12, day=1)(last, STEPS)) == 4
 
 
 def test_day_of_the_month_is_that_of_the_calendar() -> None:
@@ -44,9 +45,9 @@ def alike(price: list[float], seen: list[float]) -> torch.Tensor:
     """Mean of the earlier steps that were like each one ahead, for one series."""
     made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
     column = torch.tensor([price])
-    ratio = torch.tensor([seen])
+    ratio = torch.tensor([seen]).double()
     made.fit([column], torch.ones(1), bent(torch.ones(1, HORIZON)))
-    features = made(ratio, bent(ratio), [column])
+    features = made(ratio, bent(ratio), [column], STEPS)
     return unbent(features[5])[0]
 
 
@@ -62,9 +63,8 @@ def test_what_recently_was_and_what_changes_stand_beside_the_value() -> None:
     made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
     flags = torch.tensor([[0.0] * (CONTEXT - 1) + [1.0] + [0.0, 1.0, 0.0]])
     made.fit([flags], torch.ones(1), torch.ones(1, HORIZON))
-    now, recent, apart, before, after = (
-        f[0] for f in made(torch.ones(1, CONTEXT), torch.ones(1, CONTEXT), [flags])[:5]
-    )
+    seen = torch.ones(1, CONTEXT).double()
+    now, recent, apart, before, after = (f[0] for f in made(seen, seen, [flags], STEPS)[:5])
     assert not made.logged[0]
     assert now.tolist() == [0, 1, 0]
     assert recent.tolist() == [0.25] * 3
@@ -88,10 +88,8 @@ def test_usual_level_adds_what_each_category_brings() -> None:
 
 def test_masks_are_no_features() -> None:
     made = BesideFeatures([Covariate("open"), Covariate("available")], horizon=HORIZON, steps=4)
-    assert (
-        made(torch.ones(1, CONTEXT), torch.ones(1, CONTEXT), [torch.ones(1, CONTEXT + HORIZON), torch.ones(1, CONTEXT)])
-        == []
-    )
+    seen, masks = torch.ones(1, CONTEXT).double(), [torch.ones(1, CONTEXT + HORIZON), torch.ones(1, CONTEXT)]
+    assert made(seen, seen, masks, STEPS) == []
     assert KnownColumns([Covariate("open")], horizon=HORIZON).width == 0
 
 
@@ -130,3 +128,16 @@ def test_cut_windows_are_those_of_the_panel() -> None:
     assert torch.equal(Cut(whole[:, 0], series)[:], whole[series, 0])
     assert torch.equal(cut.to(torch.device("cpu"))[:], expected)
     np.testing.assert_array_equal(cut.numpy(), expected.numpy())
+
+
+def test_the_same_day_of_earlier_months_is_told_by_its_number_and_from_the_end() -> None:
+    last = torch.tensor([59])  # 1 March 1970: 28 days ago it was 1 February
+    number, left = day_of_month(last - torch.arange(89, -1, -1)), days_left_of_month(last - torch.arange(89, -1, -1))
+    clock, steps = Clock(step=1, day=1), range(31)
+    for numbers, place, wanted in ((number, 0, 25), (left, 1, 0)):
+        seen = (numbers == wanted).double()[None]
+        found = clock.same_of_month(seen, last, steps)[place][0]
+        ahead = (day_of_month, days_left_of_month)[place](last + torch.arange(1, 32))
+        assert found[ahead == wanted].item() == pytest.approx(1 - seen.mean().item())
+        assert (found[ahead != wanted] < 0).all()
+    assert Clock(step=7, day=1).same_of_month(seen, last, steps) == []

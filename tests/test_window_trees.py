@@ -11,8 +11,9 @@ import torch
 from dxai.learn.fitting import FitRows
 from dxai.learn.losses import ForecastLoss
 from dxai.learn.window_trees import WindowTrees
-from dxai.networks.beside import day_of_month
-from dxai.networks.windows import WindowFeatures, bent, unbent
+from dxai.networks.beside import Clock, Covariate, day_of_month
+from dxai.networks.ratios import bent, unbent
+from dxai.networks.windows import WindowFeatures
 
 SEASON, HORIZON = 12, 6
 WEEK = 52
@@ -180,3 +181,17 @@ def test_pay_days_are_known_by_the_day_of_the_month() -> None:
     assert 25 in ahead
     assert median[ahead.index(25)] == pytest.approx(200, rel=0.15)
     assert np.delete(median, ahead.index(25)) == pytest.approx(100, rel=0.15)
+
+
+@pytest.mark.parametrize(("season", "step", "day"), [(7, 1, 1), (24, 1, 24), (52, 7, 1)])
+def test_features_of_some_steps_are_those_of_all(season: int, step: float, day: int) -> None:
+    horizon, columns = 10, [Covariate("known_future"), Covariate("known_future", 3), Covariate("past")]
+    made = WindowFeatures(horizon=horizon, season=season, clock=Clock(step=step, day=day), columns=columns)
+    torch.manual_seed(0)
+    history, steps = 100 * torch.rand(4, made.context), made.context + horizon
+    history[1, ::7], history[2, :-5] = torch.nan, torch.nan
+    beside = [torch.rand(4, steps), torch.randint(4, (4, steps)), torch.rand(4, made.context)]
+    given = history, made.level(history), torch.arange(4) + 19_000, beside
+    whole = made(*given)
+    for some in (range(1), range(3, 7), range(9, 10)):
+        np.testing.assert_array_equal(made(*given, some), whole[:, some.start : some.stop])

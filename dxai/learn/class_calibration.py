@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dxai.errors import DataError
+from dxai.learn.conformal import conformal_quantile
 from dxai.metrics import precision_recall
 
 Array = NDArray[np.floating]
@@ -52,16 +54,13 @@ def best_threshold(positive: NDArray[np.bool_], probability: Array) -> float:
 def threshold_of_sensitivity(positive: NDArray[np.bool_], probability: Array, sensitivity: float) -> float:
     """The largest probability from which on rows are called positive, so that this share of new positives is found.
 
-    Split-conformal: with n positives here, the k-th largest of their probabilities, k = ceil(share (n + 1)), and below
-    it halfway to the next row, so that none of them stands on the edge; 0 where they are too few to promise the share.
-
-    Source: Lei et al. (2018), Distribution-Free Predictive Inference for Regression.
+    Split-conformal (see `conformal_quantile`), and halfway to the next row below, so that no positive one stands on the
+    edge; 0 where they are too few to promise the share.
     """
-    mine = np.sort(probability[positive].astype(np.float64))[::-1]
-    rank = int(np.ceil(sensitivity * (len(mine) + 1) - 1e-9))
-    if rank > len(mine):
+    try:
+        lowest = -conformal_quantile(-probability[positive].astype(np.float64), sensitivity)
+    except DataError:
         return 0.0
-    lowest = mine[rank - 1]
     below = probability[probability < lowest]
     return float((lowest + (below.max() if len(below) else 0.0)) / 2)
 

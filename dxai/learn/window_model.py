@@ -14,7 +14,8 @@ from dxai.contract import Frequency
 from dxai.data.steps import LENGTHS, units_of_a_day
 from dxai.learn.fitting import FitRows
 from dxai.networks.beside import Clock, Covariate
-from dxai.networks.windows import WindowFeatures, bent
+from dxai.networks.ratios import bent
+from dxai.networks.windows import WindowFeatures
 
 Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -36,7 +37,7 @@ class Pairs:
 
     Attributes:
         history: In the target's unit, NaN where missing ``[windows, context]``.
-        level: Of each window ``[windows, 1]``.
+        level: Of each window ``[windows, 1]``, in double precision.
         window: Number of the window of each pair, in order ``[pairs]``.
         features: Of each pair ``[pairs, features]``.
         ratio: True values in multiples of the level ``[pairs]``.
@@ -72,7 +73,7 @@ class WindowModel(nn.Module):
     ) -> None:  # fmt: skip
         """As `WindowTrees`; ``most`` pairs are drawn; ``rounded``: as `WindowFeatures`."""
         super().__init__()
-        clock = Clock(horizon=horizon, step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
+        clock = Clock(step=LENGTHS[frequency], day=units_of_a_day(frequency)) if frequency else None
         self.features = WindowFeatures(horizon=horizon, season=season, clock=clock, columns=columns, rounded=rounded)
         self.context, self.horizon, self.most = self.features.context, horizon, most
         self.columns = tuple(columns)
@@ -93,7 +94,7 @@ class WindowModel(nn.Module):
         missing = torch.full_like(history[:, :1], torch.nan).expand(-1, self.context)
         history, *own = self._looked_at(torch.cat([missing, history], dim=1), columns)
         level = self._level(history, own)
-        return history, self.features(history, level, last, own), level
+        return history, self.features(history, level, last, own), level.float()
 
     @property
     def width(self) -> int:
@@ -119,9 +120,9 @@ class WindowModel(nn.Module):
         level = self._settle(history, columns, rows.target[torch.as_tensor(used)])
         features = self._features(history, level, last, columns, place, step)
         own = level.numpy()[place, 0]
-        self.grows = torch.tensor(bool((target / own >= 0).all()))
-        weight = np.sqrt(own.astype(np.float64))
-        return Pairs(history, level, place, features, target / own, weight)
+        ratio = (target / own).astype(np.float32)
+        self.grows = torch.tensor(bool((ratio >= 0).all()))
+        return Pairs(history, level, place, features, ratio, np.sqrt(own))
 
     def _looked_at(self, history: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
         """History and covariates from the first step on that features look at."""
@@ -187,13 +188,23 @@ class WindowModel(nn.Module):
     def _features(
         self, history: Tensor, level: Tensor, last: Tensor, columns: Sequence[Tensor], window: Numbers, step: Numbers
     ) -> Array:
-        """Features of the pairs, which are sorted by window."""
-        parts = []
+        """Features of the pairs, which are sorted by window; of steps that hardly a window asks for, not of the others.
+
+        Steps are looked at in groups of as many as a window asks for on average.
+        """
+        made: Array | None = None
+        group = max(1, round(len(window) / len(history)))
         with torch.inference_mode():
-            for first in range(0, len(history), _AT_ONCE):
-                some = slice(first, first + _AT_ONCE)
-                told = [values[some] for values in columns]
-                made = self.features(history[some], level[some], last[some], told).numpy()
-                mine = slice(*np.searchsorted(window, [first, first + len(made)]))
-                parts.append(made[window[mine] - first, step[mine]])
-        return np.concatenate(parts)
+            for start in range(0, self.horizon, group):
+                steps = range(start, min(start + group, self.horizon))
+                pairs = np.flatnonzero((step >= steps.start) & (step < steps.stop))
+                asked, place = np.unique(window[pairs], return_inverse=True)
+                for first in range(0, len(asked), _AT_ONCE):
+                    some = torch.as_tensor(asked[first : first + _AT_ONCE])
+                    told = [values[some] for values in columns]
+                    found = self.features(history[some], level[some], last[some], told, steps).numpy()
+                    mine = slice(*np.searchsorted(place, [first, first + len(found)]))
+                    made = np.empty((len(window), found.shape[2]), np.float32) if made is None else made
+                    made[pairs[mine]] = found[place[mine] - first, step[pairs[mine]] - start]
+        assert made is not None, "there is a pair"
+        return made

@@ -22,7 +22,7 @@ from dxai.learn.window_model import WindowModel
 from dxai.networks.arguments import PositiveInt
 from dxai.networks.beside import Covariate
 from dxai.networks.quantiles import QuantileHead
-from dxai.networks.windows import bent, unbent
+from dxai.networks.ratios import bent, unbent
 
 _STEPS = 52
 """Last ones that are given as they are, beside the features."""
@@ -145,7 +145,7 @@ class WindowNetwork(WindowModel):
     def _loss(self, quantiles: Tensor, raw: Tensor, ratio: Tensor, weight: Tensor) -> Tensor:
         """Pinball loss of the bent quantiles ``[pairs, 1, level]`` and Poisson (or squared) loss of the mean."""
         levels = torch.tensor(LEVELS)
-        error = bent(ratio)[:, None] - quantiles[:, 0]
+        error = bent(ratio).float()[:, None] - quantiles[:, 0]
         pinball = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=1)
         aim, mean = ratio.clamp(-_CLIP, _CLIP), self._mean(raw)[:, 0]
         of_mean = mean - aim * raw[:, 0].clamp_max(math.log(_MOST_OF_MEAN)) if self.grows else (mean - aim) ** 2 / 2
@@ -158,7 +158,7 @@ class WindowNetwork(WindowModel):
 
     def _seen(self, history: Tensor, level: Tensor) -> Tensor:
         """The last steps ``[series, steps]``; a missing one is the mean: which are missing would tell the date."""
-        seen = bent(history[:, -_STEPS:] / level).clamp(-_MOST, _MOST)
+        seen = bent(history[:, -_STEPS:] / level).float().clamp(-_MOST, _MOST)
         known, filled = (~seen.isnan()).float(), seen.nan_to_num(0.0)
         mean = filled.sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
         return torch.where(known > 0, filled, mean)

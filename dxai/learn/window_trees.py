@@ -21,8 +21,8 @@ from dxai.learn.lightgbm_trees import trees_of_lightgbm
 from dxai.learn.window_model import WindowModel
 from dxai.networks.arguments import PositiveInt
 from dxai.networks.beside import Covariate
+from dxai.networks.ratios import bent, unbent
 from dxai.networks.trees import TreeEnsemble, joined, moved
-from dxai.networks.windows import bent, unbent
 
 _FITTED = LEVELS[::2]
 """Levels that have trees of their own; those between are the mean of their neighbours."""
@@ -97,7 +97,7 @@ class WindowTrees(WindowModel):
             if quantile is None:
                 tweedie = {"objective": "tweedie", "tweedie_variance_power": 1.3}
                 aim = tweedie if self.grows else {"objective": "regression"}
-            label = ratio if quantile is None else bent(torch.as_tensor(ratio)).numpy()
+            label = ratio if quantile is None else bent(torch.as_tensor(ratio)).float().numpy()
             for bag in range(_BAGS):
                 mine = half == bag
                 table = lightgbm.Dataset(features[mine], label[mine], weight=weight[mine] / weight[mine].mean())

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dxai.networks.ratios import bent
+
 _TINY, _WEEK = 1e-6, 7
 _NEAR = {"logged": 0.05, "plain": 0.25}
 """How far apart values may be and still be alike: 5 % of a price, a quarter of a flag or of the usual spread."""
@@ -86,11 +88,11 @@ class BesideFeatures(nn.Module):
                 self.register_buffer(f"{kind}{number}", torch.zeros(count + 1))
 
     def parts(self, columns: Sequence[Tensor]) -> _Parts:
-        """Columns in contract order by what they are."""
+        """Columns in contract order by what they are, numbers in double precision."""
         found = _Parts([], [], [], [], [])
         for place, values in zip(self.places, columns, strict=True):
             if place:
-                getattr(found, place).append(values)
+                getattr(found, place).append(values.double() if values.is_floating_point() else values)
         return found
 
     def fit(self, columns: Sequence[Tensor], level: Tensor, target: Tensor) -> None:
@@ -139,62 +141,68 @@ class BesideFeatures(nn.Module):
             logarithm = logarithm + self._buffer(f"effect{place}")[codes][:, None]
         return logarithm.exp()
 
-    def forward(self, ratio: Tensor, seen: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
-        """Features, each ``[series, horizon]``.
+    def forward(self, ratio: Tensor, seen: Tensor, columns: Sequence[Tensor], steps: range) -> list[Tensor]:
+        """Features, each ``[series, steps]``.
 
         Args:
-            ratio: History in multiples of the level ``[series, context]``, NaN where missing.
+            ratio: History in multiples of the level ``[series, context]``, in double precision, NaN where missing.
             seen: The same on the scale of the target.
             columns: In contract order; those that are known ahead ``[series, context + horizon]``.
+            steps: Those ahead from 0 on that are asked for.
         """
+        there = slice(seen.shape[1] + steps.start, seen.shape[1] + steps.stop)
         parts, made = self.parts(columns), list[Tensor]()
         numbers = [self._scaled(values, place) for place, values in enumerate(parts.numbers)]
         for values in numbers:
-            made += self._of_number(values)
+            made += self._of_number(values, there)
         for place, codes in enumerate(parts.codes):
-            made.append(self._buffer(f"shift{place}")[codes[:, -self.horizon :]])
+            made.append(self._buffer(f"shift{place}")[codes[:, there]].double())
         common = [values[:, -1:] for values in parts.past] + [_mean(values[:, -self.steps :]) for values in parts.past]
         for place, values in enumerate(parts.statics):
             common.append(((values - self.middle[place]) / self.width[place])[:, None])
-        common += [self._buffer(f"effect{place}")[codes][:, None] for place, codes in enumerate(parts.static_codes)]
-        made += [values.expand(-1, self.horizon) for values in common]
+        for place, codes in enumerate(parts.static_codes):
+            common.append(self._buffer(f"effect{place}")[codes][:, None].double())
+        made += [values.expand(-1, len(steps)) for values in common]
         if numbers or parts.codes:
-            made += self._alike(ratio, seen, numbers, parts.codes)
+            made += self._alike(ratio, seen, numbers, parts.codes, there)
         return made
 
     def _scaled(self, values: Tensor, place: int) -> Tensor:
         logarithm = values.clamp_min(_TINY).log()
         return torch.where(self.logged[place], logarithm, values / self.spread[place])
 
-    def _of_number(self, values: Tensor) -> list[Tensor]:
+    def _of_number(self, values: Tensor, there: slice) -> list[Tensor]:
         """The value, what it recently was and the difference, the change from the step before and to the next."""
-        horizon = self.horizon
-        now, before = values[:, -horizon:], values[:, -horizon - 1 : -1]
-        recent = _mean(values[:, -horizon - self.steps : -horizon])
-        after = torch.cat([now[:, 1:], torch.full_like(now[:, :1], torch.nan)], dim=1)
-        return [now, recent.expand(-1, horizon), now - recent, now - before, after - now]
+        context = values.shape[1] - self.horizon
+        now, before = values[:, there], values[:, there.start - 1 : there.stop - 1]
+        recent = _mean(values[:, context - self.steps : context]).expand(-1, there.stop - there.start)
+        followed = torch.cat([values, torch.full_like(values[:, :1], torch.nan)], dim=1)
+        after = followed[:, there.start + 1 : there.stop + 1]
+        return [now, recent, now - recent, now - before, after - now]
 
-    def _alike(self, ratio: Tensor, seen: Tensor, numbers: Sequence[Tensor], codes: Sequence[Tensor]) -> list[Tensor]:
+    def _alike(
+        self, ratio: Tensor, seen: Tensor, numbers: Sequence[Tensor], codes: Sequence[Tensor], there: slice
+    ) -> list[Tensor]:
         """Mean of the earlier steps that were like the one to forecast, and how many such there were."""
-        context, horizon = seen.shape[1], self.horizon
-        apart = torch.zeros_like(seen)[:, None, :].expand(-1, horizon, -1)
+        context = seen.shape[1]
+        apart = torch.zeros_like(seen)[:, None, :].expand(-1, there.stop - there.start, -1)
         for place, values in enumerate(numbers):
             near = torch.where(self.logged[place], _NEAR["logged"], _NEAR["plain"])
-            away = (values[:, None, :context] - values[:, -horizon:, None]).abs() / near
+            away = (values[:, None, :context] - values[:, there, None]).abs() / near
             apart = apart + away.nan_to_num(0.0)
         for numbered in codes:
-            other = numbered[:, None, :context] != numbered[:, -horizon:, None]
-            apart = apart + other.float() / _NEAR["plain"]
+            other = numbered[:, None, :context] != numbered[:, there, None]
+            apart = apart + other.double() / _NEAR["plain"]
         known = ~seen.isnan()
-        age = torch.arange(context, 0, -1).float() * _FADES
+        age = torch.arange(context, 0, -1).double() * _FADES
         values = torch.stack([seen.nan_to_num(0.0), ratio.nan_to_num(0.0)], dim=2)
         made = []
         for softer in _SOFTER:
-            weight = torch.exp(-(softer * apart + age)) * known.float()[:, None, :]
+            weight = torch.exp(-(softer * apart + age)) * known.double()[:, None, :]
             whole = weight.sum(2, keepdim=True)
             means = torch.bmm(weight, values) / whole.clamp_min(_TINY)
             means = torch.where(whole > _TINY, means, torch.nan)
-            made += [means[..., 0], torch.asinh(5 * means[..., 1]), whole[..., 0].clamp_min(_TINY).log()]
+            made += [means[..., 0], bent(means[..., 1]), whole[..., 0].clamp_min(_TINY).log()]
         return made
 
     def _buffer(self, name: str) -> Tensor:
@@ -207,26 +215,53 @@ class Clock(nn.Module):
 
     Of a week the day of the month on which it ends is told: money comes and budgets end by the month.
 
-    Args of the constructor: steps ahead; length of one in days or hours; 24 where it is in hours, or 1.
+    Args of the constructor: length of a step in days or hours; 24 where it is in hours, or 1.
     """
 
-    def __init__(self, *, horizon: int, step: float, day: int) -> None:
+    def __init__(self, *, step: float, day: int) -> None:
         super().__init__()
-        self.horizon, self.step, self.hourly = horizon, step, day > 1
+        self.step, self.hourly = step, day > 1
 
-    def forward(self, last: Tensor) -> list[Tensor]:
-        """Days or hours since 1970-01-01 ``[series]`` to features, each ``[series, horizon]``."""
-        ahead = torch.arange(1, self.horizon + 1)
+    def forward(self, last: Tensor, steps: range) -> list[Tensor]:
+        """Days or hours since 1970-01-01 ``[series]`` to features of some steps ahead, each ``[series, steps]``."""
+        ahead = torch.arange(steps.start + 1, steps.stop + 1)
         moment = last[:, None] + torch.round(ahead * self.step).to(torch.int64)
         day = torch.div(moment, 24, rounding_mode="floor") if self.hourly else moment
-        angle = torch.remainder(day.float(), 365.2425) / 365.2425 * 6.283185307179586
+        angle = torch.remainder(day.double(), 365.2425) / 365.2425 * 6.283185307179586
         made = [angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()]
         if self.step <= _WEEK:
-            made.append(day_of_month(day).float())
+            made.append(day_of_month(day).double())
         if self.step == 1:
-            made.append(torch.remainder(day + 3, 7).float())  # 1970-01-01 was a Thursday; Monday is 0
+            made.append(torch.remainder(day + 3, 7).double())  # 1970-01-01 was a Thursday; Monday is 0
         if self.hourly:
-            made.append(torch.remainder(moment, 24).float())
+            made.append(torch.remainder(moment, 24).double())
+        return made
+
+    def same_of_month(self, seen: Tensor, last: Tensor, steps: range) -> list[Tensor]:
+        """How far the same days of earlier months, by number and by what is left of the month, were off all days.
+
+        Trees see a pay day in few rows, and would learn it slowly from its number. Nothing but days has such features.
+
+        Args:
+            seen: A history ``[series, context]``, NaN where missing.
+            last: Day of its last step ``[series]``.
+            steps: Those ahead from 0 on that are asked for.
+
+        Returns:
+            Two features ``[series, steps]``, NaN where no such day is known.
+        """
+        if self.step != 1 or self.hourly:
+            return []
+        ahead = last[:, None] + torch.arange(steps.start + 1, steps.stop + 1)
+        past = last[:, None] - torch.arange(seen.shape[1] - 1, -1, -1)
+        known = (~seen.isnan()).double()
+        away = ((seen - _mean(seen)) * known).nan_to_num(0.0)
+        both = torch.stack([away, known], dim=2)
+        made = []
+        for number in (day_of_month, days_left_of_month):
+            same = (number(ahead)[:, :, None] == number(past)[:, None, :]).double()
+            sums, count = torch.bmm(same, both).unbind(2)
+            made.append(torch.where(count > 0, sums / count.clamp_min(1), torch.nan))
         return made
 
 
@@ -251,9 +286,19 @@ def day_of_month(day: Tensor) -> Tensor:
     return of_year - whole(153 * month + 2, 5) + 1
 
 
+def days_left_of_month(day: Tensor) -> Tensor:
+    """Days since 1970-01-01 to those that follow in the same month, 0 … 30.
+
+    >>> days_left_of_month(torch.tensor([0, 30, 11_016])).tolist()
+    [30, 0, 0]
+    """
+    number = day_of_month(day)
+    return 32 - day_of_month(day + 32 - number) - number  # 32 days from the last day before a month lie in the next one
+
+
 def _mean(values: Tensor) -> Tensor:
     """Mean of the known values ``[series, 1]``, NaN where there is none."""
-    known = (~values.isnan()).float().sum(1, keepdim=True)
+    known = (~values.isnan()).double().sum(1, keepdim=True)
     return torch.where(known > 0, values.nan_to_num(0.0).sum(1, keepdim=True) / known.clamp_min(1), torch.nan)
 
 
@@ -264,6 +309,7 @@ def _spread(known: Tensor) -> Tensor:
 def _means(codes: Tensor, values: Tensor, size: int) -> Tensor:
     """Mean of the known values of each category, drawn to 0 where it has few."""
     kept = ~values.isnan()
-    sums = torch.zeros(size).index_add(0, codes[kept], values[kept])
-    counts = torch.zeros(size).index_add(0, codes[kept], torch.ones_like(values[kept]))
+    nothing = torch.zeros(size, dtype=values.dtype)
+    sums = nothing.index_add(0, codes[kept], values[kept])
+    counts = nothing.index_add(0, codes[kept], torch.ones_like(values[kept]))
     return sums / (counts + _DOUBT)
