@@ -108,11 +108,32 @@ def _sums(quantiles: Array, level: float, correlation: float, floor: float | Non
 
 
 def _places(steps: int, correlation: float) -> Array:
-    """Probabilities ``[draws, steps]``, the same for all series."""
-    draw = np.random.default_rng(0)
-    common, own = draw.standard_normal((_DRAWS, 1)), draw.standard_normal((_DRAWS, steps))
-    score = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
-    return np.asarray(np.vectorize(NormalDist().cdf)(score))
+    """Probabilities ``[draws, steps]``, the same for all series and for the page of a model (orders.js).
+
+    The second half of the draws mirrors the first, so that their middle is where it belongs.
+    """
+    normal = _normal(np.arange(_DRAWS // 2)[:, None], np.arange(steps + 1))
+    score = math.sqrt(correlation) * normal[:, :1] + math.sqrt(1 - correlation) * normal[:, 1:]
+    return np.asarray(np.vectorize(NormalDist().cdf)(np.concatenate([score, -score])))
+
+
+def _normal(draws: NDArray[np.int_], steps: NDArray[np.int_]) -> Array:
+    """Standard normal numbers of these draws and steps, by Box and Muller; step 0 is what all steps share.
+
+    They come from a hash of their place and not from numpy's generator, so that JavaScript finds the same.
+    """
+    first, second = (
+        (_hashed(_hashed(draws.astype(np.uint32)) + (2 * steps + part).astype(np.uint32)) + 0.5) / 2**32
+        for part in (0, 1)
+    )
+    return np.asarray(np.sqrt(-2 * np.log(first)) * np.cos(2 * math.pi * second))
+
+
+def _hashed(number: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Spreads whole numbers over 32 bits. Source: Chris Wellons's hash-prospector, lowbias32."""
+    number = (number ^ (number >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    number = (number ^ (number >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return number ^ (number >> np.uint32(16))
 
 
 def _drawn(quantiles: Array, places: Array) -> Array:

@@ -12,6 +12,7 @@ from dxai.catalog.site.words import unit, word
 from dxai.contract import Column
 from dxai.contract.signature import signature_of
 from dxai.data.calendar import holidays_of
+from dxai.data.orders import CORRELATION
 from dxai.units import spellings
 
 _YEARS_BEFORE, _YEARS_AFTER, _EPOCH = 6, 3, date(1970, 1, 1)
@@ -37,6 +38,7 @@ def page_data(bundle: Bundle, backend: Backend, runtime_bytes: int) -> dict[str,
         "minimum_history": bundle.manifest.shortest_history or contract.minimum_history,
         "trained_from": contract.minimum_history,
         "absent": contract.absent,
+        CORRELATION: float(bundle.metrics.get(CORRELATION, 1.0)),
         **signature_of(contract).record(),
         "columns": [_column(bundle, c) for c in contract.columns],
     }

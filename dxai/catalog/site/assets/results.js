@@ -1,6 +1,7 @@
 // Answers as tables, pictures and one sentence for a screen reader.
 
 import { forecastChart, intervalBar, shareBar } from "./chart.js";
+import { orderOf, ordersCsv } from "./orders.js";
 import { aheadOf, seriesTitle, shifted } from "./panel.js";
 import { planFields } from "./plan.js";
 import { forecastCsv, rowsCsv, shortest } from "./predict.js";
@@ -10,6 +11,7 @@ import { both, element, listed, say, text, uniqueId } from "./texts.js";
 const ROWS_SHOWN = 200;
 const PAST_SHOWN = 4; // horizons of history before a forecast
 const SERIES_NAMED = 5;
+const SERVICE_LEVELS = [80, 90, 95, 98, 99]; // percent
 
 /** A row's prediction with its lower and upper bound, or its class with the probability of every class. */
 function answerOf(outputs, i) {
@@ -121,7 +123,7 @@ export function rowsAnswer(result, page) {
   });
   return [
     ...problemsPart(result.problems.flat()),
-    download(page, () => rowsCsv(result)),
+    download(`${page.name}-predictions`, "result.download", () => rowsCsv(result)),
     table([say("result.row"), ...heads, say("result.note")], rows, numbers),
     ...more(result.rows.length - ROWS_SHOWN, "result.more"),
   ];
@@ -157,28 +159,75 @@ export function seriesAnswer(result, page, { changes = false } = {}) {
     return [...nodes, element("p", {}, say("table.none.good"))];
   }
   const again = changes && aheadOf(page.columns).length ? result.again : null;
+  const order = orderPart(result, page);
   const shown = element("div", { class: "series" });
-  const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page, again));
-  return [...nodes, download(page, () => forecastCsv(result, page)), chooser(result.series, page, show), shown];
+  const show = (i) => shown.replaceChildren(...oneSeries(result.series[i], page, again, order.show));
+  const file = download(`${page.name}-predictions`, "result.download", () => forecastCsv(result, page));
+  return [...nodes, file, chooser(result.series, page, show), shown, ...order.nodes];
 }
 
 /** Starts with the largest series. */
 function chooser(series, page, show) {
   const totals = series.map(({ forecast }) => total(forecast, page));
-  const options = series.map(({ id }, i) => element("option", { value: i }, seriesTitle(id)));
-  const select = element("select", { id: uniqueId() }, ...options);
-  select.addEventListener("input", () => show(Number(select.value)));
-  select.value = Math.max(0, totals.indexOf(Math.max(...totals)));
-  show(Number(select.value));
-  return element("div", { class: "field" }, element("label", { for: select.id }, say("result.choose")), select);
+  const largest = Math.max(0, totals.indexOf(Math.max(...totals)));
+  show(largest);
+  return listField(say("result.choose"), series.map(({ id }, i) => [i, seriesTitle(id)]), largest, show);
+}
+
+/** A labelled list of numbers, each with its title. */
+function listField(label, options, chosen, onChoice) {
+  const select = element("select", { id: uniqueId() }, ...options.map(([value, title]) => element("option", { value }, title)));
+  select.value = chosen;
+  select.addEventListener("input", () => onChoice(Number(select.value)));
+  return element("div", { class: "field" }, element("label", { for: select.id }, label), select);
+}
+
+/** Fields for service level and lead time with a file of all orders; `show` tells what to order of a series. */
+function orderPart(result, page) {
+  const asked = { percent: 95, steps: page.horizon };
+  const answer = element("output");
+  let shown = null;
+  const show = (one) => {
+    shown = one;
+    answer.replaceChildren(...orderAnswer(one, page, asked));
+  };
+  const choose = (name) => (value) => {
+    asked[name] = value;
+    show(shown);
+  };
+  const levels = SERVICE_LEVELS.map((percent) => [percent, `${percent} %`]);
+  const leads = Array.from({ length: page.horizon }, (_, i) => [i + 1, String(i + 1)]);
+  const nodes = [
+    element("h4", {}, say("order.heading")),
+    element(
+      "div",
+      { class: "fields" },
+      listField(say("order.level"), levels, asked.percent, choose("percent")),
+      listField(say("order.lead", { frequency: page.frequency_title }), leads, asked.steps, choose("steps")),
+    ),
+    answer,
+    download(`${page.name}-orders`, "order.download", () => ordersCsv(result, page, asked), "quiet"),
+  ];
+  return { nodes, show };
+}
+
+function orderAnswer({ id, forecast }, page, asked) {
+  const { order, mean } = orderOf(forecast, page, asked);
+  const { unit } = targetOf(page);
+  const decimals = decimalsFor([order, mean]);
+  const told = { series: seriesTitle(id), level: asked.percent, mean: mean.toFixed(decimals), unit };
+  return [
+    element("p", { class: "big" }, number(order, decimals), " ", element("small", {}, both(unit))),
+    element("p", {}, say("order.done", told)),
+  ];
 }
 
 function total(forecast, page) {
   return stepsOf(forecast, page, "mean").reduce((sum, value) => sum + value, 0);
 }
 
-/** Chart and table of a series; `again` forecasts it with other values of the steps ahead. */
-function oneSeries(one, page, again) {
+/** Chart and table of a series; `again` forecasts it with other values of the steps ahead, `onForecast` gets it then. */
+function oneSeries(one, page, again, onForecast) {
   const picture = element("div", { class: "picture" });
   const caption = { series: seriesTitle(one.id), horizon: page.horizon, frequency: page.frequency_title, target: targetOf(page).title };
   const name = element("figcaption", { id: uniqueId() }, say("chart.caption", caption));
@@ -194,6 +243,7 @@ function oneSeries(one, page, again) {
     draw();
     legend.replaceChildren(...legendOf(former));
     numbers.replaceChildren(stepsTable(futureOf(one, page), page));
+    onForecast(one);
   };
   new ResizeObserver(draw).observe(picture);
   update();
@@ -327,11 +377,11 @@ function table(heads, rows, numbers = [0, 0]) {
   return element("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": name.id }, name, inner);
 }
 
-function download(page, csv) {
-  const button = element("button", { type: "button", class: "button" }, say("result.download"));
+function download(name, key, csv, kind = "button") {
+  const button = element("button", { type: "button", class: kind }, say(key));
   button.addEventListener("click", () => {
     const place = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv" })); // Excel reads UTF-8 by its mark
-    element("a", { href: place, download: `${page.name}-predictions.csv` }).click();
+    element("a", { href: place, download: `${name}.csv` }).click();
     setTimeout(() => URL.revokeObjectURL(place), 60_000);
   });
   return element("p", {}, button);
