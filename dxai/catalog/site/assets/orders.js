@@ -12,7 +12,7 @@ export function orderOf(forecast, page, { percent, steps }, spots = spotsOf(page
   const sums = Float64Array.from(spots, (own) => {
     return own.reduce((sum, spot, step) => sum + Math.max(valueAt(spot, levels, step), minimum ?? -Infinity), 0);
   });
-  const place = (percent / 100) * (DRAWS - 1); // between two of the sorted sums
+  const place = (percent / 100) * DRAWS - 0.5; // between two of the sorted sums
   const [low, high] = sums.sort().slice(Math.floor(place), Math.floor(place) + 2);
   const order = low + (high - low) * (place - Math.floor(place));
   return { order: Math.fround(order), mean: Math.fround(mean.slice(0, steps).reduce((sum, value) => sum + value, 0)) };
@@ -64,13 +64,18 @@ function valueAt({ below, part, upper, lower }, levels, step) {
   return inside + (level(-1) - level(-2)) * upper - (level(1) - level(0)) * lower;
 }
 
-/** Probabilities of every draw, step by step; the second half of the draws mirrors the first. */
+/** Probabilities of every draw, step by step: ranks of correlated normal scores, half of them mirror images. */
 export function places(steps, correlation) {
-  const scores = Array.from({ length: DRAWS / 2 }, (_, draw) => {
-    const common = Math.sqrt(correlation) * normal(draw, 0);
-    return Array.from({ length: steps }, (_, step) => common + Math.sqrt(1 - correlation) * normal(draw, step + 1));
-  });
-  return [...scores, ...scores.map((own) => own.map((score) => -score))].map((own) => own.map(distribution));
+  const half = Array.from({ length: DRAWS / 2 }, (_, draw) => draw);
+  const common = half.map((draw) => Math.sqrt(correlation) * normal(draw, 0));
+  const found = Array.from({ length: DRAWS }, () => []);
+  for (let step = 1; step <= steps; step++) {
+    const drawn = half.map((draw) => common[draw] + Math.sqrt(1 - correlation) * normal(draw, step));
+    const scores = [...drawn, ...drawn.map((score) => -score)];
+    const order = [...scores.keys()].sort((a, b) => scores[a] - scores[b]);
+    order.forEach((draw, rank) => found[draw].push((rank + 0.5) / DRAWS));
+  }
+  return found;
 }
 
 /** The standard normal number of a draw and step, by Box and Muller. */
@@ -84,14 +89,4 @@ function hashed(number) {
   const once = Math.imul(number ^ (number >>> 16), 0x7feb352d);
   const twice = Math.imul(once ^ (once >>> 15), 0x846ca68b);
   return (twice ^ (twice >>> 16)) >>> 0;
-}
-
-/** The normal distribution function. Source: Marsaglia (2004), Evaluating the Normal Distribution. */
-function distribution(score) {
-  let sum = score;
-  for (let i = 3, term = score; Math.abs(term) > 1e-17 * Math.abs(sum); i += 2) {
-    term *= (score * score) / i;
-    sum += term;
-  }
-  return 0.5 + (sum * Math.exp((-score * score) / 2)) / Math.sqrt(2 * Math.PI);
 }
