@@ -75,7 +75,7 @@ def read(path: Path, about: dict[str, Any]) -> Panel:
     """A table up to its origin."""
     table = pd.read_parquet(path).rename(columns={"series": "unique_id", "step": "ds", "value": "y"})
     parts = {"month": table["date"].dt.month, "week": table["date"].dt.isocalendar().week}
-    parts |= {"weekday": table["date"].dt.weekday, "hour": table["date"].dt.hour}
+    parts |= {"weekday": table["date"].dt.day_of_week, "hour": table["date"].dt.hour}
     table = table.assign(**{name: part.astype(float) for name, part in parts.items()})
     known = [*about["known"], *(name for name in CALENDAR if table[name].nunique() > 1)]
     table["available_mask"] = table["y"].notna().astype(float)
@@ -157,7 +157,7 @@ def mlforecast(panels: Sequence[Panel]) -> list[pd.DataFrame]:
     ]
 
 
-def network(kind: str, panels: Sequence[Panel]) -> list[pd.DataFrame]:
+def network(kind: str, panels: Sequence[Panel], **more: int) -> list[pd.DataFrame]:
     """A network of neuralforecast, 400 steps on windows scaled to mean 0 and spread 1."""
     import torch
     from neuralforecast import NeuralForecast, models  # type: ignore[import-not-found]
@@ -181,7 +181,7 @@ def network(kind: str, panels: Sequence[Panel]) -> list[pd.DataFrame]:
         h=first.horizon, input_size=min(2 * first.season, 52), loss=MQLoss(quantiles=list(LEVELS)), max_steps=400,
         scaler_type="standard", futr_exog_list=first.known, stat_exog_list=names,
         start_padding_enabled=True, windows_batch_size=128, accelerator="cpu", devices=1, logger=False,
-        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False, **more,
     )  # fmt: skip
     forecaster = NeuralForecast([model], freq=1)
     columns = [*KEYS, "y", "available_mask", *first.known]
@@ -201,7 +201,7 @@ PEERS: dict[str, Peer] = {
     "auto-ets": partial(statistical, "AutoETS", longest=24),
     "theta": partial(statistical, "DynamicOptimizedTheta"),
     "mlforecast": mlforecast,
-    "tft": partial(network, "TFT"),
+    "tft": partial(network, "TFT", hidden_size=32),
     "nhits": partial(network, "NHITS"),
 }
 
