@@ -51,8 +51,6 @@ from dxai.learn.families import task_for
 
 SCORES = ("wql", "wape", "mase", "rmsse", "bias", "coverage", "bias_of_mean", "rmsse_of_mean")
 MIDNIGHTS = 28
-TOO_SLOW = {"hourly": ("auto-ets", "theta")}
-"""Peers that a frequency leaves out: on a year of hours they take minutes for each origin."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,6 @@ def _means(found: Sequence[dict[str, float]]) -> dict[str, float]:
 def forecast_elsewhere(measured: Set, python: Path, peer: str) -> dict[str, float]:
     """Scores of a peer where its environment has it, of what it says: without quantiles neither WQL nor coverage."""
     contract, panel = measured.contract, _task(measured, "trees").panel
-    if peer in TOO_SLOW.get(contract.frequency or "", ()):
-        print(f"{peer}: left out of {measured.name}, too slow on its steps", file=sys.stderr)  # noqa: T201
-        return {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, origin in enumerate(measured.origins):
@@ -189,10 +184,10 @@ def forecast_elsewhere(measured: Set, python: Path, peer: str) -> dict[str, floa
     found = []
     for number, origin in enumerate(measured.origins):
         closed = _closed(contract, panel, origin)
-        levels = np.where(closed[..., None], 0.0, np.maximum(quantiles[number], 0.0))
+        levels = np.maximum(quantiles[number], 0.0) * ~closed[..., None]
         arrays = {
             "prediction": levels[..., MEDIAN], "quantiles": levels, "lower": levels[..., 0], "upper": levels[..., -1],
-            "mean": np.where(closed, 0.0, np.maximum(mean[number], 0.0)),
+            "mean": np.maximum(mean[number], 0.0) * ~closed,
         }  # fmt: skip
         given = {name: values for name, values in arrays.items() if np.isfinite(values).all()}
         found.append(_scored(measured, panel, origin, given))

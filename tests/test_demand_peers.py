@@ -1,6 +1,6 @@
 """Peers of benchmarks/demand.py: what they are given, and what is made of their answer."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ AGREED = demand.contract(
 def panel() -> Panel:
     """Two series of twelve weeks: the first lacks its third week and is closed in its last, the second begins late."""
     rows = [
-    """Two series of twelve weeks; the first lacks its third and is closed in its last, the second begins late."""
+        (item, date(2024, 1, 7) + timedelta(weeks=week), 10.0 + week, float(week), float((item, week) != ("a", 11)))
         for item, first in (("a", 0), ("b", 5)) for week in range(first, WEEKS) if (item, week) != ("a", 2)
     ]  # fmt: skip
     table = pl.DataFrame(rows, schema=["item", "week", "units", "price", "on"], orient="row")
