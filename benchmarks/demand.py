@@ -1,6 +1,8 @@
-"""python -m benchmarks.demand --data FOLDER [--model WORDS …] [--sets NAME …] [--part validation|test] [--json].
+"""python -m benchmarks.demand --data FOLDER [--model WORDS …] [--peers PYTHON] [--sets NAME …] [--part …] [--json].
 
-Demand panels with what is known beside them: dxai's models as `dxai train` fits and calibrates them, one CPU thread.
+Demand panels with what is known beside them: dxai's models as `dxai train` fits and calibrates them, one CPU thread;
+after them, with the same origins, truths and scores, those of benchmarks/demand_peers.py in the environment of PYTHON
+(`--model` without words: these alone). No forecast of theirs is below 0, and it is 0 where a step is closed.
 FOLDER holds the public files; a set whose file is missing is left out. Each set has its last blocks as test and those
 before them as validation, on which every choice was made:
 
@@ -23,21 +25,27 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from benchmarks import demand_peers
 from dxai import metrics
 from dxai.arithmetic import make_portable
 from dxai.config.compose import find_checkout, settings_from
 from dxai.contract import Column, Contract, Frequency
 from dxai.contract.model import Kind, Role
-from dxai.errors import DxaiError
+from dxai.data.steps import dates_of, shifted
+from dxai.data.windows import Panel
+from dxai.errors import DataError, DxaiError
 from dxai.learn.demand import MEDIAN, DemandFold, DemandTask
 from dxai.learn.families import task_for
 
@@ -72,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", nargs="*", default=["trees"], help="such as 'trees model.rounds=100'")
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="such as peers/bin/python")
     parser.add_argument("--sets", nargs="*", default=[name for name in SETS if name != "many-series"])
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--json", action="store_true", help="one line per set and model")
@@ -85,14 +94,20 @@ def main() -> None:
         if options.part == "validation":
             back = len(measured.origins) * measured.contract.horizon
             measured = replace(measured, origins=tuple(origin + back for origin in measured.origins))
-        for model in options.model:
-            print(told(measured, model, as_json=options.json), flush=True)  # noqa: T201
+        models = {model: partial(forecast, measured, model) for model in options.model}
+        if options.peers and not measured.cold:
+            models |= {peer: partial(forecast_elsewhere, measured, options.peers, peer) for peer in demand_peers.PEERS}
+        for name, forecasting in models.items():
+            if line := told(measured, name, forecasting, as_json=options.json):
+                print(line, flush=True)  # noqa: T201
 
 
-def told(measured: Set, model: str, *, as_json: bool) -> str:
-    """One line: means over the origins, processor seconds of all."""
+def told(measured: Set, model: str, forecasting: Callable[[], dict[str, float]], *, as_json: bool) -> str:
+    """One line: means over the origins, processor seconds of all; none where there are no scores."""
     begun = sum(os.times()[:4])
-    scores = forecast(measured, model)
+    scores = forecasting()
+    if not scores:
+        return ""
     if measured.name == "many-series":
         scores["peak_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
     seconds = round(sum(os.times()[:4]) - begun, 1)
@@ -104,10 +119,7 @@ def told(measured: Set, model: str, *, as_json: bool) -> str:
 
 def forecast(measured: Set, model: str) -> dict[str, float]:
     """Scores of a model, means over the origins; a share of the demand over those with some (a closed day has none)."""
-    words = ["experiment=demand", f"split.origins={len(measured.origins)}", *f"model={model}".split()]
-    settings = settings_from(words, checkout=find_checkout())
-    task = task_for(measured.contract, measured.table, settings)
-    assert isinstance(task, DemandTask)
+    task = _task(measured, model)
     cold = np.array([name in measured.cold for name in task.panel.ids])
     whole, fitted, found = task.panel, None, []
     for number, origin in enumerate(measured.origins):
@@ -115,14 +127,102 @@ def forecast(measured: Set, model: str) -> dict[str, float]:
         task.panel = whole.only(~cold)
         fitted = fitted if measured.once and fitted else task.fit(fold)[0].eval()
         task.panel = _without_history(whole.only(cold), origin) if cold.any() else whole
-        held_out = task.held_out(fitted, fold)
-        arrays = task.arrays(held_out, fold)
-        truth, past = arrays.pop("truth"), whole.until(origin, task.frequency).values[cold | (not cold.any())]
-        if measured.zero:
-            truth, past = np.nan_to_num(truth, nan=0.0), np.nan_to_num(past, nan=0.0)
-        known = {"truth": truth, "past": past, "prediction": arrays["quantiles"][..., MEDIAN]}
-        found.append(metrics.score(SCORES, **arrays, **known, lag=measured.lag))
-    return {name: round(float(np.nanmean([one[name] for one in found])), 5) for name in SCORES}
+        arrays = task.arrays(task.held_out(fitted, fold), fold)
+        arrays["prediction"] = arrays["quantiles"][..., MEDIAN]
+        found.append(_scored(measured, whole.only(cold) if cold.any() else whole, origin, arrays))
+    return _means(found)
+
+
+def _task(measured: Set, model: str) -> DemandTask:
+    words = ["experiment=demand", f"split.origins={len(measured.origins)}", *f"model={model}".split()]
+    task = task_for(measured.contract, measured.table, settings_from(words, checkout=find_checkout()))
+    assert isinstance(task, DemandTask)
+    return task
+
+
+def _scored(measured: Set, panel: Panel, origin: int, said: dict[str, Any]) -> dict[str, float]:
+    """Scores of one origin, for which ``prediction``, ``quantiles``, ``mean``, ``lower`` and ``upper`` suffice."""
+    begin = panel.values.shape[1] - origin
+    past, truth = panel.values[:, :begin], panel.values[:, begin : begin + measured.contract.horizon]
+    if measured.zero:
+        truth, past = np.nan_to_num(truth, nan=0.0), np.nan_to_num(past, nan=0.0)
+    return metrics.score(SCORES, **(said | {"truth": truth, "past": past}), lag=measured.lag)
+
+
+def _means(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {
+        name: round(float(np.nanmean([one[name] for one in found])), 5) for name in SCORES if name in found[0]
+    }  # fmt: skip
+
+
+def forecast_elsewhere(measured: Set, python: Path, peer: str) -> dict[str, float]:
+    """Scores of a peer where its environment has it, of what it says: without quantiles neither WQL nor coverage."""
+    contract, panel = measured.contract, _task(measured, "trees").panel
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, origin in enumerate(measured.origins):
+            _rows(contract, panel, origin).write_parquet(folder / f"{number}.parquet")
+        columns = {
+            "known": [c.name for c in contract.ahead], "static": [c.name for c in _static(contract)],
+            "categories": [c.name for c in _static(contract) if c.kind == "category"],
+        }  # fmt: skip
+        about = {
+            "origins": len(measured.origins), "once": measured.once, "series": len(panel.ids),
+            "horizon": contract.horizon, "season": contract.season, **columns,
+        }  # fmt: skip
+        (folder / "about.json").write_text(json.dumps(about))
+        ended = subprocess.run(
+            [str(python), "-W", "ignore", demand_peers.__file__, name, peer], stdout=subprocess.DEVNULL
+        )
+        if ended.returncode == os.EX_UNAVAILABLE:
+            return {}
+        if ended.returncode:
+            problem = f"{peer} failed on {measured.name} with exit status {ended.returncode}."
+            raise DataError(problem, where=str(python), fix="Read its message above, or leave the set out of --sets.")
+        said = np.load(folder / "said.npz")
+        quantiles, mean = said["quantiles"], said["mean"]
+    found = []
+    for number, origin in enumerate(measured.origins):
+        closed = _closed(contract, panel, origin)
+        levels = np.maximum(quantiles[number], 0.0) * ~closed[..., None]
+        arrays = {
+            "prediction": levels[..., MEDIAN], "quantiles": levels, "lower": levels[..., 0], "upper": levels[..., -1],
+            "mean": np.maximum(mean[number], 0.0) * ~closed,
+        }  # fmt: skip
+        given = {name: values for name, values in arrays.items() if np.isfinite(values).all()}
+        found.append(_scored(measured, panel, origin, given))
+    return _means(found)
+
+
+def _rows(contract: Contract, panel: Panel, origin: int) -> pl.DataFrame:
+    """What is known at an origin, a row for each series and step from its first value to the end of the horizon."""
+    assert contract.frequency is not None  # checked when the contract was read
+    past = panel.until(origin, contract.frequency)
+    begin, end = past.values.shape[1], past.values.shape[1] + contract.horizon
+    values = np.pad(past.values, ((0, 0), (0, contract.horizon)), constant_values=np.nan)
+    series, step = np.nonzero(np.isfinite(values).cumsum(axis=1).astype(bool) | (np.arange(end) >= begin))
+    dates = {
+        last: [shifted(last, ahead, contract.frequency) for ahead in range(1 - begin, contract.horizon + 1)]
+        for last in np.unique(past.last).tolist()
+    }
+    days = np.array([dates[last] for last in past.last.tolist()])[series, step]
+    beside = {c.name: past.beside[c.name][series, step] for c in contract.ahead}
+    beside |= {c.name: past.beside[c.name][series] for c in _static(contract)}
+    rows = pl.DataFrame({"series": series, "step": step, "value": values[series, step], **beside}, nan_to_null=True)
+    return rows.with_columns(dates_of(pl.Series("date", days), contract.frequency).cast(pl.Datetime("us")))
+
+
+def _static(contract: Contract) -> list[Column]:
+    return [column for column in contract.covariates if column.role in ("static", "series")]
+
+
+def _closed(contract: Contract, panel: Panel, origin: int) -> Any:
+    """Steps of the horizon ``[series, horizon]`` at which nothing is open."""
+    begin = panel.values.shape[1] - origin
+    closed = np.zeros((len(panel.ids), contract.horizon), bool)
+    for column in (c for c in contract.ahead if c.role == "open"):
+        closed |= panel.beside[column.name][:, begin : begin + contract.horizon] == 0
+    return closed
 
 
 def _without_history(panel: Any, origin: int) -> Any:
