@@ -89,6 +89,8 @@ def predict(
     with _as_file(rows) as path, row_bar(path) as counted:
         plan = None if ahead is None else read_blocks(ahead)
         answer = prediction.blocks(counted(read_blocks(path)), plan)
+        if loaded.contract.series:
+            answer = counted.forecasts(answer, lambda: prediction.series, per_row=loaded.contract.horizon)
         if levels is not None:
             from dxai.forecaster.yardstick import expert_bounds
 

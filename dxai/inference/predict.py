@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -21,10 +21,10 @@ from dxai.data.hierarchy import Hierarchy
 from dxai.data.levels import Bounds, levels_of
 from dxai.data.orders import CORRELATION, orders
 from dxai.data.tables import as_text
-from dxai.data.windows import naming, to_panel
+from dxai.data.windows import named, naming, to_panel
 from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
-from dxai.inference.model import Model
+from dxai.inference.model import ROWS_AT_ONCE, Model
 
 OnBadRows = Literal["stop", "skip", "flag"]
 CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=True; over HTTP: ?convert_units=true)"
@@ -32,6 +32,10 @@ CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=
 
 PROBLEM = "dxai_problem"
 """Column that says what is wrong with a flagged row."""
+
+
+OF_SERIES = ("unasked", "short")
+"""Counts of series; the others are of rows."""
 
 
 @dataclass
@@ -78,6 +82,7 @@ class Prediction:
         counts: What was seen so far.
         problems: What is wrong with the bad rows.
         header: Of the table, once its first block was read.
+        series: How many are forecast, once the table was read.
         unseen: How often each category that the model never saw was met, by the table's column and value.
     """
 
@@ -93,7 +98,7 @@ class Prediction:
     ) -> None:
         self.carry_forward, self.contract = carry_forward, model.contract.as_asked
         self.model, self.profile, self.where, self.on_bad_rows = model, profile, where, on_bad_rows
-        self.convert_units, self.header = convert_units, Header({})
+        self.convert_units, self.header, self.series = convert_units, Header({}), 0
         self.unseen = Counter[tuple[str, str]]()
         self.counts, self.problems, self._groups = Counts(), Problems(), pl.DataFrame()
         self._past = np.empty((0, 0), np.float32)
@@ -157,13 +162,14 @@ class Prediction:
         if not contract.series:
             fix = "Leave the service level out."
             raise SettingsError("This model predicts rows, no demand over steps.", where="--service-level", fix=fix)
+        written = 0
         for block in answer:
             names = [self.header.names[column.name] for column in contract.series]
             made = orders(
                 block, contract, names, service_level=service_level, lead_time=lead_time,
                 correlation=float(metrics.get(CORRELATION, 1.0)),
             )  # fmt: skip
-            self.counts.written = len(made)
+            self.counts.written = written = written + len(made)
             yield made
 
     def levels(
@@ -270,20 +276,24 @@ class Prediction:
         batch = self.model.codec.encode(whole, self.where, carry_forward=self.carry_forward)
         known = np.isfinite(batch.arrays["history"]).sum(axis=1)
         self.counts.short = int((known < self.model.trained_from).sum())
-        made = self.model.answer(batch)
         names = [column.name for column in contract.series]
-        self.counts.unasked = typed.select(names).n_unique() - made.select(names).n_unique()
+        self.series = batch.count
+        self.counts.unasked = typed.select(names).n_unique() - self.series
         if contract.hierarchy:
-            self._groups = _groups(typed, made, contract)
+            self._groups = _groups(typed, pl.DataFrame(named(batch.cases["series"], contract)), contract)
             panel = to_panel(whole, contract, where=self.where)
             place = {name: number for number, name in enumerate(panel.ids)}
             self._past = panel.values[[place[name] for name in _names(self._groups, contract)]]
-        answer = _beside(made, table, self.header.names, contract)
         self.counts.imputed += _gaps(typed, contract)
-        if self.on_bad_rows == "flag":
-            left_out = left_out.rename({name: self.header.names[name] for name in names})
-            answer = pl.concat([answer, left_out], how="diagonal")
-        yield self._counted(answer)
+        beside = _own_columns(table, self.header.names, self.model.columns, contract)
+        left_out = left_out.rename({name: self.header.names[name] for name in names}) if len(left_out) else left_out
+        for part in batch.slices(ROWS_AT_ONCE):
+            answer = _beside(self.model.answer(part), beside, self.header.names, contract)
+            if self.on_bad_rows == "flag":
+                answer = pl.concat([answer, left_out.clear()], how="diagonal")
+            yield self._counted(answer)
+        if self.on_bad_rows == "flag" and len(left_out):
+            yield self._counted(pl.concat([answer.clear(), left_out], how="diagonal"))
 
     def _plan(self, ahead: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """The typed rows of a second table, with what is known of the steps to forecast."""
@@ -353,14 +363,13 @@ def _names(typed: pl.DataFrame, contract: Contract) -> pl.Series:
     return typed.select(naming(contract).alias("series")).to_series()
 
 
-def _groups(typed: pl.DataFrame, made: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Of each series of an answer its name and what the hierarchy says of it, from the top down."""
+def _groups(typed: pl.DataFrame, asked: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Of each series that is forecast its name and what the hierarchy says of it, from the top down."""
     names = [column.name for column in contract.series]
     order = [*contract.hierarchy, *(name for name in names if name not in contract.hierarchy)]
     static = [name for name in contract.hierarchy if name not in names]
     known = typed.group_by(names).agg(pl.col(static).drop_nulls().first())
-    each = made.select(names).unique(maintain_order=True)
-    return each.join(known, on=names, how="left", maintain_order="left").select(order)
+    return asked.join(known, on=names, how="left", maintain_order="left").select(order)
 
 
 def _gaps(typed: pl.DataFrame, contract: Contract) -> int:
@@ -371,13 +380,19 @@ def _gaps(typed: pl.DataFrame, contract: Contract) -> int:
     return int((target.is_null() & (time <= time.filter(target.is_not_null()).max())).sum())
 
 
-def _beside(forecast: pl.DataFrame, table: pl.DataFrame, names: dict[str, str], contract: Contract) -> pl.DataFrame:
-    """The forecast under the table's own names, with its other columns that hold one value per series."""
-    series, time = [names[column.name] for column in contract.series], contract.only("time").name
-    own = [name for name in table.columns if name not in names.values() and name not in forecast.columns]
-    table = table.with_columns(pl.col(series).cast(pl.String).str.strip_chars())
+def _own_columns(table: pl.DataFrame, names: dict[str, str], answer: Sequence[str], contract: Contract) -> pl.DataFrame:
+    """One row per series with the table's other columns that hold one value for each, under the table's own names."""
+    ids, time = [column.name for column in contract.series], contract.only("time").name
+    series, taken = [names[name] for name in ids], {*names.values(), *answer, *ids, time}
+    own = [name for name in table.columns if name not in taken]
+    table = table.select(*series, *own).with_columns(pl.col(series).cast(pl.String).str.strip_chars())
     single = table.group_by(series).agg(pl.col(own).n_unique()).select(pl.col(own).max() == 1) if own else None
     kept = [name for name in own if single is not None and single[name].item()]
-    first = table.select(*series, *kept).unique(series, keep="first")
-    renamed = forecast.rename({column.name: names[column.name] for column in contract.series} | {time: names[time]})
-    return renamed.join(first, on=series, how="left", maintain_order="left") if kept else renamed
+    return table.select(*series, *kept).unique(series, keep="first")
+
+
+def _beside(forecast: pl.DataFrame, own: pl.DataFrame, names: dict[str, str], contract: Contract) -> pl.DataFrame:
+    """The forecast under the table's own names, with its own columns."""
+    ids, time = [column.name for column in contract.series], contract.only("time").name
+    renamed = forecast.rename({name: names[name] for name in (*ids, time)})
+    return renamed.join(own, on=[names[name] for name in ids], how="left", maintain_order="left")

@@ -20,7 +20,13 @@ _Rows = TypeVar("_Rows", bound=Sized)
 class Counted(Protocol):
     """Passes blocks of rows on, and counts them."""
 
-    def __call__(self, blocks: Iterable[_Rows]) -> Iterator[_Rows]: ...  # noqa: D102
+    def __call__(self, blocks: Iterable[_Rows]) -> Iterator[_Rows]:
+        """The same blocks, on the bar."""
+        ...
+
+    def forecasts(self, blocks: Iterable[_Rows], series: Callable[[], int], *, per_row: int) -> Iterator[_Rows]:
+        """The same on a second bar, which the first block begins: of so many series, each with so many rows."""
+        ...
 
 
 _BLOCK = 1 << 20
@@ -36,19 +42,33 @@ def series_bar(series: int, *, per_row: int) -> AbstractContextManager[Counted]:
     return _bar("series", lambda: series, rows=per_row)
 
 
+class _Bars:
+    """Bars on a terminal, one below the other; each has a step for so many rows."""
+
+    def __init__(self, bar: Progress, told: str, total: int | None, rows: int) -> None:
+        self.bar, self.told, self.total, self.rows = bar, told, total, rows
+
+    def __call__(self, blocks: Iterable[_Rows]) -> Iterator[_Rows]:
+        task = self.bar.add_task(self.told, total=self.total)
+        for block in blocks:
+            yield block
+            self.bar.advance(task, len(block) // self.rows)
+
+    def forecasts(self, blocks: Iterable[_Rows], series: Callable[[], int], *, per_row: int) -> Iterator[_Rows]:
+        task = None
+        for block in blocks:
+            if task is None:
+                task = self.bar.add_task("series", total=series())
+            self.bar.advance(task, len(block) // per_row)
+            yield block
+
+
 @contextmanager
 def _bar(told: str, total: Callable[[], int | None], *, rows: int = 1) -> Iterator[Counted]:
-    """A bar on a terminal, one step for so many rows; the total is only counted where there is one."""
+    """Bars while the block runs; the total is only counted where there is a terminal."""
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(told, total=total() if console.is_terminal else None)
-
-        def counted(blocks: Iterable[_Rows]) -> Iterator[_Rows]:
-            for block in blocks:
-                yield block
-                bar.advance(task, len(block) // rows)
-
-        yield counted
+        yield _Bars(bar, told, total() if console.is_terminal else None, rows)
 
 
 def _rows(path: Path) -> int | None:

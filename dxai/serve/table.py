@@ -11,7 +11,7 @@ import polars as pl
 from dxai.data.output import TIMES
 from dxai.data.tables import read_blocks, spooled
 from dxai.errors import DataError, SettingsError
-from dxai.inference.predict import OnBadRows, Prediction
+from dxai.inference.predict import OF_SERIES, OnBadRows, Prediction
 from dxai.serve.protocol import Answer
 from dxai.serve.refusal import Refusal
 from dxai.serve.served import ServedModel
@@ -74,7 +74,7 @@ def predict_table(
         raise Refusal(400, f"{error.problem} {error.fix}") from None
     counts = asdict(prediction.counts)
     headers = {"x-dxai-columns-converted": str(counts.pop("converted"))}
-    headers |= {f"x-dxai-rows-{name}": str(count) for name, count in counts.items()}
+    headers |= {f"x-dxai-{'series' if name in OF_SERIES else 'rows'}-{name}": str(n) for name, n in counts.items()}
     out = io.BytesIO()
     if as_json:
         table.write_json(out)
