@@ -73,6 +73,20 @@ def test_what_recently_was_and_what_changes_stand_beside_the_value() -> None:
     assert after[:2].tolist() == [1, -1] and after[2].isnan()
 
 
+@pytest.mark.parametrize(
+    ("values", "logged", "scaled"), [((0.0, 0.4, 1.0), False, False), ((2.0, 3.0, 9.0), True, False),
+    ((0.2, 0.3, 0.9), True, False), ((-3.0, 0.0, 5.0), False, True), ((1.0, 0.0, 0.0), False, False)],
+)  # fmt: skip
+def test_a_share_stays_as_it_is_a_price_is_logged_and_another_number_scaled(
+    values: tuple[float, ...], logged: bool, scaled: bool
+) -> None:
+    made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
+    column = torch.tensor([values * 5])
+    made.fit([column], torch.ones(1), torch.ones(1, HORIZON))
+    assert made.logged.tolist() == [logged]
+    assert made.spread.tolist() == [pytest.approx(column.std().item()) if scaled else 1.0]
+
+
 def test_usual_level_adds_what_each_category_brings() -> None:
     columns = [Covariate("series", 2), Covariate("static", 3)]
     made = BesideFeatures(columns, horizon=HORIZON, steps=4)

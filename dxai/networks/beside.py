@@ -96,7 +96,7 @@ class BesideFeatures(nn.Module):
         return found
 
     def fit(self, columns: Sequence[Tensor], level: Tensor, target: Tensor) -> None:
-        """Take the statistics of training windows.
+        """Take the statistics of training windows: a price is logged, a flag or share stays, another number is scaled.
 
         Args:
             columns: In contract order.
@@ -106,9 +106,9 @@ class BesideFeatures(nn.Module):
         parts = self.parts(columns)
         for place, values in enumerate(parts.numbers):
             known = values[~values.isnan()]
-            flag = bool(((known == 0) | (known == 1)).all())
-            self.logged[place] = not flag and bool((known > 0).all())
-            if not flag and not self.logged[place]:
+            share = bool(((known >= 0) & (known <= 1)).all() and ((known == 0) | (known == 1)).any())
+            self.logged[place] = not share and bool((known > 0).all())
+            if not share and not self.logged[place]:
                 self.spread[place] = _spread(known)
         for place, values in enumerate(parts.statics):
             known = values[~values.isnan()]
