@@ -86,7 +86,8 @@ class WindowFeatures(nn.Module):
         known, age = (~seen.isnan()).double(), torch.arange(self.context - 1, -1, -1).double()
         weight = known * torch.exp(-0.223 * age)  # .8 a step
         smooth = (seen.nan_to_num(0.0) * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1e-6)
-        return [*lags, smooth, known.mean(dim=1, keepdim=True)]
+        lately = known[:, -self.steps :].mean(dim=1, keepdim=True)  # the share of the whole history would tell the date
+        return [*lags, smooth, lately]
 
     def _in_windows(self, ratio: Tensor, seen: Tensor) -> list[Tensor]:
         made = []
