@@ -16,7 +16,7 @@ from dxai.bundle.folder import Bundle
 from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError
-from dxai.inference.model import Model
+from dxai.inference.model import ROWS_AT_ONCE, Model
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 Lines = list[list[str]]
@@ -427,6 +427,28 @@ def test_a_bad_history_is_named_with_its_reason_when_asked(spoilt: str, demand: 
     assert out[PROBLEM].is_null().to_list() == [True] * 6 + [False]
     assert told in out[PROBLEM][-1]
     assert out["units_mean"].is_null().to_list() == [False] * 6 + [True]
+
+
+def test_many_series_are_answered_in_parts_that_make_up_the_whole(demand: Bundle) -> None:
+    many = ROWS_AT_ONCE + 3
+    table = sales(many).with_columns(shop=pl.lit("A"))
+    last = pl.col("part") == f"부품 {many}"
+    table = table.with_columns(
+        pl.when(last).then(pl.lit("x")).otherwise(pl.col("units").cast(pl.String)).alias("units")
+    )
+    model = Model(demand.read("model.onnx"), demand.contract, context=demand.manifest.context)
+    prediction = Prediction(model, on_bad_rows="flag")
+    parts = list(prediction.blocks([table]))
+    assert [len(part) for part in parts] == [3 * ROWS_AT_ONCE, 3 * 2, 1]
+    assert len({tuple(part.schema.items()) for part in parts}) == 1
+    assert (prediction.series, prediction.counts.written) == (many - 1, 3 * (many - 1) + 1)
+    whole = pl.concat(parts)
+    assert whole["part"].n_unique() == many and whole[:-1]["shop"].unique().to_list() == ["A"]
+    for number in (1, 2, many - 1):
+        assert whole.filter(part=f"부품 {number}")["units_mean"].to_list() == [number + 1] * 3
+    again = Prediction(model, on_bad_rows="skip")
+    ordered = list(again.orders(again.blocks([table]), 0.9, 2, {}))
+    assert [len(part) for part in ordered] == [ROWS_AT_ONCE, 2] and again.counts.written == many - 1
 
 
 def test_histories_that_are_all_bad_are_refused_whatever_was_asked(demand: Bundle, tmp_path: Path) -> None:
