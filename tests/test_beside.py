@@ -46,7 +46,7 @@ def alike(price: list[float], seen: list[float]) -> torch.Tensor:
     made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
     column = torch.tensor([price])
     ratio = torch.tensor([seen]).double()
-    made.fit([column], torch.ones(1), bent(torch.ones(1, HORIZON)))
+    made.fit([column], bent(torch.ones(1, HORIZON)))
     features = made(ratio, bent(ratio), [column], STEPS)
     return unbent(features[5])[0]
 
@@ -62,7 +62,7 @@ def test_steps_at_the_same_price_are_found_again() -> None:
 def test_what_recently_was_and_what_changes_stand_beside_the_value() -> None:
     made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
     flags = torch.tensor([[0.0] * (CONTEXT - 1) + [1.0] + [0.0, 1.0, 0.0]])
-    made.fit([flags], torch.ones(1), torch.ones(1, HORIZON))
+    made.fit([flags], torch.ones(1, HORIZON))
     seen = torch.ones(1, CONTEXT).double()
     now, recent, apart, before, after = (f[0] for f in made(seen, seen, [flags], STEPS)[:5])
     assert not made.logged[0]
@@ -82,7 +82,7 @@ def test_a_share_stays_as_it_is_a_price_is_logged_and_another_number_scaled(
 ) -> None:
     made = BesideFeatures([Covariate("known_future")], horizon=HORIZON, steps=4)
     column = torch.tensor([values * 5])
-    made.fit([column], torch.ones(1), torch.ones(1, HORIZON))
+    made.fit([column], torch.ones(1, HORIZON))
     assert made.logged.tolist() == [logged]
     assert made.spread.tolist() == [pytest.approx(column.std().item()) if scaled else 1.0]
 
@@ -93,7 +93,7 @@ def test_usual_level_adds_what_each_category_brings() -> None:
     store = torch.arange(600) % 2
     kind = torch.arange(600) // 2 % 3
     level = 10.0 * (1.0 + 2 * store) * (1.0 + kind)
-    made.fit([store, kind], level.float(), torch.full((600, HORIZON), torch.nan))
+    made.fit_level([store, kind], level.float())
     asked = [torch.tensor([0, 1, 1, 2]), torch.tensor([0, 2, 0, 3])]  # the last one was never seen
     usual = made.usual_level(asked, torch.ones(4, 1))[:, 0]
     assert usual[:3].tolist() == pytest.approx([10, 90, 30], rel=0.15)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +21,20 @@ from dxai.networks.windows import WindowFeatures
 Array = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
-_AT_ONCE, _LOOK = 500, 100_000
+_AT_ONCE, _CELLS, _LOOK = 500, 600_000, 20_000
+"""Windows whose features are computed at once, at most; steps of a history that steps ahead are held against at once
+(more do not fit into a processor's cache, and take three times as long); windows whose histories are read at once.
+"""
+_MEASURED = 64_000_000
+"""Numbers of covariates by which they are scaled, about."""
 _SPARE = 2
 """Pairs that are looked at for one that is fitted: some have no true value."""
 _LEAST_KNOWN = 4
 """Steps of a history with a value."""
 _FORGETTING = 0.05
 """Share of the windows that a series without history is learned from."""
+_NOTHING = 1e-9
+"""A level up to which a series counts as one of zeros."""
 _FLOOR = 0.05
 """Least level of a series, over the median one."""
 
@@ -36,7 +44,7 @@ class Pairs:
     """Windows of a history, each with some of the steps ahead.
 
     Attributes:
-        history: In the target's unit, NaN where missing ``[windows, context]``.
+        recent: The newest steps of each history, in the target's unit, NaN where missing ``[windows, steps]``.
         level: Of each window ``[windows, 1]``, in double precision.
         window: Number of the window of each pair, in order ``[pairs]``.
         features: Of each pair ``[pairs, features]``.
@@ -44,12 +52,61 @@ class Pairs:
         weight: How much a pair counts: the root of its level ``[pairs]``.
     """
 
-    history: Tensor
+    recent: Tensor
     level: Tensor
     window: Numbers
     features: Array
     ratio: Array
     weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows that were drawn, read a part at a time: whole, those of days with ten columns would be gigabytes.
+
+    Attributes:
+        inputs: Of all windows: history, last step, covariates.
+        numbers: Of the drawn ones, in order.
+        kept: How many of its newest steps each still knows; one that knows none has no past of a covariate either.
+        lengths: Steps of the history, and of each covariate, that are looked at.
+    """
+
+    inputs: Sequence[Any]
+    numbers: Tensor
+    kept: Tensor
+    lengths: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def parts(self) -> Iterator[slice]:
+        """All of them."""
+        return (slice(first, first + _LOOK) for first in range(0, len(self), _LOOK))
+
+    def history(self, some: Any) -> Tensor:
+        """``[windows, context]``."""
+        history: Tensor = self.inputs[0][self.numbers[some]][:, -self.lengths[0] :]
+        age = torch.arange(history.shape[1], 0, -1)
+        return torch.where(age > self.kept[some][:, None], torch.nan, history)
+
+    def last(self, some: Any) -> Tensor:
+        """``[windows]``."""
+        last: Tensor = self.inputs[1][self.numbers[some]]
+        return last
+
+    def chosen(self, columns: Sequence[int]) -> list[Tensor]:
+        """Covariates that do not change by the step, by number ``[windows]``."""
+        return [self.inputs[2 + column][self.numbers] for column in columns]
+
+    def columns(self, some: Any) -> list[Tensor]:
+        """Covariates in contract order."""
+        numbers, forgot = self.numbers[some], self.kept[some] == 0
+        told = [values[numbers] for values in self.inputs[2:]]
+        told = [v[:, -n:] if v.ndim == 2 else v for v, n in zip(told, self.lengths[1:], strict=True)]
+        for values in told if forgot.any() else ():
+            if values.ndim == 2 and values.is_floating_point():
+                values[forgot, : self.lengths[0]] = torch.nan
+        return told
 
 
 class WindowModel(nn.Module):
@@ -110,19 +167,26 @@ class WindowModel(nn.Module):
             _, features, _ = self.look(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64), unknown)
         return features.shape[2]
 
-    def draw(self, rows: FitRows, chance: np.random.Generator) -> Pairs:
-        """Pairs to fit, drawn by chance; takes the least level and the statistics of the covariates from them."""
-        window, step, target = self._drawn(rows, chance)
+    def draw(self, rows: FitRows, chance: np.random.Generator, recent: int = 0) -> Pairs:
+        """Pairs to fit, drawn by chance; takes the least level and the statistics of the covariates from them.
+
+        Args:
+            rows: All windows.
+            chance: Draws.
+            recent: Steps of each history that are handed over.
+        """
+        window, step, target, new = self._drawn(rows, chance)
         used, place = np.unique(window, return_inverse=True)
-        history, last, *columns = (values[torch.as_tensor(used)] for values in rows.inputs)
-        history, *columns = self._looked_at(history, columns)
-        self._blank(history, columns, chance)
-        level = self._settle(history, columns, rows.target[torch.as_tensor(used)])
-        features = self._features(history, level, last, columns, place, step)
+        lengths = [self.context, *(self._steps(column) for column in self.columns)]
+        kept = torch.as_tensor(self._kept(len(used), new, chance))
+        windows = _Windows(rows.inputs, torch.as_tensor(used), kept, lengths)
+        level = self._settle(windows, rows.target[windows.numbers])
+        features = self._features(windows, level, place, step)
         own = level.numpy()[place, 0]
         ratio = (target / own).astype(np.float32)
         self.grows = torch.tensor(bool((ratio >= 0).all()))
-        return Pairs(history, level, place, features, ratio, np.sqrt(own))
+        newest = [windows.history(some)[:, self.context - recent :] for some in windows.parts() if recent]
+        return Pairs(torch.cat(newest or [level[:, :0]]), level, place, features, ratio, np.sqrt(own))
 
     def _looked_at(self, history: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
         """History and covariates from the first step on that features look at."""
@@ -133,8 +197,12 @@ class WindowModel(nn.Module):
     def _steps(self, column: Covariate) -> int:
         return self.context + self.horizon * (column.role in ("known_future", "open"))
 
-    def _drawn(self, rows: FitRows, chance: np.random.Generator) -> tuple[Numbers, Numbers, Array]:
-        """Pairs of a window and a step ahead, by window, with their true values; some history is known, or none."""
+    def _drawn(self, rows: FitRows, chance: np.random.Generator) -> tuple[Numbers, Numbers, Array, bool]:
+        """Pairs of a window and a step ahead, by window, with their true values; some history is known, or none.
+
+        Returns:
+            Also whether some has none.
+        """
         pairs, most = len(rows.target) * self.horizon, round(rows.share * self.most)
         order = (
             chance.permutation(pairs) if pairs <= _SPARE * most
@@ -151,31 +219,34 @@ class WindowModel(nn.Module):
         ])  # fmt: skip
         usable = np.flatnonzero(np.isfinite(target) & ((known >= _LEAST_KNOWN) | (known == 0)))[:most]
         usable = usable[np.argsort(order[usable], kind="stable")]
-        return window[usable], step[usable], target[usable]
+        return window[usable], step[usable], target[usable], bool((known[usable] == 0).any())
 
-    def _blank(self, history: Tensor, columns: Sequence[Tensor], chance: np.random.Generator) -> None:
-        """Where series begin without a history, let some others forget theirs: a new product is none of a kind."""
-        if not history.isnan().all(dim=1).any():
-            return
-        forgets = torch.as_tensor(chance.random(len(history)) < _FORGETTING)
-        history[forgets] = torch.nan
-        for values in columns:
-            if values.ndim == 2 and values.dtype == torch.float32:
-                values[forgets, : self.context] = torch.nan
+    def _kept(self, windows: int, new: bool, chance: np.random.Generator) -> Numbers:
+        """Newest steps that each window keeps: where series begin without a history, some others forget theirs, too."""
+        kept = np.full(windows, self.context)
+        if new:
+            kept[chance.random(windows) < _FORGETTING] = 0
+        return kept
 
-    def _settle(self, history: Tensor, columns: Sequence[Tensor], target: Tensor) -> Tensor:
+    def _settle(self, windows: _Windows, target: Tensor) -> Tensor:
         """Take the least level and the statistics of the covariates; returns the levels ``[windows, 1]``."""
-        self.least = torch.full((), 1e-12)
-        found = self._level(history, ())
-        positive = found[found > 1e-9].numpy()  # as numpy's, the median of two is between them
+        histories = (windows.history(some) for some in windows.parts())
+        parts = [(self.features.level(history).abs(), ~history.isnan().all(dim=1)) for history in histories]
+        found, known = (torch.cat(each) for each in zip(*parts, strict=True))
+        positive = found[found > _NOTHING].numpy()  # as numpy's, the median of two is between them
         self.least = torch.tensor(_FLOOR * float(np.median(positive)) if len(positive) else 1.0)
-        known = ~history.isnan().all(dim=1)
-        if columns:
-            told = torch.where(known, found[:, 0].clamp_min(self.least), torch.nan)
-            reached = torch.nan_to_num(target, nan=0.0).sum(1) / (~target.isnan()).sum(1).clamp_min(1)
-            told = torch.where(known, told, reached.clamp_min(self.least))
-            self.features.beside.fit(columns, told, bent(target / told[:, None]))
-        return self._level(history, columns)
+        level = torch.maximum(found, self.least)
+        if not self.columns:
+            return level
+        reached = torch.nan_to_num(target, nan=0.0).sum(1) / (~target.isnan()).sum(1).clamp_min(1)
+        told = torch.where(known, level[:, 0], reached.clamp_min(self.least))
+        some = torch.arange(0, len(windows), max(1, len(windows) * sum(windows.lengths[1:]) // _MEASURED))
+        beside = self.features.beside
+        beside.fit(windows.columns(some), bent(target[some] / told[some, None]))
+        beside.fit_level(windows.chosen(beside.static_codes), told)
+        if known.all():
+            return level
+        return torch.cat([self._level(windows.history(part), windows.columns(part)) for part in windows.parts()])
 
     def _level(self, history: Tensor, columns: Sequence[Tensor]) -> Tensor:
         level = torch.maximum(self.features.level(history).abs(), self.least)
@@ -185,24 +256,23 @@ class WindowModel(nn.Module):
         usual = torch.maximum(self.features.beside.usual_level(columns, level), self.least)
         return torch.where(unknown, usual, level)
 
-    def _features(
-        self, history: Tensor, level: Tensor, last: Tensor, columns: Sequence[Tensor], window: Numbers, step: Numbers
-    ) -> Array:
+    def _features(self, windows: _Windows, level: Tensor, window: Numbers, step: Numbers) -> Array:
         """Features of the pairs, which are sorted by window; of steps that hardly a window asks for, not of the others.
 
         Steps are looked at in groups of as many as a window asks for on average.
         """
         made: Array | None = None
-        group = max(1, round(len(window) / len(history)))
+        group = max(1, round(len(window) / len(windows)))
+        at_once = min(_AT_ONCE, max(1, _CELLS // (group * self.context)))
         with torch.inference_mode():
             for start in range(0, self.horizon, group):
                 steps = range(start, min(start + group, self.horizon))
                 pairs = np.flatnonzero((step >= steps.start) & (step < steps.stop))
                 asked, place = np.unique(window[pairs], return_inverse=True)
-                for first in range(0, len(asked), _AT_ONCE):
-                    some = torch.as_tensor(asked[first : first + _AT_ONCE])
-                    told = [values[some] for values in columns]
-                    found = self.features(history[some], level[some], last[some], told, steps).numpy()
+                for first in range(0, len(asked), at_once):
+                    some = torch.as_tensor(asked[first : first + at_once])
+                    told = windows.history(some), level[some], windows.last(some), windows.columns(some)
+                    found = self.features(*told, steps).numpy()
                     mine = slice(*np.searchsorted(place, [first, first + len(found)]))
                     made = np.empty((len(window), found.shape[2]), np.float32) if made is None else made
                     made[pairs[mine]] = found[place[mine] - first, step[pairs[mine]] - start]

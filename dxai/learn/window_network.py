@@ -18,7 +18,7 @@ from dxai.contract import Frequency
 from dxai.contract.signature import LEVELS
 from dxai.data.batches import Batches
 from dxai.learn.fitting import FitRows
-from dxai.learn.window_model import WindowModel
+from dxai.learn.window_model import Numbers, WindowModel
 from dxai.networks.arguments import PositiveInt
 from dxai.networks.beside import Covariate
 from dxai.networks.quantiles import QuantileHead
@@ -112,10 +112,10 @@ class WindowNetwork(WindowModel):
 
     def fit(self, rows: FitRows) -> None:
         """Fit anew on pairs of a history and a step ahead, drawn by chance; weighed as those of the trees."""
-        pairs = self.draw(rows, np.random.default_rng(rows.seed))
+        pairs = self.draw(rows, np.random.default_rng(rows.seed), min(_STEPS, self.context))
         features = torch.as_tensor(pairs.features)
         self._standardise(features)
-        seen, ratio = self._seen(pairs.history, pairs.level), torch.as_tensor(pairs.ratio)
+        seen, ratio = self._seen(pairs.recent, pairs.level), torch.as_tensor(pairs.ratio)
         weight = torch.as_tensor(pairs.weight / pairs.weight.mean()).float()
         batches = Batches(
             (self._standardised(features), torch.as_tensor(pairs.window), ratio, weight), _BATCH, seed=rows.seed
@@ -135,12 +135,10 @@ class WindowNetwork(WindowModel):
                     schedule.step()
         self.layers.eval()
 
-    def _blank(self, history: Tensor, columns: Sequence[Tensor], chance: np.random.Generator) -> None:
-        """Let half of the windows also forget what is older than some step: how much is known would tell the date."""
-        super()._blank(history, columns, chance)
-        kept = chance.integers(self.features.steps, 2 * self.context, (len(history), 1))
-        age = torch.arange(history.shape[1], 0, -1)
-        history[age > torch.as_tensor(kept)] = torch.nan
+    def _kept(self, windows: int, new: bool, chance: np.random.Generator) -> Numbers:
+        """Half of the windows also forget what is older than some step: how much is known would tell the date."""
+        kept = super()._kept(windows, new, chance)
+        return np.minimum(kept, chance.integers(self.features.steps, 2 * self.context, windows))
 
     def _loss(self, quantiles: Tensor, raw: Tensor, ratio: Tensor, weight: Tensor) -> Tensor:
         """Pinball loss of the bent quantiles ``[pairs, 1, level]`` and Poisson (or squared) loss of the mean."""

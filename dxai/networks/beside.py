@@ -95,12 +95,16 @@ class BesideFeatures(nn.Module):
                 getattr(found, place).append(values.double() if values.is_floating_point() else values)
         return found
 
-    def fit(self, columns: Sequence[Tensor], level: Tensor, target: Tensor) -> None:
+    @property
+    def static_codes(self) -> list[int]:
+        """Numbers of the columns that are categories of a series."""
+        return [number for number, place in enumerate(self.places) if place == "static_codes"]
+
+    def fit(self, columns: Sequence[Tensor], target: Tensor) -> None:
         """Take the statistics of training windows: a price is logged, a flag or share stays, another number is scaled.
 
         Args:
             columns: In contract order.
-            level: Of each window, NaN where none is known ``[windows]``.
             target: Scaled true values of the steps ahead, NaN where unknown ``[windows, horizon]``.
         """
         parts = self.parts(columns)
@@ -117,10 +121,14 @@ class BesideFeatures(nn.Module):
         for place, codes in enumerate(parts.codes):
             shift = self._buffer(f"shift{place}")
             shift[:] = _means(codes[:, -self.horizon :], target, len(shift))
-        self._fit_level(parts.static_codes, level)
 
-    def _fit_level(self, codes: Sequence[Tensor], level: Tensor) -> None:
-        """Effects of the categories on the logarithm of the level, one after the other, three times over."""
+    def fit_level(self, codes: Sequence[Tensor], level: Tensor) -> None:
+        """Take the effects of the categories on the logarithm of the level, one after the other, three times over.
+
+        Args:
+            codes: Of each category of a series, see `static_codes` ``[windows]``.
+            level: Of each window, NaN where none is known ``[windows]``.
+        """
         told = level.clamp_min(_TINY).log()
         known = ~told.isnan()
         self.base = told[known].mean() if known.any() else torch.zeros(())
