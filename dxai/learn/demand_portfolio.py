@@ -73,7 +73,7 @@ class DemandPortfolio(nn.Module):
 
     def __init__(
         self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,
-        columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
+        columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt | None = None,
         network: bool = False,
     ) -> None:  # fmt: skip
         """As `WindowTrees`; ``network``: a member too, but of hours and where something is known ahead."""

@@ -33,7 +33,7 @@ _SETTINGS: dict[str, Any] = {
     "feature_fraction": 0.25, "feature_fraction_bynode": 0.5, "verbosity": -1, "num_threads": 1, "deterministic": True,
     "force_col_wise": True,
 }  # fmt: skip
-_DAY = 24
+_ROUNDS, _ROUNDS_OF_HOURS, _DAY = 100, 150, 24
 _OF_HOURS: dict[str, Any] = {"num_leaves": 31, "feature_fraction": 0.4}
 """In place of those: what an hour is like depends on weather, weekday and hour together."""
 
@@ -43,7 +43,7 @@ class WindowTrees(WindowModel):
 
     def __init__(
         self, *, context: int, horizon: int, season: int, frequency: Frequency | None = None,  # noqa: ARG002  # every forecaster gets it
-        columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt = 150,
+        columns: Sequence[Covariate] = (), rows: PositiveInt = 120_000, rounds: PositiveInt | None = None,
     ) -> None:  # fmt: skip
         """For histories of one contract.
 
@@ -54,12 +54,14 @@ class WindowTrees(WindowModel):
             frequency: Of the steps; None: the trees do not see the date.
             columns: Covariates, in contract order.
             rows: Pairs of a history and a step ahead that each ensemble is fitted on, at most.
-            rounds: Trees of each output in each of two ensembles.
+            rounds: Trees of each output in each of two ensembles; None: 150 of hours, 100 of longer steps, which begin
+                to learn single dates by heart after that.
         """
         super().__init__(
             horizon=horizon, season=season, frequency=frequency, columns=columns, most=_BAGS * rows, rounded=True
         )
-        self.settings, self.rounds = _SETTINGS | (_OF_HOURS if season == _DAY else {}), rounds
+        self.settings = _SETTINGS | (_OF_HOURS if season == _DAY else {})
+        self.rounds = rounds or (_ROUNDS_OF_HOURS if season == _DAY else _ROUNDS)
         self.trees = TreeEnsemble(outputs=len(_FITTED) + 1)
 
     def forward(self, history: Tensor, last: Tensor, *columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
