@@ -16,7 +16,7 @@ from dxai.bundle.folder import Bundle
 from dxai.data.output import write_table
 from dxai.data.tables import read_blocks
 from dxai.errors import DataError
-from dxai.inference.model import ROWS_AT_ONCE, Model
+from dxai.inference.model import SERIES_AT_ONCE, Model
 from dxai.inference.predict import PROBLEM, Counts, Prediction
 
 Lines = list[list[str]]
@@ -430,7 +430,7 @@ def test_a_bad_history_is_named_with_its_reason_when_asked(spoilt: str, demand: 
 
 
 def test_many_series_are_answered_in_parts_that_make_up_the_whole(demand: Bundle) -> None:
-    many = ROWS_AT_ONCE + 3
+    many = SERIES_AT_ONCE + 3
     table = sales(many).with_columns(shop=pl.lit("A"))
     last = pl.col("part") == f"부품 {many}"
     table = table.with_columns(
@@ -439,7 +439,7 @@ def test_many_series_are_answered_in_parts_that_make_up_the_whole(demand: Bundle
     model = Model(demand.read("model.onnx"), demand.contract, context=demand.manifest.context)
     prediction = Prediction(model, on_bad_rows="flag")
     parts = list(prediction.blocks([table]))
-    assert [len(part) for part in parts] == [3 * ROWS_AT_ONCE, 3 * 2, 1]
+    assert [len(part) for part in parts] == [3 * SERIES_AT_ONCE, 3 * 2, 1]
     assert len({tuple(part.schema.items()) for part in parts}) == 1
     assert (prediction.series, prediction.counts.written) == (many - 1, 3 * (many - 1) + 1)
     whole = pl.concat(parts)
@@ -448,7 +448,7 @@ def test_many_series_are_answered_in_parts_that_make_up_the_whole(demand: Bundle
         assert whole.filter(part=f"부품 {number}")["units_mean"].to_list() == [number + 1] * 3
     again = Prediction(model, on_bad_rows="skip")
     ordered = list(again.orders(again.blocks([table]), 0.9, 2, {}))
-    assert [len(part) for part in ordered] == [ROWS_AT_ONCE, 2] and again.counts.written == many - 1
+    assert [len(part) for part in ordered] == [SERIES_AT_ONCE, 2] and again.counts.written == many - 1
 
 
 def test_histories_that_are_all_bad_are_refused_whatever_was_asked(demand: Bundle, tmp_path: Path) -> None:

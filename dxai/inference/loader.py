@@ -21,7 +21,7 @@ from dxai.data.batch import Codec, Outputs, codec_of
 from dxai.data.checks import Problems, cast
 from dxai.errors import ModelError
 from dxai.inference.graph import refuse_other_interface, walk
-from dxai.inference.model import ROWS_AT_ONCE, Model
+from dxai.inference.model import ROWS_AT_ONCE, Model, at_once
 from dxai.inference.sandbox import Arrays, Sandbox, one_line
 
 POLICY = "1"
@@ -73,7 +73,7 @@ def load_model(bundle: Bundle, *, threads: int = 1, checked: Path | None = None)
         refuse_other_interface(walk(data), contract)
         if not (verdict and _remembered(verdict)):
             with Sandbox() as sandbox:
-                rehearse(data, golden_of(bundle), sandbox)
+                rehearse(data, golden_of(bundle), sandbox, at_once(bundle.contract))
     except ModelError as error:
         raise ModelError(error.problem, where=where, fix=FETCH_AGAIN) from None
     if verdict:
@@ -101,13 +101,13 @@ def golden_of(bundle: Bundle) -> Golden:
     return Golden(inputs, outputs)
 
 
-def rehearse(graph: bytes, golden: Golden, sandbox: Sandbox) -> None:
-    """Run a graph in the sandbox on the golden rows, and on as many copies of them as a model ever takes at once.
+def rehearse(graph: bytes, golden: Golden, sandbox: Sandbox, most: int = ROWS_AT_ONCE) -> None:
+    """Run a graph in the sandbox on the golden rows, and on ``most`` copies, as many as a model ever takes at once.
 
     Raises:
         ModelError: It fails, goes beyond a limit, or does not give the golden outputs.
     """
-    for rows in (golden.rows, ROWS_AT_ONCE):
+    for rows in (golden.rows, most):
         refuse_other_answer(sandbox.run(graph, golden.inputs, rows=rows), golden.outputs, rows)
 
 

@@ -17,7 +17,14 @@ from dxai.errors import ModelError
 Named = dict[str, NDArray[np.float32]]
 
 ROWS_AT_ONCE = 1024
-"""Rows, or series, of one call: with 4,096 a Gaussian process leaves the processor's cache and is half as fast."""
+"""Rows of one call: with 4,096 a Gaussian process leaves the processor's cache and is half as fast."""
+SERIES_AT_ONCE = 256
+"""Series of one call: a day of hours is held against four weeks, column by column, and 1,024 would take gigabytes."""
+
+
+def at_once(contract: Contract) -> int:
+    """Cases of one call to a model of this contract, at most."""
+    return SERIES_AT_ONCE if contract.series else ROWS_AT_ONCE
 
 
 class Model:
@@ -72,8 +79,13 @@ class Model:
         return self.codec.signature.columns
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> Named:
-        """Named inputs to named outputs."""
-        return dict(zip(self.outputs, self.session.run(self.outputs, dict(inputs)), strict=True))
+        """Named inputs to named outputs, `at_once` cases of them at a time."""
+        count, most = len(next(iter(inputs.values()))), at_once(self.contract)
+        parts = [
+            self.session.run(self.outputs, {name: values[first : first + most] for name, values in inputs.items()})
+            for first in range(0, max(count, 1), most)
+        ]
+        return {name: np.concatenate(each) for name, each in zip(self.outputs, zip(*parts, strict=True), strict=True)}
 
     def predict(self, frame: pl.DataFrame, where: str = "the table", *, carry_forward: bool = False) -> pl.DataFrame:
         """Checked rows to the columns of an answer, one row each; of histories the steps that follow, dated."""
@@ -84,12 +96,8 @@ class Model:
         return self.codec.decode(self.compute(batch), batch)
 
     def compute(self, batch: Batch) -> Named:
-        """Outputs for all cases of a batch, a part of them at a time."""
-        parts = [self.run(part.arrays) for part in batch.slices(ROWS_AT_ONCE)]
-        return {
-            tensor.name: np.concatenate([
-                np.empty((0, *(int(size) for size in tensor.shape[1:])), np.float32),
-                *(part[tensor.name] for part in parts),
-            ])
-            for tensor in self.codec.signature.outputs
-        }  # fmt: skip
+        """Outputs for all cases of a batch."""
+        if batch.count:
+            return self.run(batch.arrays)
+        tensors = self.codec.signature.outputs
+        return {t.name: np.empty((0, *(int(size) for size in t.shape[1:])), np.float32) for t in tensors}

@@ -24,7 +24,7 @@ from dxai.data.tables import as_text
 from dxai.data.windows import named, naming, to_panel
 from dxai.errors import DataError, SettingsError
 from dxai.inference.histories import broken_histories
-from dxai.inference.model import ROWS_AT_ONCE, Model
+from dxai.inference.model import SERIES_AT_ONCE, Model
 
 OnBadRows = Literal["stop", "skip", "flag"]
 CONVERT_UNITS = "--convert-units converts the numbers (in Python: convert_units=True; over HTTP: ?convert_units=true)"
@@ -287,7 +287,7 @@ class Prediction:
         self.counts.imputed += _gaps(typed, contract)
         beside = _own_columns(table, self.header.names, self.model.columns, contract)
         left_out = left_out.rename({name: self.header.names[name] for name in names}) if len(left_out) else left_out
-        for part in batch.slices(ROWS_AT_ONCE):
+        for part in batch.slices(SERIES_AT_ONCE):
             answer = _beside(self.model.answer(part), beside, self.header.names, contract)
             if self.on_bad_rows == "flag":
                 answer = pl.concat([answer, left_out.clear()], how="diagonal")

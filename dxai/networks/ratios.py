@@ -11,8 +11,8 @@ def bent(ratio: Tensor) -> Tensor:
     """asinh(5 ratio) in double precision, of operators that ONNX Runtime has in double precision.
 
     >>> import torch
-    >>> bent(torch.tensor([-0.2, 0.0, 1.0])).tolist()
-    [-0.881373587019543, 0.0, 2.3124383412727525]
+    >>> bent(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=6).tolist()
+    [-2.312438, 0.0, 2.312438]
     """
     wide = 5 * ratio.double()
     return wide.sign() * (wide.abs() + root(wide * wide + 1)).log()
