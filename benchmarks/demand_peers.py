@@ -1,13 +1,13 @@
 """PYTHON benchmarks/demand_peers.py FOLDER PEER: forecasts of one peer for benchmarks/demand.py.
 
-Runs in an environment that has statsforecast, mlforecast and lightgbm, for ``tft`` and ``nhits`` neuralforecast, and
+Runs in an environment that has statsforecast, mlforecast and lightgbm, for ``nhits`` neuralforecast, and
 nothing of dxai. FOLDER holds about.json and, for each forecast origin, NUMBER.parquet: every step of every series from
 its first value to the end of the horizon (series, step, date, value, what is known beside it), without the values after
 the origin. said.npz comes there: ``quantiles`` ``[origins, series, horizon, levels .1 to .9]`` and ``mean``
 ``[origins, series, horizon]``, NaN where the peer says nothing. Exit status 69: the environment lacks the peer.
 
 Peers see integer steps and the calendar as columns. Steps without a value hold the last one before them; `mlforecast`
-(but for one step ahead, where it offers no way), `tft` and `nhits` do not learn from them.
+(but for one step ahead, where it offers no way) and `nhits` do not learn from them.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def mlforecast(panels: Sequence[Panel]) -> list[pd.DataFrame]:
     ]
 
 
-def network(kind: str, panels: Sequence[Panel], **more: int) -> list[pd.DataFrame]:
-    """A network of neuralforecast, 400 steps on windows scaled to mean 0 and spread 1."""
+def nhits(panels: Sequence[Panel]) -> list[pd.DataFrame]:
+    """N-HiTS of neuralforecast, 400 steps on windows scaled to mean 0 and spread 1."""
     import torch
     from neuralforecast import NeuralForecast, models  # type: ignore[import-not-found]
     from neuralforecast.losses.pytorch import MQLoss  # type: ignore[import-not-found]
@@ -177,11 +177,11 @@ def network(kind: str, panels: Sequence[Panel], **more: int) -> list[pd.DataFram
 
     beside = static(first)
     names = [] if beside is None else list(beside.columns[1:])
-    model = getattr(models, kind)(
+    model = models.NHITS(
         h=first.horizon, input_size=min(2 * first.season, 52), loss=MQLoss(quantiles=list(LEVELS)), max_steps=400,
         scaler_type="standard", futr_exog_list=first.known, stat_exog_list=names,
         start_padding_enabled=True, windows_batch_size=128, accelerator="cpu", devices=1, logger=False,
-        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False, **more,
+        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
     forecaster = NeuralForecast([model], freq=1)
     columns = [*KEYS, "y", "available_mask", *first.known]
@@ -201,8 +201,7 @@ PEERS: dict[str, Peer] = {
     "auto-ets": partial(statistical, "AutoETS", longest=24),
     "theta": partial(statistical, "DynamicOptimizedTheta"),
     "mlforecast": mlforecast,
-    "tft": partial(network, "TFT", hidden_size=32),
-    "nhits": partial(network, "NHITS"),
+    "nhits": nhits,
 }
 
 
